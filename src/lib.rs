@@ -1,0 +1,54 @@
+//! WebRTC as building blocks.
+//!
+//! Every protocol that a WebRTC connection needs is a module of its own behind a cargo feature of the same
+//! name, and can be used without the others. The layers are *sans-IO*: they own no socket, start no task and
+//! read no clock. The application hands them datagrams and the time, and takes datagrams, deadlines and
+//! events from them; [`layer`] is the contract they share.
+//!
+//! | feature | module | what it is |
+//! |---|---|---|
+//! | always | [`layer`] | the contract: traits, datagrams, batches of datagrams to send |
+//! | always | [`crypto`] | the crypto provider; `aws-lc-rs` (default) or `rust-crypto` implement it |
+#![cfg_attr(feature = "stun", doc = "| `stun` | [`stun`] | STUN messages and transactions, RFC 8489 |")]
+#![cfg_attr(feature = "ice", doc = "| `ice` | [`ice`] | connectivity establishment, RFC 8445 |")]
+#![cfg_attr(feature = "dtls", doc = "| `dtls` | [`dtls`] | DTLS 1.2, RFC 6347 |")]
+#![cfg_attr(feature = "srtp", doc = "| `srtp` | [`srtp`] | SRTP and SRTCP, RFC 3711 and RFC 7714 |")]
+#![cfg_attr(feature = "sctp", doc = "| `sctp` | [`sctp`] | SCTP, RFC 9260 |")]
+#![cfg_attr(
+    feature = "datachannel",
+    doc = "| `datachannel` | [`datachannel`] | data channels, RFC 8831 and RFC 8832 |"
+)]
+#![cfg_attr(
+    feature = "rtp",
+    doc = "| `rtp` | [`rtp`] | RTP packets, header extensions and payload formats, RFC 3550 |"
+)]
+#![cfg_attr(
+    feature = "rtcp",
+    doc = "| `rtcp` | [`rtcp`] | RTCP packets and feedback, RFC 3550 and RFC 4585 |"
+)]
+#![cfg_attr(feature = "sdp", doc = "| `sdp` | [`sdp`] | session descriptions, RFC 8866 |")]
+#![cfg_attr(feature = "sim", doc = "| `sim` | [`sim`] | a seeded virtual network on a virtual clock |")]
+
+pub mod crypto;
+pub mod layer;
+
+#[cfg(feature = "datachannel")]
+pub mod datachannel;
+#[cfg(feature = "dtls")]
+pub mod dtls;
+#[cfg(feature = "ice")]
+pub mod ice;
+#[cfg(feature = "rtcp")]
+pub mod rtcp;
+#[cfg(feature = "rtp")]
+pub mod rtp;
+#[cfg(feature = "sctp")]
+pub mod sctp;
+#[cfg(feature = "sdp")]
+pub mod sdp;
+#[cfg(feature = "sim")]
+pub mod sim;
+#[cfg(feature = "srtp")]
+pub mod srtp;
+#[cfg(feature = "stun")]
+pub mod stun;

@@ -1,0 +1,1 @@
+//! RTCP, RFC 3550 and RFC 4585.

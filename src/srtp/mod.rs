@@ -1,0 +1,1 @@
+//! SRTP and SRTCP, RFC 3711 and RFC 7714.
