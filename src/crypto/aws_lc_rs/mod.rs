@@ -1,0 +1,1 @@
+//! Crypto by the crate `aws-lc-rs`.

@@ -1,0 +1,1 @@
+//! Crypto by the crates of the RustCrypto project.
