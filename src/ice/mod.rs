@@ -1,1 +1,28 @@
-//! Interactive Connectivity Establishment, RFC 8445.
+//! Interactive Connectivity Establishment: RFC 8445, with trickle (RFC 8838), consent freshness (RFC 7675),
+//! patience (RFC 8863) and fair dual-stack priorities (RFC 8421).
+//!
+//! An [`Agent`] is a full agent for one data stream with one component, which is all that WebRTC needs under
+//! BUNDLE and rtcp-mux. The application owns the sockets: it tells the agent their addresses, and hands it
+//! the STUN datagrams that arrive at them. See the example `ice_only`.
+
+mod agent;
+mod check_list;
+mod config;
+mod consent;
+mod credentials;
+mod gathering;
+mod local;
+mod message;
+mod pair;
+mod priority;
+mod remote;
+
+pub use crate::layer::{
+    Candidate, CandidateAddress, CandidateKind, CandidatePair, IceConnectionState, IceCredentials, IceError,
+    IceEvent, IceRole, IceTransport, NameQuery, ParseCandidateError,
+};
+pub use agent::{Agent, AgentStats};
+pub use config::Config;
+
+#[cfg(test)]
+mod tests;

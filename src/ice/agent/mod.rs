@@ -1,0 +1,343 @@
+mod receive;
+mod schedule;
+mod select;
+mod send;
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use crate::crypto::CryptoProvider;
+use crate::ice::check_list::CheckList;
+use crate::ice::config::Config;
+use crate::ice::consent::Consent;
+use crate::ice::credentials::{KeyedCredentials, random_credentials};
+use crate::ice::gathering::Gathering;
+use crate::ice::local::{Added, LocalCandidates};
+use crate::ice::message::{Generation, Outgoing};
+use crate::ice::pair::PairId;
+use crate::ice::remote::{Admitted, RemoteCandidates, belongs};
+use crate::layer::{
+    Candidate, CandidateAddress, CandidatePair, Datagram, FiveTuple, IceConnectionState, IceCredentials,
+    IceError, IceEvent, IceRole, IceTransport, Layer, NameQuery, Transmit, TransmitBatch,
+};
+
+/// A full ICE agent for one data stream with one component (RFC 8445).
+///
+/// It begins with random credentials. Give it the addresses of the sockets, signal its candidates and
+/// credentials to the peer, hand it the peer's, and drive it as a [`Layer`].
+#[derive(Debug)]
+pub struct Agent {
+    provider: CryptoProvider,
+    config: Config,
+    role: IceRole,
+    tie_breaker: u64,
+    local_credentials: KeyedCredentials,
+    remote_credentials: Option<KeyedCredentials>,
+    /// The credentials before a restart, while data still flows on the pair they selected.
+    previous: Option<PreviousCredentials>,
+    local: LocalCandidates,
+    remote: RemoteCandidates,
+    remote_ended: bool,
+    check_list: CheckList,
+    gathering: Gathering,
+    /// The earliest time of the next check or question to a server (RFC 8445 §14).
+    next_paced: Instant,
+    /// Whether a question to a server goes before the next check.
+    server_turn: bool,
+    /// When the credentials of both sides were known.
+    started: Option<Instant>,
+    first_valid: Option<Instant>,
+    selected: Option<Selected>,
+    failed: bool,
+    state: IceConnectionState,
+    outbox: VecDeque<Outgoing>,
+    queued_responses: usize,
+    events: VecDeque<IceEvent>,
+    timeout: Option<Instant>,
+    next_query: u64,
+    stats: AgentStats,
+}
+
+/// What an agent has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AgentStats {
+    /// Checks sent, repetitions and consent checks included.
+    pub checks_sent: u64,
+    /// Authentic checks received.
+    pub checks_received: u64,
+    /// Authentic responses received, error responses included.
+    pub responses_received: u64,
+    /// Datagrams that were refused and changed nothing.
+    pub ignored: u64,
+}
+
+#[derive(Debug)]
+struct PreviousCredentials {
+    local: KeyedCredentials,
+    remote: KeyedCredentials,
+}
+
+/// The pair that data is sent on.
+#[derive(Debug)]
+struct Selected {
+    id: PairId,
+    pair: CandidatePair,
+    generation: Generation,
+    /// PRIORITY of consent checks.
+    priority: u32,
+    consent: Consent,
+}
+
+impl Agent {
+    /// An agent with new credentials. `now` is only where its clocks begin.
+    pub fn new(now: Instant, provider: CryptoProvider, config: Config) -> Self {
+        let mut tie_breaker = [0; 8];
+        provider.random.fill(&mut tie_breaker);
+        let credentials = random_credentials(&*provider.random);
+        Self {
+            role: config.role,
+            tie_breaker: u64::from_be_bytes(tie_breaker),
+            local_credentials: KeyedCredentials::new(&provider, credentials),
+            remote_credentials: None,
+            previous: None,
+            local: LocalCandidates::new(config.max_local_candidates),
+            remote: RemoteCandidates::new(config.max_remote_candidates),
+            remote_ended: false,
+            check_list: CheckList::new(config.max_pairs),
+            gathering: Gathering::new(),
+            next_paced: now,
+            server_turn: false,
+            started: None,
+            first_valid: None,
+            selected: None,
+            failed: false,
+            state: IceConnectionState::New,
+            outbox: VecDeque::new(),
+            queued_responses: 0,
+            events: VecDeque::new(),
+            timeout: None,
+            next_query: 0,
+            stats: AgentStats::default(),
+            provider,
+            config,
+        }
+    }
+
+    /// What happened so far.
+    pub fn stats(&self) -> AgentStats {
+        self.stats
+    }
+
+    /// The local candidates found so far, peer-reflexive ones included.
+    pub fn local_candidates(&self) -> impl Iterator<Item = &Candidate> {
+        self.local.candidates().iter().map(|local| &local.candidate)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.state == IceConnectionState::Closed
+    }
+}
+
+impl Layer for Agent {
+    type Event = IceEvent;
+    type Error = IceError;
+
+    fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), IceError> {
+        let outcome = self.receive(now, &datagram);
+        match outcome {
+            Ok(()) => self.update(now),
+            Err(_) => self.stats.ignored += 1,
+        }
+        outcome
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.update(now);
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.timeout
+    }
+
+    fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBatch) -> Option<Transmit> {
+        if self.timeout.is_some_and(|timeout| timeout <= now) {
+            self.update(now);
+        }
+        while let Some(message) = self.outbox.pop_front() {
+            let mut segments = out.segments(Some(message.path), None);
+            if self.write(&message, segments.datagram()).is_some() {
+                segments.end_datagram();
+                return segments.finish();
+            }
+        }
+        None
+    }
+
+    fn poll_event(&mut self) -> Option<IceEvent> {
+        self.events.pop_front()
+    }
+}
+
+impl IceTransport for Agent {
+    fn local_credentials(&self) -> &IceCredentials {
+        &self.local_credentials.credentials
+    }
+
+    fn set_remote_credentials(&mut self, now: Instant, credentials: IceCredentials) -> Result<(), IceError> {
+        if self.is_closed() {
+            return Err(IceError::Closed);
+        }
+        match &self.remote_credentials {
+            Some(known) if known.credentials == credentials => return Ok(()),
+            Some(_) => {
+                let local = self.local_credentials.credentials.clone();
+                self.begin_generation(KeyedCredentials::new(&self.provider, local));
+            }
+            None => {
+                let foreign = self.remote.foreign(credentials.ufrag());
+                self.check_list.remove_remotes(&foreign);
+            }
+        }
+        self.remote_credentials = Some(KeyedCredentials::new(&self.provider, credentials));
+        self.started = Some(now);
+        self.update(now);
+        Ok(())
+    }
+
+    fn set_role(&mut self, role: IceRole) {
+        if self.role != role {
+            self.role = role;
+            self.check_list.set_role(role);
+        }
+    }
+
+    fn role(&self) -> IceRole {
+        self.role
+    }
+
+    fn add_host_address(&mut self, now: Instant, address: SocketAddr) -> Result<(), IceError> {
+        if self.is_closed() {
+            return Err(IceError::Closed);
+        }
+        if address.port() == 0 || address.ip().is_unspecified() {
+            return Err(IceError::UnsupportedCandidate(
+                "a host address has an IP address and a port; bind the socket and give its address",
+            ));
+        }
+        match self.local.add_host(address) {
+            Added::New => {}
+            Added::Redundant => return Ok(()),
+            Added::Full => {
+                return Err(IceError::TooManyCandidates { limit: self.config.max_local_candidates });
+            }
+        }
+        self.signal_newest_candidate();
+        let base = self.local.bases().len() - 1;
+        self.gathering.add_base(base, address, &self.config);
+        for remote in 0..self.remote.len() {
+            self.add_pair(base, remote);
+        }
+        self.update(now);
+        Ok(())
+    }
+
+    fn end_of_host_addresses(&mut self, now: Instant) {
+        self.gathering.end();
+        self.update(now);
+    }
+
+    fn add_remote_candidate(&mut self, now: Instant, candidate: Candidate) -> Result<(), IceError> {
+        if self.is_closed() {
+            return Err(IceError::Closed);
+        }
+        let known = self.remote_credentials.as_ref();
+        if self.failed || known.is_some_and(|remote| !belongs(&candidate, remote.ufrag())) {
+            return Ok(());
+        }
+        let query = NameQuery(self.next_query);
+        let name = match &candidate.address {
+            CandidateAddress::Name(name, _) => Some(name.clone()),
+            CandidateAddress::Ip(_) => None,
+        };
+        let priority = candidate.priority;
+        match self.remote.admit(candidate, query)? {
+            Admitted::New(remote) => self.pair_remote(remote),
+            Admitted::Known(remote) => self.check_list.set_remote_priority(self.role, remote, priority),
+            Admitted::Unresolved => {
+                self.next_query += 1;
+                self.events.extend(name.map(|name| IceEvent::ResolveName { query, name }));
+            }
+            Admitted::Unusable => {}
+        }
+        self.update(now);
+        Ok(())
+    }
+
+    fn end_of_remote_candidates(&mut self, now: Instant) {
+        self.remote_ended = true;
+        self.update(now);
+    }
+
+    fn resolve_name(&mut self, now: Instant, query: NameQuery, address: Option<IpAddr>) {
+        if let Some(candidate) = self.remote.take_resolved(query, address) {
+            // A refusal can only be the limit, which a candidate that gave its place back keeps.
+            let _ = self.add_remote_candidate(now, candidate);
+        }
+        self.update(now);
+    }
+
+    fn restart(&mut self, now: Instant) -> Result<(), IceError> {
+        if self.is_closed() {
+            return Err(IceError::Closed);
+        }
+        let credentials = random_credentials(&*self.provider.random);
+        self.begin_generation(KeyedCredentials::new(&self.provider, credentials));
+        self.local.keep_host_only();
+        let ended = self.gathering.is_ended();
+        self.gathering = Gathering::new();
+        for (index, base) in self.local.bases().iter().enumerate() {
+            self.gathering.add_base(index, base.address, &self.config);
+        }
+        for local in self.local.candidates() {
+            self.events.push_back(IceEvent::LocalCandidate(local.candidate.clone()));
+        }
+        if ended {
+            self.gathering.end();
+        }
+        self.update(now);
+        Ok(())
+    }
+
+    fn state(&self) -> IceConnectionState {
+        self.state
+    }
+
+    fn selected_pair(&self) -> Option<&CandidatePair> {
+        self.selected.as_ref().map(|selected| &selected.pair)
+    }
+
+    fn is_validated(&self, path: &FiveTuple) -> bool {
+        self.selected.as_ref().is_some_and(|selected| selected.pair.path == *path)
+            || self
+                .check_list
+                .pairs()
+                .iter()
+                .any(|pair| pair.path == *path && (pair.is_valid() || pair.checked_by_peer))
+    }
+
+    fn close(&mut self) {
+        if self.is_closed() {
+            return;
+        }
+        self.check_list = CheckList::new(self.config.max_pairs);
+        self.gathering = Gathering::new();
+        self.remote = RemoteCandidates::new(self.config.max_remote_candidates);
+        self.outbox.clear();
+        self.previous = None;
+        self.selected = None;
+        self.timeout = None;
+        self.set_state(IceConnectionState::Closed);
+    }
+}

@@ -1,0 +1,274 @@
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::Agent;
+use crate::ice::consent::Consent;
+use crate::ice::local::Added;
+use crate::ice::message::{Content, Generation, KNOWN_ATTRIBUTES, Outcome, Outgoing};
+use crate::ice::pair::{Nomination, PairId, PairState};
+use crate::layer::{CandidateKind, Datagram, FiveTuple, IceError, IceRole, IceTransport};
+use crate::stun::{AttributeType, Class, ErrorCode, Message, Method};
+
+/// What arrives.
+impl Agent {
+    pub(super) fn receive(&mut self, now: Instant, datagram: &Datagram<'_>) -> Result<(), IceError> {
+        if self.is_closed() {
+            return Err(IceError::Closed);
+        }
+        let message =
+            Message::decode(datagram.bytes).map_err(|_| IceError::Ignored("it is no STUN message"))?;
+        if message.method() != Method::BINDING {
+            return Err(IceError::Ignored("its method is not Binding"));
+        }
+        let base = self.local.base_of(datagram.path.local);
+        let base = base.ok_or(IceError::Ignored("it came to an address that is no host address"))?;
+        match message.class() {
+            Class::Request => self.receive_request(now, base, datagram.path, &message),
+            Class::Success | Class::Error => self.receive_response(now, datagram.path, &message),
+            // RFC 8445 §11: a keepalive.
+            Class::Indication => Ok(()),
+        }
+    }
+
+    /// RFC 8445 §7.3
+    pub(super) fn receive_request(
+        &mut self,
+        now: Instant,
+        base: usize,
+        path: FiveTuple,
+        message: &Message<'_>,
+    ) -> Result<(), IceError> {
+        // A request without correct credentials is not answered at all: an answer would tell a stranger of
+        // this agent and could be aimed at somebody else.
+        let (generation, ufrag) = self.authenticate(message)?;
+        if self.queued_responses >= self.config.max_queued_responses {
+            return Err(IceError::Ignored("too many responses wait to be sent"));
+        }
+        self.stats.checks_received += 1;
+        let outcome = if let Some(kind) = self.unknown_attribute(message) {
+            Outcome::UnknownAttribute(kind)
+        } else if generation == Generation::Current && self.refuses_role(message) {
+            Outcome::RoleConflict
+        } else {
+            Outcome::Success
+        };
+        self.queued_responses += 1;
+        self.outbox.push_back(Outgoing {
+            path,
+            id: message.transaction_id(),
+            content: Content::Response { outcome, generation },
+        });
+        if matches!(outcome, Outcome::Success) && generation == Generation::Current && !self.failed {
+            self.learn_from_request(now, base, path, message, &ufrag);
+        }
+        Ok(())
+    }
+
+    /// Which generation a request belongs to, and the fragment that its sender gives as its own.
+    pub(super) fn authenticate(&self, message: &Message<'_>) -> Result<(Generation, String), IceError> {
+        let username = message.username().ok_or(IceError::Ignored("a check without USERNAME"))?;
+        let (ours, theirs) =
+            username.split_once(':').ok_or(IceError::Ignored("a check with a malformed USERNAME"))?;
+        let previous = self.previous.as_ref().map(|previous| (Generation::Previous, &previous.local));
+        let (generation, credentials) = [(Generation::Current, &self.local_credentials)]
+            .into_iter()
+            .chain(previous)
+            .find(|(_, credentials)| credentials.ufrag() == ours)
+            .ok_or(IceError::Ignored("a check for another user-name fragment"))?;
+        if !message.verify(&credentials.key) {
+            return Err(IceError::Ignored("a check with a wrong password"));
+        }
+        Ok((generation, theirs.to_owned()))
+    }
+
+    pub(super) fn unknown_attribute(&self, message: &Message<'_>) -> Option<AttributeType> {
+        message.unknown_required(&KNOWN_ATTRIBUTES).next()
+    }
+
+    /// Repairs a role conflict; true if the peer is to do it (RFC 8445 §7.3.1.1).
+    pub(super) fn refuses_role(&mut self, message: &Message<'_>) -> bool {
+        let same_role = match self.role {
+            IceRole::Controlling => message.ice_controlling(),
+            IceRole::Controlled => message.ice_controlled(),
+        };
+        let Some(theirs) = same_role else { return false };
+        // The agent with the larger tie-breaker controls.
+        let wanted = if self.tie_breaker >= theirs { IceRole::Controlling } else { IceRole::Controlled };
+        let refuses = wanted == self.role;
+        self.set_role(wanted);
+        refuses
+    }
+
+    /// RFC 8445 §7.3.1.3 to §7.3.1.5
+    pub(super) fn learn_from_request(
+        &mut self,
+        now: Instant,
+        base: usize,
+        path: FiveTuple,
+        message: &Message<'_>,
+        ufrag: &str,
+    ) {
+        if self.remote_credentials.as_ref().is_some_and(|remote| remote.ufrag() != ufrag) {
+            return;
+        }
+        let remote = self.remote.find(path.remote).or_else(|| {
+            self.remote.admit_peer_reflexive(path.remote, message.priority().unwrap_or(0), ufrag)
+        });
+        let Some(remote) = remote else { return };
+        let id = self.check_list.find(&path).or_else(|| self.add_pair(base, remote));
+        let Some(pair) = id.and_then(|id| self.check_list.get_mut(id)) else { return };
+        let id = pair.id;
+        pair.checked_by_peer = true;
+        if message.use_candidate() && self.role == IceRole::Controlled && pair.nomination == Nomination::None
+        {
+            pair.nomination = if pair.is_valid() { Nomination::Done } else { Nomination::Requested };
+        }
+        if pair.is_valid() {
+            self.reselect(now);
+        } else {
+            pair.cancel_check();
+            pair.state = PairState::Waiting;
+            self.check_list.trigger(id);
+        }
+    }
+
+    pub(super) fn receive_response(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        message: &Message<'_>,
+    ) -> Result<(), IceError> {
+        let id = message.transaction_id();
+        if let Some(pair) = self.check_list.find_check(id) {
+            let remote = self.remote_credentials.as_ref();
+            if !remote.is_some_and(|remote| message.verify(&remote.key)) {
+                return Err(IceError::Ignored("a response with a wrong password"));
+            }
+            self.stats.responses_received += 1;
+            self.receive_check_response(now, pair, path, message);
+            return Ok(());
+        }
+        if self.receive_consent(now, path, message) || self.receive_server_answer(now, path, message) {
+            return Ok(());
+        }
+        Err(IceError::Ignored("a response to no question"))
+    }
+
+    /// RFC 8445 §7.2.5
+    pub(super) fn receive_check_response(
+        &mut self,
+        now: Instant,
+        id: PairId,
+        path: FiveTuple,
+        message: &Message<'_>,
+    ) {
+        let Some(pair) = self.check_list.get_mut(id) else { return };
+        let Some((sent_as, nominates)) = pair.take_check(message.transaction_id()) else { return };
+        // RFC 8445 §7.2.5.2.1: the response must come the way that the check went.
+        let mapped = message.mapped_address().filter(|_| pair.path == path);
+        match (message.class(), mapped) {
+            (Class::Success, Some(mapped)) => {
+                self.succeed(now, id, mapped, nominates);
+            }
+            (Class::Error, _)
+                if message.error_code().is_some_and(|(code, _)| code == ErrorCode::ROLE_CONFLICT) =>
+            {
+                // RFC 8445 §7.2.5.1: unless it has happened already, the role changes.
+                if sent_as == self.role {
+                    self.set_role(match self.role {
+                        IceRole::Controlling => IceRole::Controlled,
+                        IceRole::Controlled => IceRole::Controlling,
+                    });
+                }
+                if let Some(pair) = self.check_list.get_mut(id).filter(|pair| !pair.is_valid()) {
+                    pair.state = PairState::Waiting;
+                }
+                self.check_list.trigger(id);
+            }
+            _ => self.fail(now, id),
+        }
+    }
+
+    /// RFC 8445 §7.2.5.3
+    pub(super) fn succeed(&mut self, now: Instant, id: PairId, mapped: SocketAddr, nominates: bool) {
+        let Some(base) = self.check_list.get(id).map(|pair| pair.base) else { return };
+        let local = self.local_candidate(mapped, base);
+        let Some(pair) = self.check_list.get_mut(id) else { return };
+        pair.state = PairState::Succeeded;
+        pair.local = local;
+        let requested_by_peer = self.role == IceRole::Controlled && pair.nomination == Nomination::Requested;
+        if nominates && self.role == IceRole::Controlling || requested_by_peer {
+            pair.nomination = Nomination::Done;
+        }
+        // A second check of the pair, unless it nominates, has nothing left to find out.
+        if pair.nomination != Nomination::Requested {
+            pair.cancel_check();
+        }
+        self.check_list.thaw_like(id);
+        self.first_valid.get_or_insert(now);
+        if let Some(selected) = &mut self.selected
+            && (selected.id, selected.generation) == (id, Generation::Current)
+        {
+            selected.consent = Consent::granted(now, &self.config, &*self.provider.random);
+        }
+        self.reselect(now);
+    }
+
+    /// The local candidate that the peer saw (RFC 8445 §7.2.5.3.1).
+    pub(super) fn local_candidate(&mut self, mapped: SocketAddr, base: usize) -> Option<usize> {
+        if let Some(known) = self.local.find(mapped, base) {
+            return Some(known);
+        }
+        match self.local.add_reflexive(CandidateKind::PeerReflexive, mapped, base, None) {
+            Added::New => Some(self.local.candidates().len() - 1),
+            // At the limit the pair is known by its base.
+            Added::Redundant | Added::Full => self.local.find(self.local.bases()[base].address, base),
+        }
+    }
+
+    pub(super) fn fail(&mut self, now: Instant, id: PairId) {
+        if let Some(pair) = self.check_list.get_mut(id) {
+            pair.state = PairState::Failed;
+            pair.local = None;
+            pair.check = None;
+            pair.nomination = Nomination::None;
+            self.reselect(now);
+        }
+    }
+
+    pub(super) fn receive_consent(&mut self, now: Instant, path: FiveTuple, message: &Message<'_>) -> bool {
+        let Some(selected) = &mut self.selected else { return false };
+        let remote = match selected.generation {
+            Generation::Current => self.remote_credentials.as_ref(),
+            Generation::Previous => self.previous.as_ref().map(|previous| &previous.remote),
+        };
+        let believed = selected.pair.path == path
+            && message.class() == Class::Success
+            && remote.is_some_and(|remote| message.verify(&remote.key));
+        let answered =
+            believed && selected.consent.answer(now, message.transaction_id(), &*self.provider.random);
+        self.stats.responses_received += u64::from(answered);
+        answered
+    }
+
+    /// RFC 8445 §5.1.1.2
+    pub(super) fn receive_server_answer(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        message: &Message<'_>,
+    ) -> bool {
+        let mapped = message.mapped_address().filter(|_| message.class() == Class::Success);
+        let answer =
+            self.gathering.answer(now, &path, message.transaction_id(), mapped.is_some(), &self.config);
+        let Some(answer) = answer else { return false };
+        if let Some(mapped) = mapped {
+            let server = Some(answer.server.ip());
+            let kind = CandidateKind::ServerReflexive;
+            if self.local.add_reflexive(kind, mapped, answer.base, server) == Added::New {
+                self.signal_newest_candidate();
+            }
+        }
+        true
+    }
+}

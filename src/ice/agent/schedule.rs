@@ -1,0 +1,199 @@
+use std::time::Instant;
+
+use super::Agent;
+use crate::ice::check_list::CheckList;
+use crate::ice::message::{CheckRequest, Content, Generation};
+use crate::ice::pair::{Check, Nomination, Pair, PairId, PairState};
+use crate::layer::{CandidateKind, IceEvent, IceRole};
+use crate::stun::{Retransmission, RetransmissionStep, TransactionId};
+
+/// What is due.
+impl Agent {
+    pub(super) fn update(&mut self, now: Instant) {
+        if self.is_closed() {
+            return;
+        }
+        self.repeat_checks(now);
+        while let Some((path, id)) = self.gathering.repeat(now, &self.config, &*self.provider.random) {
+            self.send(path, id, Content::ServerQuery);
+        }
+        self.nominate(now);
+        self.start_paced(now);
+        self.check_consent(now);
+        self.detect_failure(now);
+        if self.gathering.take_completion() {
+            self.events.push_back(IceEvent::GatheringComplete);
+        }
+        self.set_state(self.current_state(now));
+        self.timeout = self.next_timeout(now);
+    }
+
+    pub(super) fn repeat_checks(&mut self, now: Instant) {
+        let mut timed_out = Vec::new();
+        let mut repeated = Vec::new();
+        for pair in self.check_list.pairs_mut() {
+            match pair.check.as_mut().map(|check| check.retransmission.step(now)) {
+                Some(RetransmissionStep::Send) => repeated.push(pair.id),
+                Some(RetransmissionStep::TimedOut) => timed_out.push(pair.id),
+                Some(RetransmissionStep::Wait) | None => {}
+            }
+        }
+        repeated.into_iter().for_each(|id| self.send_check(id));
+        timed_out.into_iter().for_each(|id| self.fail(now, id));
+    }
+
+    /// Starts at most one check or question every Ta (RFC 8445 §6.1.4.2, §14.2).
+    pub(super) fn start_paced(&mut self, now: Instant) {
+        if now < self.next_paced {
+            return;
+        }
+        let started = if std::mem::take(&mut self.server_turn) {
+            self.start_query(now) || self.start_check(now)
+        } else {
+            self.server_turn = true;
+            self.start_check(now) || self.start_query(now)
+        };
+        if started {
+            self.next_paced = now + self.config.pacing();
+        }
+    }
+
+    pub(super) fn start_query(&mut self, now: Instant) -> bool {
+        match self.gathering.start_next(now, &self.config, &*self.provider.random) {
+            Some((path, id)) => {
+                self.send(path, id, Content::ServerQuery);
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub(super) fn start_check(&mut self, now: Instant) -> bool {
+        if self.remote_credentials.is_none() || self.failed {
+            return false;
+        }
+        let nominates = |pair: &Pair| pair.nomination == Nomination::Requested;
+        let id = loop {
+            let Some(id) = self.check_list.next_check() else { return false };
+            // A pair may have come to work while it waited in the queue.
+            if self.check_list.get(id).is_some_and(|pair| !pair.is_valid() || nominates(pair)) {
+                break id;
+            }
+        };
+        // RFC 8445 §14.3: the more checks are under way, the longer each may take.
+        let under_way = u32::try_from(self.check_list.unfinished()).unwrap_or(u32::MAX);
+        let mut retransmission = self.config.check_retransmission;
+        retransmission.initial_timeout =
+            retransmission.initial_timeout.max(self.config.pacing().saturating_mul(under_way));
+        let Some(pair) = self.check_list.get_mut(id) else { return false };
+        pair.cancel_check();
+        let mut retransmission = Retransmission::new(now, retransmission);
+        retransmission.step(now);
+        pair.check = Some(Check {
+            id: TransactionId::random(&*self.provider.random),
+            retransmission,
+            role: self.role,
+            use_candidate: self.role == IceRole::Controlling && pair.nomination == Nomination::Requested,
+        });
+        if !pair.is_valid() {
+            pair.state = PairState::InProgress;
+        }
+        self.send_check(id);
+        true
+    }
+
+    pub(super) fn send_check(&mut self, id: PairId) {
+        let Some(pair) = self.check_list.get(id) else { return };
+        let Some(check) = &pair.check else { return };
+        let request = CheckRequest {
+            // RFC 8445 §7.1.1: the priority that a peer-reflexive candidate found by this check has.
+            priority: self.local.bases()[pair.base].priority(CandidateKind::PeerReflexive),
+            role: check.role,
+            tie_breaker: self.tie_breaker,
+            use_candidate: check.use_candidate,
+            generation: Generation::Current,
+        };
+        self.send(pair.path, check.id, Content::Check(request));
+    }
+
+    /// RFC 8445 §8.1.1: the best valid pair, when no better one can come or the wait for it is over.
+    pub(super) fn nominate(&mut self, now: Instant) {
+        if self.role != IceRole::Controlling
+            || self.check_list.nominated().is_some()
+            || self.check_list.is_nominating()
+        {
+            return;
+        }
+        let Some(best) = self.check_list.best_valid() else { return };
+        let id = best.id;
+        let waited = self.nomination_due().is_none_or(|due| due <= now);
+        if !waited && self.check_list.is_better_pending(best) {
+            return;
+        }
+        if let Some(pair) = self.check_list.get_mut(id) {
+            pair.nomination = Nomination::Requested;
+            self.check_list.trigger(id);
+        }
+    }
+
+    pub(super) fn nomination_due(&self) -> Option<Instant> {
+        self.first_valid.map(|first| first + self.config.nomination_delay)
+    }
+
+    /// RFC 7675 §5.1
+    pub(super) fn check_consent(&mut self, now: Instant) {
+        let Some(selected) = &mut self.selected else { return };
+        if selected.consent.is_expired(now) {
+            self.give_up();
+            return;
+        }
+        if let Some(id) = selected.consent.check(now, &*self.provider.random) {
+            let request = CheckRequest {
+                priority: selected.priority,
+                role: self.role,
+                tie_breaker: self.tie_breaker,
+                use_candidate: false,
+                generation: selected.generation,
+            };
+            let path = selected.pair.path;
+            self.send(path, id, Content::Check(request));
+        }
+    }
+
+    /// RFC 8445 §8.1.2 with the patience of RFC 8863 §4: no pair works or can come to work.
+    pub(super) fn detect_failure(&mut self, now: Instant) {
+        let patient = self.failure_due().is_none_or(|due| now < due);
+        let hopeful = self.check_list.unfinished() > 0
+            || self.remote.is_resolving()
+            || !self.gathering.is_complete() && self.gathering.is_ended();
+        if self.selected.is_none() && !patient && !hopeful {
+            self.give_up();
+        }
+    }
+
+    pub(super) fn failure_due(&self) -> Option<Instant> {
+        self.started.map(|started| started + self.config.patience)
+    }
+
+    pub(super) fn give_up(&mut self) {
+        self.failed = true;
+        self.selected = None;
+        self.previous = None;
+        self.check_list = CheckList::new(self.config.max_pairs);
+    }
+
+    pub(super) fn next_timeout(&self, now: Instant) -> Option<Instant> {
+        let checks = self.check_list.pairs().iter().filter_map(|pair| pair.check.as_ref());
+        let repetition = checks.map(|check| check.retransmission.due()).min();
+        let may_check = self.remote_credentials.is_some() && !self.failed && self.check_list.has_next_check();
+        let paced = (may_check || self.gathering.has_queued()).then_some(self.next_paced);
+        let consent = self.selected.as_ref().map(|selected| selected.consent.timeout(now));
+        let waits_to_nominate = self.role == IceRole::Controlling && self.check_list.nominated().is_none();
+        let nomination = self.nomination_due().filter(|due| waits_to_nominate && *due > now);
+        let failure = self.failure_due().filter(|due| self.selected.is_none() && !self.failed && *due > now);
+        [repetition, paced, consent, nomination, failure, self.gathering.timeout()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}

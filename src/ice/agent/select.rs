@@ -1,0 +1,166 @@
+use std::net::IpAddr;
+use std::time::Instant;
+
+use super::Agent;
+use super::{PreviousCredentials, Selected};
+use crate::ice::check_list::{CheckList, NewPair};
+use crate::ice::consent::Consent;
+use crate::ice::credentials::KeyedCredentials;
+use crate::ice::message::Generation;
+use crate::ice::pair::{Nomination, PairFoundation, PairId};
+use crate::ice::remote::RemoteCandidates;
+use crate::layer::{CandidateKind, CandidatePair, FiveTuple, IceConnectionState, IceEvent};
+
+/// Candidates, pairs and what they add up to.
+impl Agent {
+    pub(super) fn signal_newest_candidate(&mut self) {
+        let newest = self.local.candidates().last();
+        self.events.extend(newest.map(|local| IceEvent::LocalCandidate(local.candidate.clone())));
+    }
+
+    pub(super) fn pair_remote(&mut self, remote: usize) {
+        for base in 0..self.local.bases().len() {
+            self.add_pair(base, remote);
+        }
+    }
+
+    /// RFC 8445 §6.1.2.2
+    pub(super) fn add_pair(&mut self, base: usize, remote: usize) -> Option<PairId> {
+        let address = self.local.bases()[base].address;
+        let far = self.remote.get(remote);
+        if !can_pair(address.ip(), far.address.ip()) {
+            return None;
+        }
+        let local = &self.local.candidates()[self.local.find(address, base)?].candidate;
+        let new = NewPair {
+            base,
+            remote,
+            path: FiveTuple::udp(address, far.address),
+            foundation: PairFoundation {
+                local: local.foundation.clone(),
+                remote: far.candidate.foundation.clone(),
+            },
+            local_priority: local.priority,
+            remote_priority: far.candidate.priority,
+        };
+        self.check_list.add(self.role, new)
+    }
+
+    /// Decides anew which pair data is sent on: the nominated one or, until then, the best that works (RFC
+    /// 8445 §12.1). After a restart the old pair serves until a new one is nominated (§9).
+    pub(super) fn reselect(&mut self, now: Instant) {
+        let nominated = self.check_list.nominated();
+        let on_previous =
+            self.selected.as_ref().is_some_and(|selected| selected.generation == Generation::Previous);
+        let best = match nominated {
+            None if on_previous => return,
+            None => self.check_list.best_valid(),
+            nominated => nominated,
+        };
+        let Some(best) = best else {
+            self.selected = None;
+            return;
+        };
+        let concluded = best.nomination == Nomination::Done;
+        let (id, base) = (best.id, best.base);
+        let is_selected = self
+            .selected
+            .as_ref()
+            .is_some_and(|selected| (selected.id, selected.generation) == (id, Generation::Current));
+        if !is_selected && let Some(local) = best.local {
+            let pair = CandidatePair {
+                local: self.local.candidates()[local].candidate.clone(),
+                remote: self.remote.get(best.remote).candidate.clone(),
+                path: best.path,
+            };
+            self.push_status(IceEvent::SelectedPair(Box::new(pair.clone())));
+            self.selected = Some(Selected {
+                id,
+                pair,
+                generation: Generation::Current,
+                priority: self.local.bases()[base].priority(CandidateKind::PeerReflexive),
+                consent: Consent::granted(now, &self.config, &*self.provider.random),
+            });
+        }
+        if concluded {
+            self.previous = None;
+            self.check_list.conclude();
+            self.gathering.stop_keepalives();
+        }
+    }
+
+    /// Begins a generation of candidates and checks; what is selected serves on under the old credentials.
+    pub(super) fn begin_generation(&mut self, local: KeyedCredentials) {
+        let old_local = std::mem::replace(&mut self.local_credentials, local);
+        let old_remote = self.remote_credentials.take();
+        match &mut self.selected {
+            Some(selected) if selected.generation == Generation::Current => {
+                selected.generation = Generation::Previous;
+                self.previous = old_remote.map(|remote| PreviousCredentials { local: old_local, remote });
+            }
+            // Restarted twice before a pair was nominated: the pair still belongs to the generation before.
+            Some(_) => {}
+            None => self.previous = None,
+        }
+        self.check_list = CheckList::new(self.config.max_pairs);
+        self.remote = RemoteCandidates::new(self.config.max_remote_candidates);
+        self.remote_ended = false;
+        self.started = None;
+        self.first_valid = None;
+        self.failed = false;
+        // What waits to be sent is of the old generation; the peer asks again.
+        self.outbox.clear();
+        self.queued_responses = 0;
+    }
+
+    pub(super) fn current_state(&self, now: Instant) -> IceConnectionState {
+        if self.failed {
+            return IceConnectionState::Failed;
+        }
+        let Some(selected) = &self.selected else {
+            let begun = self.remote_credentials.is_some() && !self.remote.is_empty();
+            return if begun { IceConnectionState::Checking } else { IceConnectionState::New };
+        };
+        let restarting = selected.generation == Generation::Previous;
+        if selected.consent.is_disconnected(now) {
+            // W3C WebRTC §5.6.3: a restart forgets that connectivity was lost.
+            return if restarting { IceConnectionState::Checking } else { IceConnectionState::Disconnected };
+        }
+        let done = self.check_list.nominated().is_some()
+            && self.check_list.unfinished() == 0
+            && self.gathering.is_complete()
+            && self.remote_ended;
+        if done && !restarting { IceConnectionState::Completed } else { IceConnectionState::Connected }
+    }
+
+    pub(super) fn set_state(&mut self, state: IceConnectionState) {
+        if self.state != state {
+            self.state = state;
+            self.push_status(IceEvent::ConnectionState(state));
+        }
+    }
+
+    /// Queues an event that a later one of its kind makes obsolete, so that the queue stays bounded when
+    /// nobody reads it.
+    pub(super) fn push_status(&mut self, event: IceEvent) {
+        const MOST: usize = 16;
+        let is_alike = |other: &IceEvent| std::mem::discriminant(other) == std::mem::discriminant(&event);
+        if self.events.iter().filter(|other| is_alike(other)).count() >= MOST {
+            let oldest = self.events.iter().position(is_alike);
+            oldest.and_then(|oldest| self.events.remove(oldest));
+        }
+        self.events.push_back(event);
+    }
+}
+
+/// Addresses pair within their family and, for IPv6, link-local ones with each other only (RFC 8445
+/// §6.1.2.2).
+fn can_pair(local: IpAddr, remote: IpAddr) -> bool {
+    match (local, remote) {
+        (IpAddr::V4(_), IpAddr::V4(_)) => true,
+        (IpAddr::V6(local), IpAddr::V6(remote)) => {
+            local.is_unicast_link_local() == remote.is_unicast_link_local()
+        }
+        _ => false,
+    }
+}

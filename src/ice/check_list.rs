@@ -1,0 +1,238 @@
+use std::collections::VecDeque;
+
+use super::pair::{Nomination, Pair, PairFoundation, PairId, PairState};
+use super::priority::pair_priority;
+use crate::layer::{FiveTuple, IceRole};
+use crate::stun::TransactionId;
+
+/// The pairs of one generation and the order in which they are checked (RFC 8445 §6.1).
+#[derive(Debug)]
+pub(super) struct CheckList {
+    /// By falling priority.
+    pairs: Vec<Pair>,
+    triggered: VecDeque<PairId>,
+    next_id: u64,
+    limit: usize,
+}
+
+/// A pair to be added.
+#[derive(Debug)]
+pub(super) struct NewPair {
+    pub(super) base: usize,
+    pub(super) remote: usize,
+    pub(super) path: FiveTuple,
+    pub(super) foundation: PairFoundation,
+    pub(super) local_priority: u32,
+    pub(super) remote_priority: u32,
+}
+
+impl CheckList {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { pairs: Vec::new(), triggered: VecDeque::new(), next_id: 0, limit }
+    }
+
+    pub(super) fn pairs(&self) -> &[Pair] {
+        &self.pairs
+    }
+
+    pub(super) fn pairs_mut(&mut self) -> impl Iterator<Item = &mut Pair> {
+        self.pairs.iter_mut()
+    }
+
+    pub(super) fn get(&self, id: PairId) -> Option<&Pair> {
+        self.pairs.iter().find(|pair| pair.id == id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: PairId) -> Option<&mut Pair> {
+        self.pairs.iter_mut().find(|pair| pair.id == id)
+    }
+
+    pub(super) fn find(&self, path: &FiveTuple) -> Option<PairId> {
+        self.pairs.iter().find(|pair| pair.path == *path).map(|pair| pair.id)
+    }
+
+    /// The pair that a response belongs to.
+    pub(super) fn find_check(&self, id: TransactionId) -> Option<PairId> {
+        self.pairs.iter().find(|pair| pair.awaits(id)).map(|pair| pair.id)
+    }
+
+    /// Adds a pair; `None` if it is known already or if its priority is too low for the limit.
+    pub(super) fn add(&mut self, role: IceRole, new: NewPair) -> Option<PairId> {
+        if self.find(&new.path).is_some() {
+            return None;
+        }
+        let priority = pair_priority(role, new.local_priority, new.remote_priority);
+        if self.pairs.len() >= self.limit && !self.make_room(priority) {
+            return None;
+        }
+        let id = PairId(self.next_id);
+        self.next_id += 1;
+        let pair = Pair {
+            id,
+            base: new.base,
+            remote: new.remote,
+            path: new.path,
+            state: self.initial_state(&new.foundation),
+            foundation: new.foundation,
+            local_priority: new.local_priority,
+            remote_priority: new.remote_priority,
+            priority,
+            check: None,
+            cancelled: Default::default(),
+            local: None,
+            checked_by_peer: false,
+            nomination: Nomination::None,
+        };
+        let position = self.pairs.partition_point(|other| other.priority >= priority);
+        self.pairs.insert(position, pair);
+        Some(id)
+    }
+
+    /// RFC 8445 §6.1.2.5: gives up the least of the pairs that are not yet checked, if it is less than the
+    /// new one.
+    fn make_room(&mut self, priority: u64) -> bool {
+        let least = self.pairs.iter().rposition(|pair| {
+            matches!(pair.state, PairState::Frozen | PairState::Waiting | PairState::Failed)
+                && pair.priority < priority
+        });
+        match least {
+            Some(position) => {
+                let id = self.pairs.remove(position).id;
+                self.triggered.retain(|triggered| *triggered != id);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// RFC 8445 §6.1.2.6 and RFC 8838 §12: one pair of a foundation is checked first, the others when it has
+    /// succeeded or nothing else is left to do.
+    fn initial_state(&self, foundation: &PairFoundation) -> PairState {
+        let mut alike = self.pairs.iter().filter(|pair| pair.foundation == *foundation).peekable();
+        let may_wait = alike.peek().is_none() || alike.any(|pair| pair.state == PairState::Succeeded);
+        if may_wait { PairState::Waiting } else { PairState::Frozen }
+    }
+
+    /// Forgets the pairs with these remote candidates.
+    pub(super) fn remove_remotes(&mut self, remotes: &[usize]) {
+        self.pairs.retain(|pair| !remotes.contains(&pair.remote));
+    }
+
+    /// The role changed: so do the priorities (RFC 8445 §7.3.1.1).
+    pub(super) fn set_role(&mut self, role: IceRole) {
+        for pair in &mut self.pairs {
+            pair.priority = pair_priority(role, pair.local_priority, pair.remote_priority);
+            if pair.nomination == Nomination::Requested {
+                pair.nomination = Nomination::None;
+            }
+        }
+        self.sort();
+    }
+
+    /// The priority of a remote candidate changed.
+    pub(super) fn set_remote_priority(&mut self, role: IceRole, remote: usize, priority: u32) {
+        for pair in self.pairs.iter_mut().filter(|pair| pair.remote == remote) {
+            pair.remote_priority = priority;
+            pair.priority = pair_priority(role, pair.local_priority, priority);
+        }
+        self.sort();
+    }
+
+    fn sort(&mut self) {
+        self.pairs.sort_by_key(|pair| std::cmp::Reverse(pair.priority));
+    }
+
+    /// Puts a pair into the triggered-check queue (RFC 8445 §6.1.4.1).
+    pub(super) fn trigger(&mut self, id: PairId) {
+        if !self.triggered.contains(&id) {
+            self.triggered.push_back(id);
+        }
+    }
+
+    /// The next pair to check, if any (RFC 8445 §6.1.4.2).
+    pub(super) fn next_check(&mut self) -> Option<PairId> {
+        while let Some(id) = self.triggered.pop_front() {
+            if self.get(id).is_some() {
+                return Some(id);
+            }
+        }
+        let waiting = self.pairs.iter().position(|pair| pair.state == PairState::Waiting);
+        let next = waiting.or_else(|| self.thaw())?;
+        Some(self.pairs[next].id)
+    }
+
+    /// Whether [`next_check`](Self::next_check) has one.
+    pub(super) fn has_next_check(&self) -> bool {
+        !self.triggered.is_empty()
+            || self.pairs.iter().any(|pair| pair.state == PairState::Waiting)
+            || self.first_to_thaw().is_some()
+    }
+
+    fn thaw(&mut self) -> Option<usize> {
+        let position = self.first_to_thaw()?;
+        self.pairs[position].state = PairState::Waiting;
+        Some(position)
+    }
+
+    /// RFC 8445 §6.1.4.2: a frozen pair none like which is waiting or being checked.
+    fn first_to_thaw(&self) -> Option<usize> {
+        self.pairs.iter().position(|frozen| {
+            frozen.state == PairState::Frozen
+                && !self.pairs.iter().any(|pair| {
+                    pair.foundation == frozen.foundation
+                        && matches!(pair.state, PairState::Waiting | PairState::InProgress)
+                })
+        })
+    }
+
+    /// A check of the pair has succeeded: pairs like it are likely to, as well (RFC 8445 §7.2.5.3.3).
+    pub(super) fn thaw_like(&mut self, id: PairId) {
+        let Some(foundation) = self.get(id).map(|pair| pair.foundation.clone()) else { return };
+        for pair in &mut self.pairs {
+            if pair.state == PairState::Frozen && pair.foundation == foundation {
+                pair.state = PairState::Waiting;
+            }
+        }
+    }
+
+    /// A pair was nominated: the others are no longer checked (RFC 8445 §8.1.2).
+    pub(super) fn conclude(&mut self) {
+        self.triggered.clear();
+        self.pairs.retain(|pair| {
+            pair.is_valid() || pair.checked_by_peer && pair.nomination == Nomination::Requested
+        });
+        for pair in &mut self.pairs {
+            if pair.nomination != Nomination::Requested {
+                pair.cancel_check();
+            }
+        }
+    }
+
+    /// The nominated pair of the highest priority.
+    pub(super) fn nominated(&self) -> Option<&Pair> {
+        self.pairs.iter().find(|pair| pair.is_valid() && pair.nomination == Nomination::Done)
+    }
+
+    /// The valid pair of the highest priority.
+    pub(super) fn best_valid(&self) -> Option<&Pair> {
+        self.pairs.iter().find(|pair| pair.is_valid())
+    }
+
+    /// How many pairs are to be or being checked.
+    pub(super) fn unfinished(&self) -> usize {
+        self.pairs.iter().filter(|pair| is_unfinished(pair)).count()
+    }
+
+    /// Whether a pair of a higher priority is to be or being checked.
+    pub(super) fn is_better_pending(&self, than: &Pair) -> bool {
+        self.pairs.iter().any(|pair| pair.priority > than.priority && is_unfinished(pair))
+    }
+
+    pub(super) fn is_nominating(&self) -> bool {
+        self.pairs.iter().any(|pair| pair.nomination == Nomination::Requested)
+    }
+}
+
+fn is_unfinished(pair: &Pair) -> bool {
+    matches!(pair.state, PairState::Frozen | PairState::Waiting | PairState::InProgress)
+}

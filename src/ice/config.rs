@@ -1,0 +1,83 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::layer::IceRole;
+use crate::stun::RetransmissionConfig;
+
+/// What an [`Agent`](super::Agent) does, when, and how much of it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The role at first. Controlling by default.
+    pub role: IceRole,
+    /// STUN servers that are asked for server-reflexive candidates. None by default.
+    pub stun_servers: Vec<SocketAddr>,
+    /// Ta: the time between two checks or two questions to servers (RFC 8445 §14.2). 50 ms by default, 5 ms
+    /// at least.
+    pub pacing: Duration,
+    /// How checks are repeated. The initial timeout is lengthened when many checks are under way (RFC 8445
+    /// §14.3).
+    pub check_retransmission: RetransmissionConfig,
+    /// How questions to STUN servers are repeated. The last is given up after 5.5 s by default.
+    pub server_retransmission: RetransmissionConfig,
+    /// How long a controlling agent waits for a better pair after the first one worked, while better ones
+    /// are still being checked. 500 ms by default.
+    pub nomination_delay: Duration,
+    /// The time between two consent checks, varied by a fifth (RFC 7675 §5.1). 5 s by default.
+    pub consent_interval: Duration,
+    /// The time without an answer after which consent has expired: the agent has failed (RFC 7675 §5.1).
+    /// 30 s by default.
+    pub consent_timeout: Duration,
+    /// The time without an answer to a consent check after which the agent is disconnected. 5 s by default.
+    pub disconnected_timeout: Duration,
+    /// How long the agent waits for a check of the peer before it has failed, even when all its own pairs
+    /// have (RFC 8863 §4). 39.5 s by default.
+    pub patience: Duration,
+    /// The time between two questions to a STUN server that keep a candidate alive (RFC 8445 §5.1.1.4). 15 s
+    /// by default.
+    pub server_keepalive: Duration,
+    /// How many local candidates there are at most. 64 by default.
+    pub max_local_candidates: usize,
+    /// How many remote candidates there are at most. 64 by default.
+    pub max_remote_candidates: usize,
+    /// How many pairs are checked at most; those of the lowest priority are left out (RFC 8445 §6.1.2.5).
+    /// 100 by default.
+    pub max_pairs: usize,
+    /// How many responses wait to be sent at most; further requests are ignored until then. 64 by default.
+    pub max_queued_responses: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            role: IceRole::Controlling,
+            stun_servers: Vec::new(),
+            pacing: Duration::from_millis(50),
+            check_retransmission: RetransmissionConfig::default(),
+            server_retransmission: RetransmissionConfig {
+                max_sent: 4,
+                final_factor: 4,
+                ..RetransmissionConfig::default()
+            },
+            nomination_delay: Duration::from_millis(500),
+            consent_interval: Duration::from_secs(5),
+            consent_timeout: Duration::from_secs(30),
+            disconnected_timeout: Duration::from_secs(5),
+            patience: Duration::from_millis(39_500),
+            server_keepalive: Duration::from_secs(15),
+            max_local_candidates: 64,
+            max_remote_candidates: 64,
+            max_pairs: 100,
+            max_queued_responses: 64,
+        }
+    }
+}
+
+impl Config {
+    /// RFC 8445 §14.2 forbids a shorter time between checks.
+    const LEAST_PACING: Duration = Duration::from_millis(5);
+
+    pub(super) fn pacing(&self) -> Duration {
+        self.pacing.max(Self::LEAST_PACING)
+    }
+}

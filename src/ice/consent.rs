@@ -1,0 +1,99 @@
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::config::Config;
+use crate::crypto::SecureRandom;
+use crate::stun::TransactionId;
+
+/// Whether the peer still wants to receive on the selected pair (RFC 7675 §5.1).
+#[derive(Debug)]
+pub(super) struct Consent {
+    /// The last time the peer consented.
+    granted: Instant,
+    next_check: Instant,
+    /// Checks without an answer since consent was granted last, oldest first.
+    unanswered: VecDeque<(TransactionId, Instant)>,
+    limits: Limits,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    interval: Duration,
+    disconnected: Duration,
+    expiry: Duration,
+}
+
+/// The time between checks while the last one is unanswered.
+const REPEAT: Duration = Duration::from_secs(1);
+
+impl Consent {
+    /// Consent that a successful check gives at `now` (RFC 7675 §5.1).
+    pub(super) fn granted(now: Instant, config: &Config, random: &dyn SecureRandom) -> Self {
+        let limits = Limits {
+            interval: config.consent_interval,
+            disconnected: config.disconnected_timeout,
+            expiry: config.consent_timeout,
+        };
+        Self {
+            granted: now,
+            next_check: now + vary(limits.interval, random),
+            unanswered: VecDeque::new(),
+            limits,
+        }
+    }
+
+    /// The identifier of a check to send now, if one is due.
+    pub(super) fn check(&mut self, now: Instant, random: &dyn SecureRandom) -> Option<TransactionId> {
+        if now < self.next_check {
+            return None;
+        }
+        // RFC 7675 §5.1: a new identifier for each check, none is repeated.
+        let id = TransactionId::random(random);
+        // As many as can be sent before consent expires.
+        let most = (self.limits.expiry.as_secs() as usize).clamp(1, 64);
+        if self.unanswered.len() >= most {
+            self.unanswered.pop_back();
+        }
+        self.unanswered.push_back((id, now));
+        self.next_check = now + REPEAT.min(self.limits.interval);
+        Some(id)
+    }
+
+    /// Notes an authentic response. False if it answers none of the checks.
+    pub(super) fn answer(&mut self, now: Instant, id: TransactionId, random: &dyn SecureRandom) -> bool {
+        let answered = self.unanswered.iter().any(|(check, _)| *check == id);
+        if answered {
+            self.granted = now;
+            self.unanswered.clear();
+            self.next_check = now + vary(self.limits.interval, random);
+        }
+        answered
+    }
+
+    pub(super) fn is_disconnected(&self, now: Instant) -> bool {
+        self.disconnects().is_some_and(|at| now >= at)
+    }
+
+    pub(super) fn is_expired(&self, now: Instant) -> bool {
+        now >= self.granted + self.limits.expiry
+    }
+
+    /// When something changes next.
+    pub(super) fn timeout(&self, now: Instant) -> Instant {
+        let expires = self.granted + self.limits.expiry;
+        let disconnects = self.disconnects().filter(|at| *at > now).unwrap_or(expires);
+        self.next_check.min(disconnects).min(expires)
+    }
+
+    fn disconnects(&self) -> Option<Instant> {
+        self.unanswered.front().map(|(_, sent)| *sent + self.limits.disconnected)
+    }
+}
+
+/// RFC 7675 §5.1: the interval is varied from 0.8 to 1.2 times its length, so that peers do not fall into
+/// step.
+fn vary(interval: Duration, random: &dyn SecureRandom) -> Duration {
+    let mut bytes = [0; 2];
+    random.fill(&mut bytes);
+    interval.mul_f64(0.8 + 0.4 * f64::from(u16::from_be_bytes(bytes)) / f64::from(u16::MAX))
+}

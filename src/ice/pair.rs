@@ -1,0 +1,108 @@
+use smallvec::SmallVec;
+
+use crate::layer::{FiveTuple, IceRole};
+use crate::stun::{Retransmission, TransactionId};
+
+/// Names a pair as long as it is in the check list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PairId(pub(super) u64);
+
+/// RFC 8445 §6.1.2.6
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PairState {
+    Frozen,
+    Waiting,
+    InProgress,
+    Succeeded,
+    Failed,
+}
+
+/// A base on this side and a remote candidate.
+///
+/// A reflexive local candidate has no pairs of its own: they would be the same as those of its base, and RFC
+/// 8445 §6.1.2.4 prunes them.
+#[derive(Debug)]
+pub(super) struct Pair {
+    pub(super) id: PairId,
+    pub(super) base: usize,
+    pub(super) remote: usize,
+    pub(super) path: FiveTuple,
+    pub(super) foundation: PairFoundation,
+    pub(super) local_priority: u32,
+    pub(super) remote_priority: u32,
+    pub(super) priority: u64,
+    pub(super) state: PairState,
+    /// The check under way.
+    pub(super) check: Option<Check>,
+    /// Checks that are no longer repeated but whose responses still count (RFC 8445 §7.3.1.4), and the role
+    /// they were sent in.
+    pub(super) cancelled: SmallVec<[(TransactionId, IceRole); 2]>,
+    /// The local candidate that the peer saw, once a check has succeeded and until one fails.
+    pub(super) local: Option<usize>,
+    /// The peer sent an authentic check on this path.
+    pub(super) checked_by_peer: bool,
+    pub(super) nomination: Nomination,
+}
+
+/// The foundations of both candidates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PairFoundation {
+    pub(super) local: String,
+    pub(super) remote: String,
+}
+
+/// How far the nomination of a pair has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Nomination {
+    /// Nobody wants it.
+    None,
+    /// The controlling side has asked: with its check still to succeed here, or with its own under way.
+    Requested,
+    /// It is nominated.
+    Done,
+}
+
+/// One connectivity check.
+#[derive(Debug)]
+pub(super) struct Check {
+    pub(super) id: TransactionId,
+    pub(super) retransmission: Retransmission,
+    pub(super) role: IceRole,
+    pub(super) use_candidate: bool,
+}
+
+impl Pair {
+    /// How many cancelled checks are remembered.
+    const MAX_CANCELLED: usize = 4;
+
+    /// Whether data can be sent on it.
+    pub(super) fn is_valid(&self) -> bool {
+        self.local.is_some()
+    }
+
+    /// Whether a check with this identifier was sent and its response is still to come.
+    pub(super) fn awaits(&self, id: TransactionId) -> bool {
+        self.check.as_ref().is_some_and(|check| check.id == id)
+            || self.cancelled.iter().any(|(cancelled, _)| *cancelled == id)
+    }
+
+    /// The response to a check has come: the role that it was sent in, and whether it was to nominate.
+    pub(super) fn take_check(&mut self, id: TransactionId) -> Option<(IceRole, bool)> {
+        if let Some(check) = self.check.take_if(|check| check.id == id) {
+            return Some((check.role, check.use_candidate));
+        }
+        let position = self.cancelled.iter().position(|(cancelled, _)| *cancelled == id)?;
+        // A cancelled check was followed by one that nominates, if any is to.
+        Some((self.cancelled.remove(position).1, false))
+    }
+
+    /// Stops repeating the check under way, and still takes its response.
+    pub(super) fn cancel_check(&mut self) {
+        if let Some(check) = self.check.take() {
+            if self.cancelled.len() == Self::MAX_CANCELLED {
+                self.cancelled.remove(0);
+            }
+            self.cancelled.push((check.id, check.role));
+        }
+    }
+}
