@@ -1,8 +1,46 @@
-//! The contract that every layer obeys.
+//! The contract that every layer obeys, and the vocabulary that layers share.
+//!
+//! A layer is a state machine without sockets, tasks or a clock. The application
+//!
+//! 1. hands it what arrived with [`Layer::handle_datagram`],
+//! 2. takes what it wants to send with [`Layer::poll_transmit`], into a [`TransmitBatch`] that the
+//!    application owns and reuses,
+//! 3. calls [`Layer::handle_timeout`] when the instant of [`Layer::poll_timeout`] has come,
+//! 4. takes what happened with [`Layer::poll_event`].
+//!
+//! These calls may be made in any order and at any time; nothing breaks if the application did not drain a
+//! layer first. Dropping a layer frees all of it.
+//!
+//! Four traits refine [`Layer`] and name the seams at which an application may plug its own part:
+//! [`IceTransport`], [`DtlsTransport`], [`SctpTransport`] and [`SrtpTransport`]. All are object-safe, so an
+//! implementation can be chosen for each connection at run time.
 
+mod candidate;
+mod contract;
+mod datagram;
+mod dtls;
+mod ice;
 mod media;
+mod sctp;
+mod srtp;
+mod transmit;
 
+pub use candidate::{Candidate, CandidateAddress, CandidateKind, ParseCandidateError, TcpKind};
+pub use contract::Layer;
+pub use datagram::{Datagram, Ecn, FiveTuple, Protocol};
+pub use dtls::{
+    DtlsError, DtlsEvent, DtlsRole, DtlsTransport, Fingerprint, FingerprintAlgorithm, ParseFingerprintError,
+};
+pub use ice::{
+    CandidatePair, IceConnectionState, IceCredentials, IceError, IceEvent, IceRole, IceTransport, NameQuery,
+};
 pub use media::{
     Bitrate, IDENTIFIER_MAX_LEN, InvalidIdentifier, Mid, NtpTimestamp, PayloadType, Rid, RtpTimestamp,
     SequenceNumber, Ssrc,
 };
+pub use sctp::{
+    PayloadProtocol, Received, Reliability, SctpClose, SctpError, SctpEvent, SctpTransport, SendOptions,
+    StreamId,
+};
+pub use srtp::{MasterKey, PacketSlot, SrtpError, SrtpKeyingMaterial, SrtpProfile, SrtpTransport};
+pub use transmit::{Segments, Transmit, TransmitBatch};

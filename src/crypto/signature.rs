@@ -1,0 +1,129 @@
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use super::CryptoError;
+
+/// Generates and loads signing keys, and verifies signatures.
+pub trait Signatures: Send + Sync {
+    /// The schemes that [`verify`](Self::verify) takes, the preferred first.
+    fn schemes(&self) -> &'static [SignatureScheme];
+
+    /// Generates an ECDSA key on P-256.
+    ///
+    /// # Errors
+    /// [`CryptoError::Failed`].
+    fn generate_p256(&self) -> Result<PrivateKey, CryptoError>;
+
+    /// Loads an ECDSA key on P-256 or P-384 from PKCS#8.
+    ///
+    /// # Errors
+    /// [`CryptoError::InvalidKey`].
+    fn load(&self, key: &PrivateKey) -> Result<Box<dyn SigningKey>, CryptoError>;
+
+    /// Verifies `signature` over `message`.
+    ///
+    /// # Errors
+    /// [`CryptoError::Signature`] if it does not verify, [`CryptoError::Unsupported`] for a scheme that the
+    /// provider does not have, [`CryptoError::InvalidKey`] if the key does not fit the scheme.
+    fn verify(
+        &self,
+        scheme: SignatureScheme,
+        key: PublicKey<'_>,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), CryptoError>;
+}
+
+/// A private key ready to sign.
+pub trait SigningKey: Send + Sync {
+    /// The scheme that [`sign`](Self::sign) follows.
+    fn scheme(&self) -> SignatureScheme;
+
+    /// The public key as an uncompressed point.
+    fn public_key(&self) -> &[u8];
+
+    /// Signs `message`; the signature is DER-encoded.
+    ///
+    /// # Errors
+    /// [`CryptoError::Failed`].
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CryptoError>;
+}
+
+/// A private key in PKCS#8 DER. Erased when dropped.
+#[derive(Clone)]
+pub struct PrivateKey(Zeroizing<Vec<u8>>);
+
+impl PrivateKey {
+    /// A private key from its PKCS#8 DER.
+    pub fn from_pkcs8(der: &[u8]) -> Self {
+        Self(Zeroizing::new(der.to_vec()))
+    }
+
+    /// The PKCS#8 DER.
+    pub fn as_pkcs8(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PrivateKey").finish_non_exhaustive()
+    }
+}
+
+/// A public key as it stands in a certificate: the content of `subjectPublicKey`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PublicKey<'a> {
+    /// An uncompressed point on P-256.
+    P256(&'a [u8]),
+    /// An uncompressed point on P-384.
+    P384(&'a [u8]),
+    /// A DER-encoded `RSAPublicKey`.
+    Rsa(&'a [u8]),
+    /// An Ed25519 key of 32 bytes.
+    Ed25519(&'a [u8]),
+}
+
+/// A signature scheme, by its name in TLS 1.3 (RFC 8446 §4.2.3). In DTLS 1.2 the ECDSA schemes do not fix
+/// the curve: [`Signatures::verify`] takes either curve with either hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SignatureScheme {
+    /// ECDSA with SHA-256, 0x0403.
+    EcdsaSha256,
+    /// ECDSA with SHA-384, 0x0503.
+    EcdsaSha384,
+    /// Ed25519, 0x0807.
+    Ed25519,
+    /// RSASSA-PSS with SHA-256 and a plain RSA key, 0x0804.
+    RsaPssSha256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256, 0x0401.
+    RsaPkcs1Sha256,
+}
+
+impl SignatureScheme {
+    /// The scheme with this number in the registry.
+    pub const fn from_id(id: u16) -> Option<Self> {
+        match id {
+            0x0403 => Some(Self::EcdsaSha256),
+            0x0503 => Some(Self::EcdsaSha384),
+            0x0807 => Some(Self::Ed25519),
+            0x0804 => Some(Self::RsaPssSha256),
+            0x0401 => Some(Self::RsaPkcs1Sha256),
+            _ => None,
+        }
+    }
+
+    /// The number in the registry.
+    pub const fn id(self) -> u16 {
+        match self {
+            Self::EcdsaSha256 => 0x0403,
+            Self::EcdsaSha384 => 0x0503,
+            Self::Ed25519 => 0x0807,
+            Self::RsaPssSha256 => 0x0804,
+            Self::RsaPkcs1Sha256 => 0x0401,
+        }
+    }
+}

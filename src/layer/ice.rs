@@ -1,0 +1,209 @@
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use thiserror::Error;
+use zeroize::Zeroize;
+
+use super::{Candidate, FiveTuple, Layer, ParseCandidateError};
+
+/// An ICE agent for one data stream with one component: the seam for an ICE implementation.
+pub trait IceTransport: Layer<Event = IceEvent, Error = IceError> + fmt::Debug + Send {
+    /// The credentials of this side, to be signalled to the peer.
+    fn local_credentials(&self) -> &IceCredentials;
+
+    /// Takes the credentials of the peer. New credentials after the first begin a restart of the remote
+    /// side: remote candidates are forgotten (RFC 8445 §9).
+    ///
+    /// # Errors
+    /// [`IceError::Closed`].
+    fn set_remote_credentials(&mut self, now: Instant, credentials: IceCredentials) -> Result<(), IceError>;
+
+    /// Sets the role: the offerer controls, unless only the other side is lite (RFC 8445 §6.1.1).
+    fn set_role(&mut self, role: IceRole);
+
+    /// The role, which a role conflict may have changed.
+    fn role(&self) -> IceRole;
+
+    /// Adds an address of this machine: a host candidate, and the base of server-reflexive ones.
+    ///
+    /// # Errors
+    /// [`IceError::TooManyCandidates`] or [`IceError::Closed`].
+    fn add_host_address(&mut self, now: Instant, address: SocketAddr) -> Result<(), IceError>;
+
+    /// Says that no host address will follow; gathering is complete when the servers have answered, too.
+    fn end_of_host_addresses(&mut self, now: Instant);
+
+    /// Adds a candidate of the peer. Candidates of another ICE generation are ignored.
+    ///
+    /// # Errors
+    /// [`IceError::TooManyCandidates`] or [`IceError::Closed`].
+    fn add_remote_candidate(&mut self, now: Instant, candidate: Candidate) -> Result<(), IceError>;
+
+    /// Says that the peer has no further candidate (RFC 8838 §14).
+    fn end_of_remote_candidates(&mut self, now: Instant);
+
+    /// Answers [`IceEvent::ResolveName`]; `None` if the name is not known. Answers to unknown queries are
+    /// ignored.
+    fn resolve_name(&mut self, now: Instant, query: NameQuery, address: Option<IpAddr>);
+
+    /// Begins an ICE restart with new credentials; the selected pair serves on until a new one is nominated.
+    ///
+    /// # Errors
+    /// [`IceError::Closed`].
+    fn restart(&mut self, now: Instant) -> Result<(), IceError>;
+
+    /// The state, as the W3C defines it for `RTCIceTransport`.
+    fn state(&self) -> IceConnectionState;
+
+    /// The pair that data is sent on; `None` while there is none or consent is lost.
+    fn selected_pair(&self) -> Option<&CandidatePair>;
+
+    /// Whether data that came by `path` may be believed: a connectivity check on it succeeded.
+    fn is_validated(&self, path: &FiveTuple) -> bool;
+
+    /// Ends the agent: nothing is sent or accepted any more.
+    fn close(&mut self);
+}
+
+/// The user-name fragment and password of one side (RFC 8839 §5.4). The password is erased when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct IceCredentials {
+    ufrag: String,
+    password: String,
+}
+
+impl IceCredentials {
+    /// Credentials as signalled: a user-name fragment of 4 to 256 and a password of 22 to 256 letters,
+    /// digits, `+` and `/`.
+    ///
+    /// # Errors
+    /// [`IceError::Credentials`] names what is wrong.
+    pub fn new(ufrag: impl Into<String>, password: impl Into<String>) -> Result<Self, IceError> {
+        let credentials = Self { ufrag: ufrag.into(), password: password.into() };
+        // Browsers and other stacks also use `-` and `_` (base64url); both are harmless.
+        let is_ice_char = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_' | b'=');
+        if !(4..=256).contains(&credentials.ufrag.len()) || !credentials.ufrag.bytes().all(is_ice_char) {
+            return Err(IceError::Credentials("the ufrag must be 4 to 256 letters, digits, + and /"));
+        }
+        if !(22..=256).contains(&credentials.password.len()) || !credentials.password.bytes().all(is_ice_char)
+        {
+            return Err(IceError::Credentials("the password must be 22 to 256 letters, digits, + and /"));
+        }
+        Ok(credentials)
+    }
+
+    /// The user-name fragment.
+    pub fn ufrag(&self) -> &str {
+        &self.ufrag
+    }
+
+    /// The password.
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+}
+
+impl Drop for IceCredentials {
+    fn drop(&mut self) {
+        self.password.zeroize();
+    }
+}
+
+impl fmt::Debug for IceCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IceCredentials").field("ufrag", &self.ufrag).finish_non_exhaustive()
+    }
+}
+
+/// Who nominates (RFC 8445 §6.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IceRole {
+    /// Nominates the pair to use.
+    Controlling,
+    /// Follows the nomination.
+    Controlled,
+}
+
+/// The state of the transport (W3C WebRTC §5.6.3, `RTCIceTransportState`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IceConnectionState {
+    /// Waiting for remote candidates.
+    New,
+    /// Checking pairs; none works yet.
+    Checking,
+    /// A usable pair is there; others may still be checked.
+    Connected,
+    /// A pair is there and all checks are done.
+    Completed,
+    /// What worked does not answer now; it may recover by itself.
+    Disconnected,
+    /// No pair works: only a restart helps.
+    Failed,
+    /// The agent was closed.
+    Closed,
+}
+
+/// A pair of candidates that data can be sent on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CandidatePair {
+    /// The local candidate.
+    pub local: Candidate,
+    /// The remote candidate.
+    pub remote: Candidate,
+    /// The path that datagrams take; its local address is the base of the local candidate.
+    pub path: FiveTuple,
+}
+
+/// Names a question of [`IceEvent::ResolveName`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NameQuery(pub u64);
+
+/// What an ICE agent tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IceEvent {
+    /// A local candidate was found; signal it to the peer.
+    LocalCandidate(Candidate),
+    /// All local candidates of this generation are found.
+    GatheringComplete,
+    /// A remote candidate has a name: resolve it (RFC 8828, mDNS) and call
+    /// [`resolve_name`](IceTransport::resolve_name).
+    ResolveName {
+        /// To be handed back.
+        query: NameQuery,
+        /// The name.
+        name: String,
+    },
+    /// The state changed.
+    ConnectionState(IceConnectionState),
+    /// Data is sent on this pair from now on.
+    SelectedPair(Box<CandidatePair>),
+}
+
+/// Why ICE refused something.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IceError {
+    /// The agent was closed.
+    #[error("the ICE agent is closed")]
+    Closed,
+    /// A limit of candidates is reached.
+    #[error("more than {limit} candidates; raise the limit of the configuration")]
+    TooManyCandidates {
+        /// The limit.
+        limit: usize,
+    },
+    /// A candidate is malformed.
+    #[error(transparent)]
+    Candidate(#[from] ParseCandidateError),
+    /// A candidate of a kind that the agent cannot use.
+    #[error("candidate: {0}")]
+    UnsupportedCandidate(&'static str),
+    /// Credentials are malformed.
+    #[error("ICE credentials: {0}")]
+    Credentials(&'static str),
+    /// The datagram was not understood, or not authentic, and changed nothing.
+    #[error("datagram ignored: {0}")]
+    Ignored(&'static str),
+}
