@@ -69,5 +69,5 @@ impl Encode for Unknown<'_> {
 }
 
 fn aligned(what: &'static str, data: &[u8]) -> Result<(), WriteError> {
-    if data.len() % 4 == 0 { Ok(()) } else { Err(WriteError::Unaligned { what, len: data.len() }) }
+    if data.len().is_multiple_of(4) { Ok(()) } else { Err(WriteError::Unaligned { what, len: data.len() }) }
 }

@@ -421,12 +421,7 @@ mod h264_tests {
         let mut assembled = Vec::new();
         let piece = depacketizer.push(&sent[0].0, false, &mut assembled).unwrap();
         assert!(piece.starts_frame && !piece.key_frame);
-        assert_eq!(depacketizer.units(), {
-            let mut u = Units::default();
-            u.sps = true;
-            u.pps = true;
-            u
-        });
+        assert_eq!(depacketizer.units(), Units { sps: true, pps: true, idr: false });
         assert!(depacketizer.push(&sent[1].0, false, &mut assembled).unwrap().key_frame);
         let piece = depacketizer.push(&sent[2].0, true, &mut assembled).unwrap();
         assert!(piece.ends_frame && !piece.starts_frame);
