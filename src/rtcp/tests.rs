@@ -522,6 +522,8 @@ proptest! {
         prop_assert!(bytes.len() <= max_len);
         let Ok(Packet::TransportFeedback(feedback)) = parse(&bytes) else { panic!() };
         prop_assert_eq!(feedback, builder.finish().unwrap());
+        let received = feedback.iter().filter_map(|status| Some((status.sequence_number, status.arrival?)));
+        prop_assert!(received.eq(feedback.arrivals()));
         // The clock wraps after 2^24 units of 64 ms.
         let wrap = |ticks: i64| ticks & 0xffff_ffff;
         let read: Vec<_> = feedback.iter()

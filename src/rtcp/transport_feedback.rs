@@ -87,6 +87,15 @@ impl<'a> TransportFeedback<'a> {
             ticks: i64::from(self.reference_time) * TICKS_PER_REFERENCE,
         }
     }
+
+    /// The packets that arrived, in order.
+    ///
+    /// Runs of packets that did not are passed over at once: the work is bounded by the length of the
+    /// feedback packet, whatever number of packets it claims to report on.
+    pub fn arrivals(&self) -> impl Iterator<Item = (SequenceNumber, FeedbackTime)> + use<'a> {
+        let mut statuses = self.iter();
+        std::iter::from_fn(move || statuses.next_arrival())
+    }
 }
 
 impl Encode for TransportFeedback<'_> {
@@ -171,10 +180,25 @@ pub struct TransportFeedbackIter<'a> {
     ticks: i64,
 }
 
-impl Iterator for TransportFeedbackIter<'_> {
-    type Item = PacketStatus;
+impl TransportFeedbackIter<'_> {
+    fn next_arrival(&mut self) -> Option<(SequenceNumber, FeedbackTime)> {
+        loop {
+            self.load_chunk()?;
+            if let Symbols::Run(NOT_RECEIVED) = self.chunk.symbols {
+                self.next = self.next.wrapping_add(self.chunk.left);
+                self.left -= self.chunk.left;
+                self.chunk = Chunk::EMPTY;
+                continue;
+            }
+            let status = self.next()?;
+            if let Some(time) = status.arrival {
+                return Some((status.sequence_number, time));
+            }
+        }
+    }
 
-    fn next(&mut self) -> Option<PacketStatus> {
+    /// Makes sure that the chunk at hand has a symbol left; `None` at the end.
+    fn load_chunk(&mut self) -> Option<()> {
         while self.chunk.left == 0 {
             if self.left == 0 {
                 return None;
@@ -183,6 +207,15 @@ impl Iterator for TransportFeedbackIter<'_> {
             self.chunk = Chunk::read(*chunk, self.left);
             self.chunks = rest;
         }
+        Some(())
+    }
+}
+
+impl Iterator for TransportFeedbackIter<'_> {
+    type Item = PacketStatus;
+
+    fn next(&mut self) -> Option<PacketStatus> {
+        self.load_chunk()?;
         let delta = match self.chunk.next_symbol() {
             SMALL_DELTA => {
                 let (&delta, rest) = self.deltas.split_first()?;
