@@ -11,6 +11,8 @@ pub(super) const FORMAT: u8 = 15;
 
 const IDENTIFIER: [u8; 4] = *b"REMB";
 const MANTISSA_BITS: u32 = 18;
+/// The highest rate of 64 bits that has 18 significant ones; what is higher is read as this.
+const MAX_BPS: u64 = 0x3_ffff << (u64::BITS - MANTISSA_BITS);
 
 /// How much a receiver believes that it can receive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,12 +39,12 @@ impl<'a> Remb<'a> {
         reader.array::<4>("identifier")?;
         let word = reader.u32("bitrate")?;
         let (count, exponent, mantissa) = (word >> 24, (word >> MANTISSA_BITS) & 0x3f, word & 0x3_ffff);
-        // An exponent of up to 63 claims more than 64 bits hold.
-        let bps = u128::from(mantissa) << exponent;
+        // An exponent of up to 63 can claim more than 64 bits hold.
+        let bps = (u128::from(mantissa) << exponent).min(u128::from(MAX_BPS));
         Ok(Remb {
             sender,
             media,
-            bitrate: Bitrate::from_bps(u64::try_from(bps).unwrap_or(u64::MAX)),
+            bitrate: Bitrate::from_bps(bps as u64),
             sources: Records::from_wire(reader.bytes(Ssrc::LEN * count as usize, "list of sources")?),
         })
     }

@@ -5,11 +5,21 @@ use super::format::FormatParameters;
 use super::media::MediaDescription;
 use crate::layer::PayloadType;
 
+impl MediaDescription {
+    /// The payload types of the `m=` line with all that is said of them, in order of preference.
+    pub fn codecs(&self) -> impl Iterator<Item = Codec<'_>> {
+        self.formats.iter().filter_map(|format| {
+            let payload_type = PayloadType::new(format.parse().ok()?)?;
+            Some(Codec { media: self, payload_type })
+        })
+    }
+}
+
 /// A payload type of a media section.
 #[derive(Debug, Clone, Copy)]
 pub struct Codec<'a> {
-    pub(super) media: &'a MediaDescription,
-    pub(super) payload_type: PayloadType,
+    media: &'a MediaDescription,
+    payload_type: PayloadType,
 }
 
 impl<'a> Codec<'a> {

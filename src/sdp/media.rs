@@ -6,10 +6,9 @@ use super::attribute::{
     Attribute, Direction, ExtMap, Fmtp, Msid, RidAttribute, RtcpFeedback, RtpMap, Setup, Simulcast,
     SsrcAttribute, SsrcGroup,
 };
-use super::codec::Codec;
 use super::fields::{Fields, number};
 use super::{Line, Reason};
-use crate::layer::{Candidate, Fingerprint, Mid, PayloadType};
+use crate::layer::{Candidate, Fingerprint, Mid};
 
 /// A media section: its `m=` line and the lines behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -225,14 +224,6 @@ impl MediaDescription {
     /// Whether RTP and RTCP share a port.
     pub fn rtcp_mux(&self) -> bool {
         self.attributes().any(|attribute| *attribute == Attribute::RtcpMux)
-    }
-
-    /// The payload types of the `m=` line with all that is said of them, in order of preference.
-    pub fn codecs(&self) -> impl Iterator<Item = Codec<'_>> {
-        self.formats.iter().filter_map(|format| {
-            let payload_type = PayloadType::new(format.parse().ok()?)?;
-            Some(Codec { media: self, payload_type })
-        })
     }
 }
 

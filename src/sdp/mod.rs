@@ -31,6 +31,7 @@ mod limits;
 mod line;
 mod media;
 mod session;
+mod session_lines;
 
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ pub use codec::Codec;
 pub use error::{ParseError, Reason};
 pub use format::{FormatParameters, H264Parameters, OpusParameters, ProfileLevelId, Vp9Parameters};
 pub use limits::Limits;
-pub use line::{Bandwidth, Connection, Line, Origin, Timing};
+pub use line::Line;
 pub use media::{MediaDescription, MediaKind};
 pub use session::{IceParameters, SessionDescription};
+pub use session_lines::{Bandwidth, Connection, Origin, Timing};
