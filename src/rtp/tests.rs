@@ -83,6 +83,16 @@ fn id_15_stops_the_one_byte_form() {
 }
 
 #[test]
+fn id_0_with_a_length_stops_the_one_byte_form() {
+    let bytes = [
+        0x90, 0x60, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0xbe, 0xde, 0x00, 0x02, //
+        0x10, 0xaa, 0x01, 0xbb, 0x20, 0xcc, 0, 0,
+    ];
+    let packet = Packet::parse(&bytes).unwrap();
+    assert_eq!(packet.extensions().map(|e| e.id.value()).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
 fn an_element_that_overruns_the_block_ends_it() {
     let bytes = [
         0x90, 0x60, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0xbe, 0xde, 0x00, 0x01, //

@@ -68,7 +68,7 @@ pub struct Extension<'a> {
 
 /// The extension elements of a packet, in order, padding left out.
 ///
-/// Ends early where RFC 8285 says so: at id 15 of the one-byte form, and at an element that claims more bytes
+/// Ends early where RFC 8285 says so: at id 15 and at id 0 with a length in the one-byte form, and at an element that claims more bytes
 /// than there are.
 #[derive(Debug, Clone)]
 pub struct Extensions<'a> {
@@ -126,12 +126,12 @@ impl Element {
                 ExtensionForm::TwoByte if first == 0 => (0, 0, at + 1),
                 ExtensionForm::TwoByte => (first, usize::from(*body.get(at + 1)?), at + 2),
             };
-            let Some(id) = ExtensionId::new(id) else {
-                // RFC 8285 §4.2: padding is a whole zero byte; an id of 0 with a length is skipped with its
-                // data, as the length field still counts.
-                at = if first == 0 { at + 1 } else { data + len };
+            if first == 0 {
+                at += 1;
                 continue;
-            };
+            }
+            // RFC 8285 §4.2: in the one-byte form, an id of 0 with a length ends the elements, as does 15.
+            let id = ExtensionId::new(id)?;
             if form == ExtensionForm::OneByte && !id.fits_one_byte() {
                 return None;
             }
