@@ -120,16 +120,15 @@ impl Element {
     pub(in crate::rtp) fn next(form: ExtensionForm, body: &[u8], mut at: usize) -> Option<Self> {
         loop {
             let &first = body.get(at)?;
-            let (id, len, data) = match form {
-                ExtensionForm::OneByte => (first >> 4, usize::from(first & 0x0f) + 1, at + 1),
-                // RFC 8285 §4.3: padding has no length byte in this form either.
-                ExtensionForm::TwoByte if first == 0 => (0, 0, at + 1),
-                ExtensionForm::TwoByte => (first, usize::from(*body.get(at + 1)?), at + 2),
-            };
+            // RFC 8285 §4.2, §4.3: padding is a single zero byte in both forms.
             if first == 0 {
                 at += 1;
                 continue;
             }
+            let (id, len, data) = match form {
+                ExtensionForm::OneByte => (first >> 4, usize::from(first & 0x0f) + 1, at + 1),
+                ExtensionForm::TwoByte => (first, usize::from(*body.get(at + 1)?), at + 2),
+            };
             // RFC 8285 §4.2: in the one-byte form, an id of 0 with a length ends the elements, as does 15.
             let id = ExtensionId::new(id)?;
             if form == ExtensionForm::OneByte && !id.fits_one_byte() {
