@@ -20,6 +20,7 @@ mod contract;
 mod datagram;
 mod dtls;
 mod ice;
+mod media;
 mod sctp;
 mod srtp;
 mod transmit;
@@ -32,6 +33,10 @@ pub use dtls::{
 };
 pub use ice::{
     CandidatePair, IceConnectionState, IceCredentials, IceError, IceEvent, IceRole, IceTransport, NameQuery,
+};
+pub use media::{
+    Bitrate, IDENTIFIER_MAX_LEN, InvalidIdentifier, Mid, NtpTimestamp, PayloadType, Rid, RtpTimestamp,
+    SequenceNumber, Ssrc,
 };
 pub use sctp::{
     PayloadProtocol, Received, Reliability, SctpClose, SctpError, SctpEvent, SctpTransport, SendOptions,

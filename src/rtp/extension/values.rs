@@ -1,0 +1,82 @@
+//! All known extensions of a packet at once.
+
+use super::{
+    AbsSendTime, AudioLevel, Extension, ExtensionId, ExtensionKind, ExtensionMap, HeaderExtension,
+    RepairedRid, TransportSequenceNumber, VideoOrientation,
+};
+use crate::layer::{Mid, Rid};
+
+/// The values of the extensions that a packet has or shall have.
+///
+/// ```
+/// # use kaon_rtc::rtp::{AudioLevel, ExtensionValues};
+/// let mut values = ExtensionValues::default();
+/// values.audio_level = Some(AudioLevel { voice: true, dbov: 12 });
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ExtensionValues {
+    /// When the packet left the sender.
+    pub abs_send_time: Option<AbsSendTime>,
+    /// Its transport-wide sequence number.
+    pub transport_sequence_number: Option<TransportSequenceNumber>,
+    /// The media section that it belongs to.
+    pub mid: Option<Mid>,
+    /// The restriction identifier of its stream.
+    pub rid: Option<Rid>,
+    /// The restriction identifier of the stream that it repairs.
+    pub repaired_rid: Option<RepairedRid>,
+    /// How loud its audio is.
+    pub audio_level: Option<AudioLevel>,
+    /// How its picture is turned.
+    pub video_orientation: Option<VideoOrientation>,
+}
+
+impl ExtensionValues {
+    /// Reads the elements that `map` knows; malformed ones are left out, the last of several counts.
+    pub fn read<'a>(elements: impl Iterator<Item = Extension<'a>>, map: &ExtensionMap) -> Self {
+        let mut values = ExtensionValues::default();
+        for Extension { id, data } in elements {
+            match map.kind(id) {
+                Some(ExtensionKind::AbsSendTime) => values.abs_send_time = AbsSendTime::parse(data),
+                Some(ExtensionKind::TransportSequenceNumber) => {
+                    values.transport_sequence_number = TransportSequenceNumber::parse(data);
+                }
+                Some(ExtensionKind::Mid) => values.mid = Mid::parse(data),
+                Some(ExtensionKind::Rid) => values.rid = Rid::parse(data),
+                Some(ExtensionKind::RepairedRid) => values.repaired_rid = RepairedRid::parse(data),
+                Some(ExtensionKind::AudioLevel) => values.audio_level = AudioLevel::parse(data),
+                Some(ExtensionKind::VideoOrientation) => {
+                    values.video_orientation = VideoOrientation::parse(data);
+                }
+                None => {}
+            }
+        }
+        values
+    }
+
+    /// Hands the id and the data of every value that `map` knows an id for to `element`, until one fails.
+    pub fn encode_each<E>(
+        &self,
+        map: &ExtensionMap,
+        mut element: impl FnMut(ExtensionId, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        fn one<T: HeaderExtension, E>(
+            map: &ExtensionMap,
+            value: Option<T>,
+            element: &mut impl FnMut(ExtensionId, &[u8]) -> Result<(), E>,
+        ) -> Result<(), E> {
+            match (value, map.id(T::KIND)) {
+                (Some(value), Some(id)) => element(id, value.encode().as_ref()),
+                _ => Ok(()),
+            }
+        }
+        one(map, self.abs_send_time, &mut element)?;
+        one(map, self.transport_sequence_number, &mut element)?;
+        one(map, self.mid, &mut element)?;
+        one(map, self.rid, &mut element)?;
+        one(map, self.repaired_rid, &mut element)?;
+        one(map, self.audio_level, &mut element)?;
+        one(map, self.video_orientation, &mut element)
+    }
+}

@@ -1,0 +1,170 @@
+//! VP9, RFC 9628.
+
+mod descriptor;
+mod frame_header;
+
+pub use descriptor::{Descriptor, GroupPicture, LayerIndices, ReferenceList, ScalabilityStructure};
+pub use frame_header::FrameHeader;
+
+use super::format::append;
+use super::{DEFAULT_MAX_FRAME_LEN, DepacketizeError, PacketizeError, Payload, PictureId, Piece};
+
+/// Splits VP9 frames into payloads.
+///
+/// By itself it writes the flexible mode for one layer: an inter-coded frame refers to the frame before it,
+/// and a key frame carries a scalability structure with the picture's size. A sender of layers hands the
+/// descriptor of each layer frame to [`set_descriptor`](Self::set_descriptor), and pushes the layer frames one
+/// by one.
+#[derive(Debug, Clone)]
+pub struct Packetizer {
+    picture_id: PictureId,
+    next: Option<NextFrame>,
+}
+
+#[derive(Debug, Clone)]
+struct NextFrame {
+    descriptor: Descriptor,
+    ends_picture: bool,
+}
+
+impl Packetizer {
+    /// A packetizer whose first picture has this number.
+    pub fn new(first: PictureId) -> Self {
+        Packetizer { picture_id: first, next: None }
+    }
+
+    /// Gives the next layer frame this descriptor; its begin and end bits are set per packet.
+    ///
+    /// `ends_picture` tells whether it is the last layer frame of its picture, which sets the marker.
+    pub fn set_descriptor(&mut self, descriptor: Descriptor, ends_picture: bool) {
+        self.next = Some(NextFrame { descriptor, ends_picture });
+    }
+
+    // One layer in flexible mode.
+    fn describe(&self, frame: &[u8]) -> Result<NextFrame, PacketizeError> {
+        let header = FrameHeader::parse(frame)
+            .ok_or(PacketizeError::Malformed { codec: "VP9", reason: "no uncompressed header" })?;
+        let mut descriptor = Descriptor { flexible: true, ..Descriptor::default() };
+        descriptor.picture_id = Some(self.picture_id);
+        if header.key_frame {
+            descriptor.structure = header.dimensions.map(ScalabilityStructure::single_layer);
+        } else if !header.intra_only {
+            descriptor.inter_predicted = true;
+            descriptor.references = ReferenceList::from_slice(&[1]);
+        }
+        Ok(NextFrame { descriptor, ends_picture: true })
+    }
+}
+
+impl super::Packetizer for Packetizer {
+    fn packetize(
+        &mut self,
+        frame: &[u8],
+        max_payload_len: usize,
+        emit: &mut dyn FnMut(Payload<'_>),
+    ) -> Result<(), PacketizeError> {
+        if frame.is_empty() {
+            return Err(PacketizeError::EmptyFrame);
+        }
+        let NextFrame { mut descriptor, ends_picture } = match self.next.take() {
+            Some(next) => next,
+            None => self.describe(frame)?,
+        };
+        descriptor.begins_frame = true;
+        descriptor.ends_frame = false;
+        let first_len = descriptor.encode().len();
+        if max_payload_len <= first_len {
+            return Err(PacketizeError::PayloadTooShort { need: first_len + 1, have: max_payload_len });
+        }
+        let mut rest = frame;
+        while !rest.is_empty() {
+            // The end bit does not change the descriptor's length.
+            let room = max_payload_len - descriptor.encode().len();
+            let (chunk, behind) = rest.split_at(room.min(rest.len()));
+            rest = behind;
+            descriptor.ends_frame = rest.is_empty();
+            emit(Payload::new(&[&descriptor.encode(), chunk], rest.is_empty() && ends_picture));
+            descriptor.begins_frame = false;
+            // RFC 9628 §4.2: the structure belongs to the first packet of a key frame.
+            descriptor.structure = None;
+        }
+        if ends_picture {
+            self.picture_id = descriptor.picture_id.unwrap_or(self.picture_id).next();
+        }
+        Ok(())
+    }
+}
+
+/// Puts VP9 pictures together: the layer frames of a picture one behind the other.
+#[derive(Debug, Clone)]
+pub struct Depacketizer {
+    state: State,
+    last: Descriptor,
+    max_frame_len: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    BetweenPictures,
+    // Within a picture, between two of its layer frames.
+    BetweenFrames,
+    InFrame,
+}
+
+impl Default for Depacketizer {
+    fn default() -> Self {
+        Depacketizer::new(DEFAULT_MAX_FRAME_LEN)
+    }
+}
+
+impl Depacketizer {
+    /// A depacketizer that refuses pictures of more than `max_frame_len` bytes.
+    pub fn new(max_frame_len: usize) -> Self {
+        Depacketizer { state: State::BetweenPictures, last: Descriptor::default(), max_frame_len }
+    }
+
+    /// The descriptor of the payload pushed last; its end bit tells where layer frames end.
+    pub fn descriptor(&self) -> &Descriptor {
+        &self.last
+    }
+}
+
+impl super::Depacketizer for Depacketizer {
+    fn push(&mut self, payload: &[u8], marker: bool, frame: &mut Vec<u8>) -> Result<Piece, DepacketizeError> {
+        let state = std::mem::replace(&mut self.state, State::BetweenPictures);
+        let (descriptor, data) = Descriptor::parse(payload)?;
+        self.last = descriptor;
+        let descriptor = &self.last;
+        if descriptor.begins_frame == (state == State::InFrame) {
+            return Err(if descriptor.begins_frame {
+                DepacketizeError::Malformed("a layer frame begins before the one before it has ended")
+            } else {
+                DepacketizeError::MissingStart
+            });
+        }
+        let needs_lower_layer = descriptor.layers.is_some_and(|layers| layers.inter_layer_predicted);
+        if state == State::BetweenPictures && needs_lower_layer {
+            return Err(DepacketizeError::MissingStart);
+        }
+        append(frame, data, self.max_frame_len)?;
+        if !marker {
+            self.state = if descriptor.ends_frame { State::BetweenFrames } else { State::InFrame };
+        }
+        let starts_frame = state == State::BetweenPictures;
+        Ok(Piece {
+            starts_frame,
+            ends_frame: marker,
+            // RFC 9628 §4.2: without inter-picture prediction, and in the base layer.
+            key_frame: starts_frame && descriptor.is_key_frame(),
+            dimensions: match &descriptor.structure {
+                Some(structure) => structure.dimensions.last().copied(),
+                None if starts_frame => FrameHeader::parse(data).and_then(|header| header.dimensions),
+                None => None,
+            },
+        })
+    }
+
+    fn reset(&mut self) {
+        self.state = State::BetweenPictures;
+    }
+}
