@@ -1,0 +1,114 @@
+use std::collections::{BTreeMap, VecDeque};
+
+use rustc_hash::FxHashMap;
+
+use super::reassembly::Complete;
+use crate::layer::{Received, StreamId};
+use crate::sctp::sequence::Ssn;
+
+/// Puts the messages of each stream in order (RFC 9260 §6.6) and keeps them until they are read.
+///
+/// A stream takes memory from its first ordered message until it is reset.
+#[derive(Debug, Default)]
+pub(super) struct Delivery {
+    streams: FxHashMap<StreamId, Incoming>,
+    ready: VecDeque<Received>,
+}
+
+#[derive(Debug)]
+struct Incoming {
+    next_ssn: Ssn,
+    /// Complete messages that an earlier one of the stream holds up.
+    waiting: BTreeMap<u16, Complete>,
+}
+
+impl Default for Incoming {
+    fn default() -> Self {
+        Self { next_ssn: Ssn(0), waiting: BTreeMap::new() }
+    }
+}
+
+impl Delivery {
+    /// Takes a message. Gives it back if its place in the stream is taken or has passed.
+    pub(super) fn insert(&mut self, message: Complete) -> Option<Complete> {
+        if message.unordered {
+            self.ready.push_back(received(message));
+            return None;
+        }
+        let stream = self.streams.entry(message.stream).or_default();
+        if message.ssn != stream.next_ssn {
+            let is_past = !message.ssn.is_at_or_after(stream.next_ssn);
+            if is_past || stream.waiting.contains_key(&message.ssn.0) {
+                return Some(message);
+            }
+            stream.waiting.insert(message.ssn.0, message);
+            return None;
+        }
+        stream.next_ssn = stream.next_ssn.next();
+        self.ready.push_back(received(message));
+        stream.release(&mut self.ready);
+        None
+    }
+
+    /// Skips the ordered messages of a stream up to `ssn` (RFC 3758 §3.6): those that are complete are
+    /// delivered.
+    pub(super) fn skip(&mut self, id: StreamId, ssn: Ssn) {
+        let stream = self.streams.entry(id).or_default();
+        if !ssn.is_at_or_after(stream.next_ssn) {
+            return;
+        }
+        let next = stream.next_ssn;
+        let span = ssn.since(next);
+        let mut passed: Vec<u16> =
+            stream.waiting.keys().copied().filter(|&waiting| Ssn(waiting).since(next) <= span).collect();
+        passed.sort_unstable_by_key(|&waiting| Ssn(waiting).since(next));
+        for waiting in passed {
+            self.ready.extend(stream.waiting.remove(&waiting).map(received));
+        }
+        stream.next_ssn = ssn.next();
+        stream.release(&mut self.ready);
+    }
+
+    /// The peer begins the stream anew. Gives the bytes and the number of messages that were dropped.
+    pub(super) fn reset(&mut self, id: StreamId) -> (usize, usize) {
+        let waiting = self.streams.remove(&id).map(|stream| stream.waiting).unwrap_or_default();
+        (waiting.values().map(|message| message.payload.len()).sum(), waiting.len())
+    }
+
+    /// The streams that were used.
+    pub(super) fn used(&self) -> impl Iterator<Item = StreamId> {
+        self.streams.keys().copied()
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Received> {
+        self.ready.pop_front()
+    }
+
+    pub(super) fn is_readable(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    pub(super) fn shrink(&mut self) {
+        self.ready.shrink_to_fit();
+    }
+}
+
+impl Incoming {
+    fn release(&mut self, ready: &mut VecDeque<Received>) {
+        while !self.waiting.is_empty()
+            && let Some(message) = self.waiting.remove(&self.next_ssn.0)
+        {
+            self.next_ssn = self.next_ssn.next();
+            ready.push_back(received(message));
+        }
+    }
+}
+
+fn received(message: Complete) -> Received {
+    Received {
+        stream: message.stream,
+        protocol: message.protocol,
+        unordered: message.unordered,
+        payload: message.payload,
+    }
+}
