@@ -51,9 +51,6 @@ pub struct Chunk<'a> {
     pub value: &'a [u8],
 }
 
-/// The T bit of ABORT and SHUTDOWN COMPLETE: the packet carries the receiver's own tag for its peer.
-pub(crate) const FLAG_REFLECTED_TAG: u8 = 1;
-
 /// The chunks of a packet in order; ends after the first malformed one.
 #[derive(Clone, Debug)]
 pub struct Chunks<'a>(&'a [u8]);
