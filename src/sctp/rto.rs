@@ -47,7 +47,15 @@ impl Rto {
             }
         };
         self.smoothed = Some(smoothed);
-        self.current = (smoothed + 4 * self.variation).clamp(self.min, self.max);
+        self.forgive();
+    }
+
+    /// Takes back the back-off: the peer acknowledged something, so it is there, even if what it acknowledged
+    /// was sent twice and measures nothing.
+    pub(crate) fn forgive(&mut self) {
+        if let Some(smoothed) = self.smoothed {
+            self.current = (smoothed + 4 * self.variation).clamp(self.min, self.max);
+        }
     }
 
     /// Doubles the timeout after it expired (§6.3.3 E2).
@@ -74,5 +82,7 @@ mod tests {
         assert_eq!(rto.current(), Duration::from_millis(800));
         (0..20).for_each(|_| rto.back_off());
         assert_eq!(rto.current(), Duration::from_secs(10));
+        rto.forgive();
+        assert_eq!(rto.current(), Duration::from_millis(400));
     }
 }

@@ -43,6 +43,7 @@ impl Association {
         self.answered = true;
         if outcome.progress {
             self.errors = 0;
+            self.rto.forgive();
         }
         if let Some(rtt) = outcome.rtt {
             self.measure_round_trip(rtt);

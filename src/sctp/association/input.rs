@@ -123,6 +123,7 @@ impl Association {
             self.receiver.request_sack();
             self.pending.shutdown = true;
             self.start_rto(Timer::Shutdown, now);
+            self.guard_shutdown(now);
         }
         self.tell_readable();
         self.perform_deferred_reset();

@@ -39,10 +39,13 @@ impl Association {
         self.timers.stop(Timer::Heartbeat);
         self.timers.stop(Timer::Retransmission);
         self.start_rto(Timer::Shutdown, now);
-        if !self.timers.is_running(Timer::ShutdownGuard) {
-            // §9.2: five times RTO.Max.
-            self.timers.start(Timer::ShutdownGuard, now + 5 * self.config.rto_max);
-        }
+        self.guard_shutdown(now);
+    }
+
+    /// §9.2: a shutdown that takes five times RTO.Max is given up; a peer that still has data to send gets
+    /// longer.
+    pub(super) fn guard_shutdown(&mut self, now: Instant) {
+        self.timers.start(Timer::ShutdownGuard, now + 5 * self.config.rto_max);
     }
 
     pub(super) fn begin_shutdown(&mut self, now: Instant) {

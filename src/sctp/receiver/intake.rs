@@ -133,7 +133,9 @@ impl Receiver {
             return;
         }
         self.tracker.advance(forward.new_cumulative_tsn);
-        self.held -= self.reassembly.skip_to(self.tracker.cumulative());
+        self.held -= self.reassembly.skip_to(forward.new_cumulative_tsn);
+        // What follows may have been waiting, its beginning among what was skipped.
+        self.held -= self.reassembly.drop_headless(self.tracker.cumulative());
         for (stream, ssn) in forward.skipped().filter(|(stream, _)| stream.0 < self.streams) {
             self.delivery.skip(stream, ssn);
         }

@@ -205,13 +205,13 @@ impl Reassembly {
         dropped
     }
 
-    /// Drops what a FORWARD TSN skips. Says how many bytes that were.
-    pub(super) fn skip_to(&mut self, cumulative: Tsn) -> usize {
+    /// Drops what a FORWARD TSN to `new_cumulative` skips. Says how many bytes that were.
+    pub(super) fn skip_to(&mut self, new_cumulative: Tsn) -> usize {
         let mut dropped = 0;
-        while self.runs.front().is_some_and(|run| cumulative.is_at_or_after(run.first)) {
+        while self.runs.front().is_some_and(|run| new_cumulative.is_at_or_after(run.first)) {
             dropped += self.runs.pop_front().map_or(0, |run| run.payload.len());
         }
-        dropped + self.drop_headless(cumulative)
+        dropped
     }
 
     pub(super) fn shrink(&mut self) {

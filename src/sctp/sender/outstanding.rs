@@ -390,9 +390,17 @@ impl Outstanding {
         }
     }
 
-    /// Gives up the message begun last, of which not everything was sent. A TSN of its own stands for the
-    /// rest: without it, a peer that has all that was sent could not be told that nothing follows.
-    pub(super) fn abandon_last(&mut self) {
+    /// Gives up the message begun last; [`close_abandoned`](Self::close_abandoned) is to follow.
+    pub(super) fn mark_last_abandoned(&mut self) {
+        if let Some(sent) = self.messages.back_mut() {
+            sent.abandoned = true;
+        }
+    }
+
+    /// Ends the message begun last, which was given up before everything of it was sent. A TSN of its own
+    /// stands for the rest: without it, a peer that has all that was sent could not be told that nothing
+    /// follows.
+    pub(super) fn close_abandoned(&mut self) {
         let Some(sent) = self.messages.back() else { return };
         let flags = Data::END | if sent.message.unordered { Data::UNORDERED } else { 0 };
         let tsn = self.next();

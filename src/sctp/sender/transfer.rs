@@ -207,7 +207,7 @@ impl Sender {
             Some(sent) => {
                 let (_, message) = self.outstanding.last_message()?;
                 if message.is_expired(now) {
-                    self.outstanding.abandon_last();
+                    self.outstanding.mark_last_abandoned();
                     self.after_abandonment(events);
                     return self.next_chunk(now, events);
                 }
@@ -435,7 +435,7 @@ impl Sender {
             self.queues.note_sent(stream, rest, events);
         }
         self.fragmenting = None;
-        self.outstanding.abandon_last();
+        self.outstanding.close_abandoned();
     }
 
     /// Moves the advanced peer acknowledgement point (RFC 3758 §3.5 C).
