@@ -232,7 +232,7 @@ impl Association {
     pub(super) fn tell_readable(&mut self) {
         if !self.told_readable && self.receiver.is_readable() {
             self.told_readable = true;
-            self.events.push_back(SctpEvent::Readable);
+            self.readable = true;
         }
     }
 }

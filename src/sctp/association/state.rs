@@ -57,7 +57,10 @@ pub struct Association {
     pub(super) answered: bool,
     pub(super) remote_max_message: usize,
     pub(super) wants_writable: bool,
+    /// Whether the application was told, or will be, of messages that it has not read since.
     pub(super) told_readable: bool,
+    /// The event that says so waits; one, however often the application reads without asking for events.
+    pub(super) readable: bool,
     pub(super) counters: Counters,
 }
 
@@ -180,6 +183,7 @@ impl Association {
             remote_max_message: usize::MAX,
             wants_writable: false,
             told_readable: false,
+            readable: false,
             counters: Counters::default(),
             config,
         }

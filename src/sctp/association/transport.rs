@@ -36,6 +36,10 @@ impl Layer for Association {
     }
 
     fn poll_event(&mut self) -> Option<SctpEvent> {
+        // First, because what arrived belongs before what ended.
+        if std::mem::take(&mut self.readable) {
+            return Some(SctpEvent::Readable);
+        }
         self.events.pop_front()
     }
 }
