@@ -48,6 +48,9 @@ pub struct Config {
     pub max_init_retransmits: u32,
     /// How many timeouts in a row end the association (RFC 9260 §16, Association.Max.Retrans).
     pub max_retransmits: u32,
+    /// How long a shutdown may take without a sign that the peer still has data to send (RFC 9260 §9.2,
+    /// T5-shutdown-guard).
+    pub shutdown_guard: Duration,
     /// The most packets of new data sent at once (RFC 9260 §6.1, Max.Burst).
     pub max_burst: u32,
     /// Whether zero is a valid checksum, because DTLS protects the packets (RFC 9653). Only over DTLS.
@@ -79,6 +82,7 @@ impl Default for Config {
             heartbeat_interval: Some(Duration::from_secs(30)),
             max_init_retransmits: 8,
             max_retransmits: 10,
+            shutdown_guard: Duration::from_secs(60),
             max_burst: 64,
             zero_checksum: false,
             congestion_control: |mtu| Box::new(NewReno::new(mtu)),

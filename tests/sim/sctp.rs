@@ -191,6 +191,7 @@ fn scenario(seed: u64) {
             // With a third of all packets lost, ten timeouts in a row do happen to a peer that is there.
             config.max_retransmits = 60;
             config.max_init_retransmits = 60;
+            config.shutdown_guard = LIMIT;
             if choice.below(4) == 0 {
                 config.initial_receive_window = 70_000;
                 config.max_receive_message = 65_536;

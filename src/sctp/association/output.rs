@@ -47,7 +47,9 @@ impl Association {
     }
 
     fn has_packet(&mut self, now: Instant) -> bool {
-        self.has_control() || (self.sends_data() && self.sender.has_chunk(now, &mut self.events))
+        // Looking for data may find a message that grew too old, of which the peer is to be told.
+        let has_data = self.sends_data() && self.sender.has_chunk(now, &mut self.events);
+        has_data || self.has_control()
     }
 
     fn has_control(&self) -> bool {

@@ -38,14 +38,14 @@ impl Association {
     fn begin_shutdown_timers(&mut self, now: Instant) {
         self.timers.stop(Timer::Heartbeat);
         self.timers.stop(Timer::Retransmission);
+        self.rto.forgive();
         self.start_rto(Timer::Shutdown, now);
         self.guard_shutdown(now);
     }
 
-    /// §9.2: a shutdown that takes five times RTO.Max is given up; a peer that still has data to send gets
-    /// longer.
+    /// §9.2: a shutdown that takes too long is given up; a peer that still has data to send gets longer.
     pub(super) fn guard_shutdown(&mut self, now: Instant) {
-        self.timers.start(Timer::ShutdownGuard, now + 5 * self.config.rto_max);
+        self.timers.start(Timer::ShutdownGuard, now + self.config.shutdown_guard);
     }
 
     pub(super) fn begin_shutdown(&mut self, now: Instant) {
@@ -67,7 +67,7 @@ impl Association {
         let cumulative = Tsn(u32::from_be_bytes(*cumulative));
         match self.state {
             State::Established | State::ShutdownPending | State::ShutdownReceived => {
-                let moved = self.sender.handle_cumulative(cumulative).map_err(SctpError::Ignored)?;
+                let moved = self.sender.handle_cumulative(now, cumulative).map_err(SctpError::Ignored)?;
                 self.state = State::ShutdownReceived;
                 self.errors = 0;
                 self.after_acknowledgement(now, moved);
@@ -104,6 +104,16 @@ impl Association {
         if self.state == State::ShutdownAckSent {
             self.end(SctpClose::Shutdown);
         }
+    }
+
+    /// The peer does not answer any more. That is a loss unless both sides had agreed to end and only the
+    /// last word of it is missing.
+    pub(super) fn time_out(&mut self, text: &'static str) {
+        let close = match self.state {
+            State::ShutdownAckSent => SctpClose::Shutdown,
+            _ => SctpClose::TimedOut,
+        };
+        self.abort_with(CauseCode::USER_INITIATED_ABORT, text, close);
     }
 
     /// Ends the association with an ABORT, if the peer knows of it.

@@ -4,7 +4,6 @@ use super::state::{Association, State};
 use crate::layer::{SctpClose, SctpEvent};
 use crate::sctp::sender::TimeoutOutcome;
 use crate::sctp::timer::Timer;
-use crate::sctp::wire::CauseCode;
 
 impl Association {
     pub(super) fn handle_timers(&mut self, now: Instant) {
@@ -19,10 +18,7 @@ impl Association {
                 Timer::Handshake => self.handle_handshake_timeout(now),
                 Timer::Retransmission => self.handle_retransmission_timeout(now),
                 Timer::Shutdown => self.handle_shutdown_timeout(now),
-                Timer::ShutdownGuard => {
-                    let close = SctpClose::TimedOut;
-                    self.abort_with(CauseCode::USER_INITIATED_ABORT, "shutdown took too long", close);
-                }
+                Timer::ShutdownGuard => self.time_out("shutdown took too long"),
                 Timer::Sack => self.receiver.request_sack(),
                 Timer::Heartbeat => self.handle_heartbeat_timeout(now),
                 Timer::Reconfiguration => self.handle_reconfiguration_timeout(now),
@@ -121,8 +117,7 @@ impl Association {
         if self.errors <= self.config.max_retransmits {
             return true;
         }
-        let close = SctpClose::TimedOut;
-        self.abort_with(CauseCode::USER_INITIATED_ABORT, "no answer", close);
+        self.time_out("no answer");
         false
     }
 }

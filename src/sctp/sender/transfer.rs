@@ -191,7 +191,7 @@ impl Sender {
         while let Some(len) = self.outstanding.next_retransmission() {
             if let Some(tsn) = self.outstanding.expired_retransmission(now) {
                 self.outstanding.abandon(tsn);
-                self.after_abandonment(events);
+                self.after_abandonment(now, events);
                 continue;
             }
             return (self.fast_retransmit || in_flight < self.congestion.window())
@@ -208,7 +208,7 @@ impl Sender {
                 let (_, message) = self.outstanding.last_message()?;
                 if message.is_expired(now) {
                     self.outstanding.mark_last_abandoned();
-                    self.after_abandonment(events);
+                    self.after_abandonment(now, events);
                     return self.next_chunk(now, events);
                 }
                 (message.payload.len() - sent, false)
@@ -341,17 +341,18 @@ impl Sender {
             self.outstanding.lose_all(now);
             self.missing.restart(self.outstanding.next());
         }
-        self.after_abandonment(events);
-        self.advance(now);
+        self.after_abandonment(now, events);
         Ok(SackOutcome { progress: newly.bytes > 0 || cumulative, cumulative, rtt })
     }
 
     /// Takes the cumulative TSN of a SHUTDOWN.
-    pub(crate) fn handle_cumulative(&mut self, cumulative: Tsn) -> Result<bool, &'static str> {
+    pub(crate) fn handle_cumulative(&mut self, now: Instant, cumulative: Tsn) -> Result<bool, &'static str> {
         if self.outstanding.first().previous().is_after(cumulative) {
             return Ok(false);
         }
-        Ok(self.acknowledge(cumulative)?.1)
+        let (_, moved) = self.acknowledge(cumulative)?;
+        self.advance(now);
+        Ok(moved)
     }
 
     fn acknowledge(&mut self, cumulative: Tsn) -> Result<(NewlyAcknowledged, bool), &'static str> {
@@ -406,8 +407,7 @@ impl Sender {
         if !probing {
             self.congestion.on_timeout();
         }
-        self.after_abandonment(events);
-        self.advance(now);
+        self.after_abandonment(now, events);
         // Whatever the window: one packet goes out.
         self.fast_retransmit = true;
         if probing { TimeoutOutcome::WindowProbe } else { TimeoutOutcome::Unanswered }
@@ -424,18 +424,20 @@ impl Sender {
         }
     }
 
-    /// A message that is given up while it is being sent takes its rest with it.
-    fn after_abandonment(&mut self, events: &mut VecDeque<SctpEvent>) {
-        let Some(sent) = self.fragmenting else { return };
-        if !self.outstanding.is_last_abandoned() {
-            return;
+    /// Draws the consequences of messages that were given up: one that is being sent takes its rest with it,
+    /// and the peer is to be told.
+    fn after_abandonment(&mut self, now: Instant, events: &mut VecDeque<SctpEvent>) {
+        if let Some(sent) = self.fragmenting
+            && self.outstanding.is_last_abandoned()
+        {
+            if let Some((stream, message)) = self.outstanding.last_message() {
+                let rest = message.payload.len() - sent;
+                self.queues.note_sent(stream, rest, events);
+            }
+            self.fragmenting = None;
+            self.outstanding.close_abandoned();
         }
-        if let Some((stream, message)) = self.outstanding.last_message() {
-            let rest = message.payload.len() - sent;
-            self.queues.note_sent(stream, rest, events);
-        }
-        self.fragmenting = None;
-        self.outstanding.close_abandoned();
+        self.advance(now);
     }
 
     /// Moves the advanced peer acknowledgement point (RFC 3758 §3.5 C).
