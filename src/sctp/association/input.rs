@@ -163,7 +163,11 @@ impl Association {
     }
 
     fn handle_abort(&mut self, value: &[u8]) {
-        self.end(SctpClose::AbortedByPeer(Causes::new(value).describe()));
+        self.end(match self.state {
+            // The peer has ended, its SHUTDOWN COMPLETE was lost, and it answers something that came late.
+            State::ShutdownAckSent => SctpClose::Shutdown,
+            _ => SctpClose::AbortedByPeer(Causes::new(value).describe()),
+        });
     }
 
     /// A packet for an association that does not exist (§8.4).
