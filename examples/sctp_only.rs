@@ -17,9 +17,7 @@ use std::time::{Duration, Instant};
 
 use kaon_rtc::crypto::aws_lc_rs;
 use kaon_rtc::layer::{Datagram, FiveTuple, Layer, TransmitBatch};
-use kaon_rtc::sctp::{
-    Association, Config, PayloadProtocol, SctpEvent, SctpTransport, SendOptions, StreamId,
-};
+use kaon_rtc::sctp::{Association, Config, PayloadProtocol, SctpEvent, SctpTransport, SendOptions, StreamId};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -86,7 +84,8 @@ fn run(
 
         // Wait for a packet, the next timeout, or a look at the input.
         let timeout = association.poll_timeout().map(|at| at.saturating_duration_since(now));
-        let wait = timeout.unwrap_or(Duration::MAX).clamp(Duration::from_millis(1), Duration::from_millis(50));
+        let wait =
+            timeout.unwrap_or(Duration::MAX).clamp(Duration::from_millis(1), Duration::from_millis(50));
         socket.set_read_timeout(Some(wait))?;
         if let Ok(length) = socket.recv(&mut buffer) {
             // A packet that the association does not want changes nothing.

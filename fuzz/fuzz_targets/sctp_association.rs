@@ -136,7 +136,8 @@ fuzz_target!(|bytes: &[u8]| {
                 };
                 let options = SendOptions { unordered: step & 0x80 != 0, reliability };
                 let stream = StreamId(u16::from(step % 7));
-                let _ = ours.send(now, stream, PayloadProtocol::BINARY, Bytes::from(vec![step; length]), options);
+                let _ =
+                    ours.send(now, stream, PayloadProtocol::BINARY, Bytes::from(vec![step; length]), options);
             }
             5 => {
                 now += Duration::from_millis(u64::from(input.byte().unwrap_or(0)) * 20);
@@ -150,7 +151,13 @@ fuzz_target!(|bytes: &[u8]| {
             _ => match step / 10 % 4 {
                 0 => drop(ours.reset_streams(now, &[StreamId(u16::from(step % 7))])),
                 1 => while ours.poll_event().is_some() {},
-                2 => drop(peer.send(now, StreamId(0), PayloadProtocol::BINARY, "hello".into(), SendOptions::default())),
+                2 => drop(peer.send(
+                    now,
+                    StreamId(0),
+                    PayloadProtocol::BINARY,
+                    "hello".into(),
+                    SendOptions::default(),
+                )),
                 _ if step > 250 => ours.shutdown(now),
                 _ => {}
             },

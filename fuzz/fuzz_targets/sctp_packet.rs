@@ -36,7 +36,8 @@ fuzz_target!(|packet: &[u8]| {
             }
             ChunkType::RE_CONFIG => {
                 for parameter in Parameters::new(chunk.value).flatten() {
-                    if let Ok(Some(ReconfigParameter::OutgoingReset(reset))) = ReconfigParameter::parse(&parameter)
+                    if let Ok(Some(ReconfigParameter::OutgoingReset(reset))) =
+                        ReconfigParameter::parse(&parameter)
                     {
                         reset.streams.iter().count();
                     }

@@ -83,9 +83,8 @@ impl Open {
             2 => Reliability::MaxLifetime(Duration::from_millis(u64::from(parameter))),
             _ => return Err(DcepError::UnknownChannelType(kind)),
         };
-        let text = |bytes: &[u8], what| {
-            String::from_utf8(bytes.to_vec()).map_err(|_| DcepError::NotUtf8(what))
-        };
+        let text =
+            |bytes: &[u8], what| String::from_utf8(bytes.to_vec()).map_err(|_| DcepError::NotUtf8(what));
         Ok(Self {
             ordered: kind & UNORDERED == 0,
             reliability,

@@ -167,7 +167,8 @@ fn clients_use_even_streams_and_servers_odd_ones() {
 
 #[test]
 fn a_channel_made_before_the_association_opens_with_it() {
-    let mut pair = Pair { now: Instant::now(), a: End::new(Config::default()), b: End::new(Config::default()) };
+    let mut pair =
+        Pair { now: Instant::now(), a: End::new(Config::default()), b: End::new(Config::default()) };
     let early = pair.a.open(pair.now, ChannelInit::new("early"));
     let payload = Bytes::from("too soon");
     let refused = pair.a.channels.send(&mut pair.a.association, pair.now, early, MessageKind::Text, payload);
@@ -219,7 +220,8 @@ fn closing_delivers_first_and_frees_the_stream() {
         pair.a.close(pair.now, ours);
         assert_eq!(pair.a.channels.state(ours), Some(ChannelState::Closing));
         pair.run();
-        let closing = [text(theirs, "last words"), ChannelEvent::Closing(theirs), ChannelEvent::Closed(theirs)];
+        let closing =
+            [text(theirs, "last words"), ChannelEvent::Closing(theirs), ChannelEvent::Closed(theirs)];
         assert_eq!(pair.b.events(), closing);
         assert_eq!(pair.a.events(), [ChannelEvent::Closed(ours)]);
         assert_eq!(pair.a.channels.state(ours), None);

@@ -65,8 +65,7 @@ impl CongestionControl for NewReno {
         let used = ack.in_flight + self.mtu > self.window;
         if self.window <= self.slow_start_threshold {
             if used && ack.cumulative && !ack.in_recovery {
-                self.window =
-                    self.window.saturating_add(ack.bytes.min(Self::BYTE_COUNTING_LIMIT * self.mtu));
+                self.window = self.window.saturating_add(ack.bytes.min(Self::BYTE_COUNTING_LIMIT * self.mtu));
             }
             return;
         }

@@ -38,8 +38,7 @@ impl Association {
             return Ok(());
         }
         let sack = Sack::parse(value)?;
-        let outcome =
-            self.sender.handle_sack(now, &sack, &mut self.events).map_err(SctpError::Ignored)?;
+        let outcome = self.sender.handle_sack(now, &sack, &mut self.events).map_err(SctpError::Ignored)?;
         self.answered = true;
         if outcome.progress {
             self.errors = 0;
@@ -105,7 +104,10 @@ impl Association {
                 Some(ReconfigParameter::IncomingReset { request, streams }) => {
                     self.handle_incoming_reset(request, &streams);
                 }
-                Some(ReconfigParameter::SsnTsnReset { request } | ReconfigParameter::AddIncomingStreams { request, .. }) => {
+                Some(
+                    ReconfigParameter::SsnTsnReset { request }
+                    | ReconfigParameter::AddIncomingStreams { request, .. },
+                ) => {
                     if self.reconfiguration.is_new_request(request) {
                         self.reconfiguration.answer(request, ReconfigResult::DENIED);
                     }

@@ -9,9 +9,7 @@ use crate::sctp::receiver::Receiver;
 use crate::sctp::reset::Reconfiguration;
 use crate::sctp::sender::Sender;
 use crate::sctp::timer::Timer;
-use crate::sctp::wire::{
-    Capabilities, CauseCode, Causes, Chunk, Header, Init, ParameterType, WireError,
-};
+use crate::sctp::wire::{Capabilities, CauseCode, Causes, Chunk, Header, Init, ParameterType, WireError};
 
 /// What the parameters of an INIT or INIT ACK said.
 #[derive(Default)]
@@ -151,7 +149,11 @@ impl Association {
         let announced = Announced::read(&init)?;
         let Some(cookie) = announced.cookie.filter(|cookie| cookie.len() <= self.config.mtu - 16) else {
             self.agreement.peer_tag = init.initiate_tag;
-            self.abort_with(CauseCode::MISSING_PARAMETER, "", SctpClose::ProtocolViolation("no usable cookie"));
+            self.abort_with(
+                CauseCode::MISSING_PARAMETER,
+                "",
+                SctpClose::ProtocolViolation("no usable cookie"),
+            );
             return Err(SctpError::Ignored("INIT ACK without a usable cookie"));
         };
         if !announced.unrecognized.is_empty() {
@@ -249,8 +251,7 @@ impl Association {
         );
         self.receiver = Receiver::new(&self.config, agreement.peer_initial_tsn, agreement.incoming_streams);
         self.receiver.set_round_trip(self.rto.smoothed().unwrap_or_default());
-        self.reconfiguration =
-            Reconfiguration::new(agreement.local_initial_tsn, agreement.peer_initial_tsn);
+        self.reconfiguration = Reconfiguration::new(agreement.local_initial_tsn, agreement.peer_initial_tsn);
         self.schedule_heartbeat(now);
         self.events.push_back(SctpEvent::Established {
             outgoing_streams: agreement.outgoing_streams,

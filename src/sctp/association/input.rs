@@ -34,7 +34,8 @@ impl Association {
             return Err(SctpError::Ignored("wrong checksum"));
         }
         let (header, chunks) = Header::parse(packet)?;
-        if header.destination_port != self.config.local_port || header.source_port != self.config.remote_port {
+        if header.destination_port != self.config.local_port || header.source_port != self.config.remote_port
+        {
             return Err(SctpError::Ignored("wrong port"));
         }
         let first = chunks.clone().next().ok_or(SctpError::Ignored("packet without chunks"))??;

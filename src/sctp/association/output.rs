@@ -12,8 +12,7 @@ impl Association {
         if let Some(reply) = self.reply.take() {
             let Self { config, cookie_key, .. } = self;
             let (local, remote) = (config.local_port, config.remote_port);
-            let mut packet =
-                PacketWriter::new(segments.datagram(), config.mtu, local, remote, reply.tag());
+            let mut packet = PacketWriter::new(segments.datagram(), config.mtu, local, remote, reply.tag());
             reply.write(cookie_key, &mut packet);
             packet.finish(true);
             segments.end_datagram();

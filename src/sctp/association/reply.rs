@@ -53,7 +53,9 @@ impl Reply {
     pub(super) fn tag(&self) -> u32 {
         match self {
             Self::InitAck(ack) => ack.cookie.agreement.peer_tag,
-            Self::Abort { tag, .. } | Self::ShutdownComplete { tag, .. } | Self::StaleCookie { tag, .. } => *tag,
+            Self::Abort { tag, .. } | Self::ShutdownComplete { tag, .. } | Self::StaleCookie { tag, .. } => {
+                *tag
+            }
         }
     }
 

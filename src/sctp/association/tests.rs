@@ -392,7 +392,8 @@ fn a_full_send_buffer_refuses_and_tells_when_it_has_room() {
     let config = Config { send_buffer: 300_000, ..Config::default() };
     let mut pair = Pair::established(config);
     pair.send(0, pattern(200_000));
-    let error = pair.a.send(pair.now, StreamId(0), PayloadProtocol::BINARY, pattern(200_000), SendOptions::default());
+    let error =
+        pair.a.send(pair.now, StreamId(0), PayloadProtocol::BINARY, pattern(200_000), SendOptions::default());
     assert_eq!(error, Err(SctpError::SendBufferFull { limit: 300_000 }));
     pair.run();
     assert_eq!(events(&mut pair.a).iter().filter(|event| **event == SctpEvent::Writable).count(), 1);
@@ -475,7 +476,8 @@ fn a_stream_is_reset_and_begins_anew() {
     let mut pair = Pair::established(Config::default());
     pair.send(5, "one");
     pair.a.reset_streams(pair.now, &[StreamId(5)]).unwrap();
-    let refused = pair.a.send(pair.now, StreamId(5), PayloadProtocol::BINARY, "x".into(), SendOptions::default());
+    let refused =
+        pair.a.send(pair.now, StreamId(5), PayloadProtocol::BINARY, "x".into(), SendOptions::default());
     assert_eq!(refused, Err(SctpError::StreamResetting(StreamId(5))));
     pair.run();
     assert_eq!(payloads(&mut pair.b), ["one"]);
@@ -563,7 +565,9 @@ fn abort_tells_the_peer() {
 
 #[test]
 fn an_unknown_chunk_is_skipped_or_reported_by_its_type() {
-    for (kind, reported, skipped) in [(0x3f, false, false), (0x7f, true, false), (0xbf, false, true), (0xfe, true, true)] {
+    for (kind, reported, skipped) in
+        [(0x3f, false, false), (0x7f, true, false), (0xbf, false, true), (0xfe, true, true)]
+    {
         let mut pair = Pair::established(Config::default());
         let tsn = pair.a.local_initial_tsn;
         let packet = forge(&pair.a, |packet| {
@@ -690,7 +694,9 @@ mod security {
     fn a_wrong_tag_changes_nothing() {
         let mut pair = Pair::established(Config::default());
         let tag = pair.a.agreement.peer_tag;
-        for kind in [ChunkType::ABORT, ChunkType::SHUTDOWN_ACK, ChunkType::SACK, ChunkType::DATA, ChunkType::SHUTDOWN] {
+        for kind in
+            [ChunkType::ABORT, ChunkType::SHUTDOWN_ACK, ChunkType::SACK, ChunkType::DATA, ChunkType::SHUTDOWN]
+        {
             for flags in [0, 1] {
                 let mut packet = Vec::new();
                 let mut writer = PacketWriter::new(&mut packet, 1200, 5000, 5000, tag ^ 0x10);
@@ -801,11 +807,10 @@ mod security {
             let mut pair = Pair::established(Config::default());
             let first = pair.a.local_initial_tsn;
             give(&mut pair.b, pair.now, forged_data(&pair.a, first, 0, Data::BEGIN, b"begin")).unwrap();
-            assert!(give(&mut pair.b, pair.now, forged_data(&pair.a, first.next(), 0, second, b"?")).is_err());
-            assert!(matches!(
-                events(&mut pair.b)[..],
-                [SctpEvent::Closed(SctpClose::ProtocolViolation(_))]
-            ));
+            assert!(
+                give(&mut pair.b, pair.now, forged_data(&pair.a, first.next(), 0, second, b"?")).is_err()
+            );
+            assert!(matches!(events(&mut pair.b)[..], [SctpEvent::Closed(SctpClose::ProtocolViolation(_))]));
             pair.run();
             assert!(matches!(events(&mut pair.a)[..], [SctpEvent::Closed(SctpClose::AbortedByPeer(_))]));
         }

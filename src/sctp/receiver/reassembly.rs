@@ -45,7 +45,8 @@ struct Run {
 
 impl Run {
     fn continues(&self, data: &Data<'_>) -> bool {
-        self.stream == data.stream && self.unordered == data.is_unordered()
+        self.stream == data.stream
+            && self.unordered == data.is_unordered()
             && (self.unordered || self.ssn == data.ssn)
     }
 }
@@ -135,17 +136,20 @@ impl Reassembly {
         let expected = if self.runs.is_empty() && data.is_begin() { self.last_size } else { 0 };
         let mut payload = Vec::with_capacity(expected.max(2 * data.payload.len()));
         payload.extend_from_slice(data.payload);
-        self.runs.insert(index, Run {
-            first: data.tsn,
-            next: data.tsn.next(),
-            has_begin: data.is_begin(),
-            has_end: data.is_end(),
-            stream: data.stream,
-            ssn: data.ssn,
-            protocol: data.protocol,
-            unordered: data.is_unordered(),
-            payload,
-        });
+        self.runs.insert(
+            index,
+            Run {
+                first: data.tsn,
+                next: data.tsn.next(),
+                has_begin: data.is_begin(),
+                has_end: data.is_end(),
+                stream: data.stream,
+                ssn: data.ssn,
+                protocol: data.protocol,
+                unordered: data.is_unordered(),
+                payload,
+            },
+        );
     }
 
     /// Unites a run with the one that it reached.
@@ -160,7 +164,8 @@ impl Reassembly {
         if run.has_end {
             return Ok(());
         }
-        let same = run.stream == following.stream && run.unordered == following.unordered
+        let same = run.stream == following.stream
+            && run.unordered == following.unordered
             && (run.unordered || run.ssn == following.ssn);
         if !same {
             return Err(BROKEN);
@@ -197,9 +202,11 @@ impl Reassembly {
     /// how many bytes that were.
     pub(super) fn drop_headless(&mut self, cumulative: Tsn) -> usize {
         let mut dropped = 0;
-        while self.runs.front().is_some_and(|run| {
-            !run.has_begin && cumulative.is_at_or_after(run.first.previous())
-        }) {
+        while self
+            .runs
+            .front()
+            .is_some_and(|run| !run.has_begin && cumulative.is_at_or_after(run.first.previous()))
+        {
             dropped += self.runs.pop_front().map_or(0, |run| run.payload.len());
         }
         dropped

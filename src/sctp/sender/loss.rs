@@ -35,8 +35,7 @@ impl MissingReports {
 
     /// The TSNs whose first transmission became overdue since the last call, from and to (excluded).
     pub(super) fn take_range(&mut self, first_outstanding: Tsn) -> Option<(Tsn, Tsn)> {
-        let start =
-            if first_outstanding.is_after(self.examined) { first_outstanding } else { self.examined };
+        let start = if first_outstanding.is_after(self.examined) { first_outstanding } else { self.examined };
         let end = self.lost_before();
         if end.is_after(start) {
             self.examined = end;

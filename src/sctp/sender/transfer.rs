@@ -82,7 +82,12 @@ const MIN_FRAGMENT: usize = 256;
 const FORWARD_TSN_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Sender {
-    pub(crate) fn new(config: &Config, initial_tsn: Tsn, peer_window: u32, partial_reliability: bool) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        initial_tsn: Tsn,
+        peer_window: u32,
+        partial_reliability: bool,
+    ) -> Self {
         Self {
             queues: StreamQueues::default(),
             outstanding: Outstanding::new(initial_tsn),
@@ -178,7 +183,11 @@ impl Sender {
     }
 
     /// The size of the packet that the next chunk alone would make, at its natural length.
-    pub(crate) fn next_packet_size(&mut self, now: Instant, events: &mut VecDeque<SctpEvent>) -> Option<usize> {
+    pub(crate) fn next_packet_size(
+        &mut self,
+        now: Instant,
+        events: &mut VecDeque<SctpEvent>,
+    ) -> Option<usize> {
         let payload = match self.next_chunk(now, events)? {
             NextChunk::Retransmission(len) => len,
             NextChunk::New { remaining, .. } => remaining.min(self.max_payload),
@@ -393,7 +402,11 @@ impl Sender {
     }
 
     /// The retransmission timer expired (RFC 9260 §6.3.3).
-    pub(crate) fn handle_timeout(&mut self, now: Instant, events: &mut VecDeque<SctpEvent>) -> TimeoutOutcome {
+    pub(crate) fn handle_timeout(
+        &mut self,
+        now: Instant,
+        events: &mut VecDeque<SctpEvent>,
+    ) -> TimeoutOutcome {
         if self.outstanding.is_empty() {
             return TimeoutOutcome::Idle;
         }
@@ -449,7 +462,8 @@ impl Sender {
         }
         let point = self.outstanding.first().plus(count as u32 - 1);
         let moved = self.forward.told.is_none_or(|told| point.is_after(told));
-        let due = self.forward.told_at.is_none_or(|at| now.saturating_duration_since(at) >= FORWARD_TSN_INTERVAL);
+        let due =
+            self.forward.told_at.is_none_or(|at| now.saturating_duration_since(at) >= FORWARD_TSN_INTERVAL);
         self.forward.pending |= moved || due;
     }
 

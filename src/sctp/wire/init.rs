@@ -25,10 +25,8 @@ impl<'a> Init<'a> {
     /// # Errors
     /// [`WireError::TooShort`], or [`WireError::Value`] if the tag or a number of streams is zero.
     pub fn parse(value: &'a [u8]) -> Result<Self, WireError> {
-        let Some((
-            &[t0, t1, t2, t3, w0, w1, w2, w3, o0, o1, i0, i1, n0, n1, n2, n3],
-            parameters,
-        )) = value.split_first_chunk()
+        let Some((&[t0, t1, t2, t3, w0, w1, w2, w3, o0, o1, i0, i1, n0, n1, n2, n3], parameters)) =
+            value.split_first_chunk()
         else {
             return Err(WireError::TooShort { what: "INIT", needed: Self::FIXED, length: value.len() });
         };

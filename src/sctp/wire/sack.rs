@@ -41,9 +41,11 @@ impl<'a> Sack<'a> {
 
     /// The blocks received beyond the cumulative TSN, as distances from it, both ends included.
     pub fn gaps(&self) -> impl Iterator<Item = (u16, u16)> + 'a {
-        self.gaps.as_chunks().0.iter().map(|&[s0, s1, e0, e1]| {
-            (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([e0, e1]))
-        })
+        self.gaps
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&[s0, s1, e0, e1]| (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([e0, e1])))
     }
 
     /// The TSNs that were received more than once since the last SACK.

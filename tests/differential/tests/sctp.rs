@@ -168,7 +168,8 @@ impl Pair {
         self.events.extend(std::iter::from_fn(|| self.kaon.poll_event()));
         self.received.extend(std::iter::from_fn(|| self.kaon.receive()).map(|message| message.payload));
         if !moved {
-            let theirs = self.peer.association.as_ref().and_then(|(_, association)| association.poll_timeout());
+            let theirs =
+                self.peer.association.as_ref().and_then(|(_, association)| association.poll_timeout());
             let next = [self.kaon.poll_timeout(), theirs].into_iter().flatten().min();
             self.now = next.unwrap_or(self.now).max(self.now + Duration::from_millis(1));
         } else {

@@ -19,5 +19,9 @@ pub fn compile(source: &str, name: &str, directory: &Path, libraries: &[&str]) -
     cc.args(["-O2", "-Wall", "-o"]).arg(&program).arg(source);
     cc.args(libraries.iter().map(|library| format!("-l{library}")));
     let output = cc.output().map_err(|error| format!("cc: {error}"))?;
-    if output.status.success() { Ok(program) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    if output.status.success() {
+        Ok(program)
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
 }

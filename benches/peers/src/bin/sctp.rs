@@ -76,8 +76,7 @@ mod kaon {
                 config.zero_checksum = zero_checksum;
                 Association::new(config, &aws_lc_rs::provider())
             };
-            let mut pair =
-                Self { now, client: make(), server: make(), batch: TransmitBatch::new(1200) };
+            let mut pair = Self { now, client: make(), server: make(), batch: TransmitBatch::new(1200) };
             pair.client.connect(now);
             while pair.exchange() {}
             assert!(pair.client.is_established() && pair.server.is_established());
@@ -227,8 +226,8 @@ mod rtc {
 
     use bytes::Bytes;
     use rtc_sctp::{
-        Association, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Event, Payload,
-        PayloadProtocolIdentifier, ServerConfig, Stream, TransportConfig,
+        Association, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Event,
+        Payload, PayloadProtocolIdentifier, ServerConfig, Stream, TransportConfig,
     };
     use rtc_shared::TransportProtocol;
 
@@ -261,7 +260,12 @@ mod rtc {
     }
 
     impl Node {
-        fn drive(&mut self, now: Instant, inbound: &mut VecDeque<Bytes>, outbound: &mut VecDeque<Bytes>) -> bool {
+        fn drive(
+            &mut self,
+            now: Instant,
+            inbound: &mut VecDeque<Bytes>,
+            outbound: &mut VecDeque<Bytes>,
+        ) -> bool {
             let mut moved = false;
             while let Some(packet) = inbound.pop_front() {
                 moved = true;
@@ -304,8 +308,8 @@ mod proto {
 
     use bytes::Bytes;
     use sctp_proto::{
-        Association, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Event, Payload,
-        PayloadProtocolIdentifier, ServerConfig, Stream,
+        Association, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Event,
+        Payload, PayloadProtocolIdentifier, ServerConfig, Stream,
     };
 
     proto_associations!();
@@ -335,7 +339,12 @@ mod proto {
     }
 
     impl Node {
-        fn drive(&mut self, now: Instant, inbound: &mut VecDeque<Bytes>, outbound: &mut VecDeque<Bytes>) -> bool {
+        fn drive(
+            &mut self,
+            now: Instant,
+            inbound: &mut VecDeque<Bytes>,
+            outbound: &mut VecDeque<Bytes>,
+        ) -> bool {
             let mut moved = false;
             while let Some(packet) = inbound.pop_front() {
                 moved = true;
@@ -522,7 +531,8 @@ mod webrtc {
 
     impl Associations {
         pub fn new() -> Self {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             let (to_server, from_client) = mpsc::unbounded_channel();
             let (to_client, from_server) = mpsc::unbounded_channel();
             let config = |to, from, name: &str| Config {
@@ -540,9 +550,8 @@ mod webrtc {
                 tokio::join!(Association::client(client_config), Association::server(server_config))
             });
             let (client, server) = (Arc::new(client.expect("a client")), Arc::new(server.expect("a server")));
-            let sender = runtime
-                .block_on(client.open_stream(0, PayloadProtocolIdentifier::Binary))
-                .expect("a stream");
+            let sender =
+                runtime.block_on(client.open_stream(0, PayloadProtocolIdentifier::Binary)).expect("a stream");
             Self { runtime, sender, receiver: None, server, _client: client }
         }
     }
