@@ -9,6 +9,8 @@
 //! The one that connects sends each line that it reads from its standard input; the other sends it back. At the
 //! end of the input the association is shut down.
 
+#![allow(clippy::print_stdout)] // It talks to a terminal.
+
 use std::error::Error;
 use std::io::BufRead;
 use std::net::UdpSocket;

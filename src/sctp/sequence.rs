@@ -4,8 +4,8 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tsn(pub u32);
 
-/// A stream sequence number: serial arithmetic over 16 bits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// A stream sequence number: serial arithmetic over 16 bits. A stream begins with 0.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Ssn(pub u16);
 
 impl Tsn {

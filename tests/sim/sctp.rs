@@ -2,6 +2,8 @@
 //!
 //! `KAON_SEED` runs one scenario, `KAON_SEEDS` that many instead of the usual number.
 
+#![allow(clippy::unwrap_used)] // These are tests.
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;

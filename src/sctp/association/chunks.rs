@@ -107,11 +107,7 @@ impl Association {
                 Some(
                     ReconfigParameter::SsnTsnReset { request }
                     | ReconfigParameter::AddIncomingStreams { request, .. },
-                ) => {
-                    if self.reconfiguration.is_new_request(request) {
-                        self.reconfiguration.answer(request, ReconfigResult::DENIED);
-                    }
-                }
+                ) => self.deny(request),
                 Some(ReconfigParameter::AddOutgoingStreams { request, count }) => {
                     self.handle_add_streams(request, count);
                 }
@@ -122,6 +118,13 @@ impl Association {
             }
         }
         Ok(())
+    }
+
+    /// Data channels have no use for the request.
+    fn deny(&mut self, request: u32) {
+        if self.reconfiguration.is_new_request(request) {
+            self.reconfiguration.answer(request, ReconfigResult::DENIED);
+        }
     }
 
     /// The peer resets its outgoing streams (RFC 6525 §5.2.2).

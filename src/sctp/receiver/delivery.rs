@@ -15,17 +15,11 @@ pub(super) struct Delivery {
     ready: VecDeque<Received>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Incoming {
     next_ssn: Ssn,
     /// Complete messages that an earlier one of the stream holds up.
     waiting: BTreeMap<u16, Complete>,
-}
-
-impl Default for Incoming {
-    fn default() -> Self {
-        Self { next_ssn: Ssn(0), waiting: BTreeMap::new() }
-    }
 }
 
 impl Delivery {

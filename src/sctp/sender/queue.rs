@@ -44,12 +44,6 @@ struct Stream {
     resetting: bool,
 }
 
-impl Default for Ssn {
-    fn default() -> Self {
-        Self(0)
-    }
-}
-
 impl StreamQueues {
     /// Bytes of messages that were not begun.
     pub(super) fn bytes(&self) -> usize {

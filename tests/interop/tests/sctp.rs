@@ -94,7 +94,7 @@ impl Run {
     }
 
     fn is_lost(&self) -> bool {
-        self.random.next_u64() % LOSS == 0
+        self.random.next_u64().is_multiple_of(LOSS)
     }
 
     /// Sends what is to be sent, then takes what arrives, waiting a little for the first.
