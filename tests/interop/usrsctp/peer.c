@@ -202,11 +202,11 @@ int main(int count, char **arguments)
     struct sockaddr_conn address = endpoint();
     if (usrsctp_bind(sock, (struct sockaddr *)&address, sizeof address) < 0)
         fail("usrsctp_bind");
+    if (listens && usrsctp_listen(sock, 1) < 0)
+        fail("usrsctp_listen");
     printf("ready\n");
     fflush(stdout);
     if (listens) {
-        if (usrsctp_listen(sock, 1) < 0)
-            fail("usrsctp_listen");
         struct socket *accepted = usrsctp_accept(sock, NULL, NULL);
         if (!accepted)
             fail("usrsctp_accept");

@@ -73,6 +73,25 @@ fn main() {
     let heap = (HELD.load(Ordering::Relaxed) - before) / 200;
     println!("idle association: {heap} bytes of heap, {} in the value itself", size_of::<Association>());
 
+    // An INIT leaves nothing behind but the one answer that waits.
+    let mut listener = Association::new(Config::default(), &provider);
+    let mut inits: Vec<Vec<u8>> = (0..1000)
+        .map(|_| {
+            let mut stranger = Association::new(Config::default(), &provider);
+            stranger.connect(now);
+            batch.clear();
+            let transmit = stranger.poll_transmit(now, &mut batch).expect("an INIT");
+            batch.bytes(&transmit).to_vec()
+        })
+        .collect();
+    let path = FiveTuple::udp(([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into());
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    for init in &mut inits {
+        listener.handle_datagram(now, Datagram::new(path, init)).expect("a sound INIT");
+    }
+    println!("1000 INITs: {} allocations", ALLOCATIONS.load(Ordering::Relaxed) - before);
+    batch.clear();
+
     let (client, server) = &mut pairs[0];
     for size in [1150, 64 << 10] {
         let message = Bytes::from(vec![7; size]);
