@@ -43,8 +43,10 @@ pub struct DataChannels {
     retired: FxHashSet<StreamId>,
     /// Establishment messages that the association had no room for.
     unsent: VecDeque<(StreamId, Bytes)>,
-    /// Streams that the peer reset; what arrived before is to be read first.
+    /// Streams that the peer reset while something may be unread on them; each once.
     peer_resets: VecDeque<StreamId>,
+    /// The same streams.
+    reset_streams: FxHashSet<StreamId>,
     peer_names: usize,
     events: VecDeque<ChannelEvent>,
 }
@@ -189,7 +191,20 @@ impl DataChannels {
                     self.events.push_back(ChannelEvent::BufferedAmountLow(id));
                 }
             }
-            SctpEvent::IncomingStreamReset(stream) => self.peer_resets.push_back(*stream),
+            SctpEvent::IncomingStreamReset(stream) => match self.on_stream(*stream) {
+                // What may still be unread was sent on a channel that is closed here. The peer may use the
+                // stream again at once, so the channel must not be in the way of the next OPEN.
+                Some((id, channel)) if channel.state == ChannelState::Closing => {
+                    channel.reset_by_peer = true;
+                    self.finish_close(id);
+                }
+                // What arrived before is to be read first, the OPEN of the channel perhaps among it.
+                _ => {
+                    if self.reset_streams.insert(*stream) {
+                        self.peer_resets.push_back(*stream);
+                    }
+                }
+            },
             SctpEvent::OutgoingStreamReset(stream) => {
                 if let Some((id, channel)) = self.on_stream(*stream) {
                     channel.reset_by_us = Reset::Done;
@@ -206,6 +221,7 @@ impl DataChannels {
                 self.established = false;
                 self.unsent.clear();
                 self.peer_resets.clear();
+                self.reset_streams.clear();
                 while let Some((id, _)) = self.channels.first_key_value() {
                     self.remove(*id);
                 }
@@ -228,6 +244,7 @@ impl DataChannels {
                 continue;
             }
             let stream = self.peer_resets.pop_front()?;
+            self.reset_streams.remove(&stream);
             self.handle_peer_reset(sctp, now, stream);
         }
     }
@@ -416,7 +433,7 @@ impl DataChannels {
         let partial_limit = self.limits.partial_message;
         // Data on a stream without a channel: its channel was closed on this side, or is not made yet.
         let (id, channel) = self.on_stream(received.stream)?;
-        if channel.state == ChannelState::Connecting || channel.reset_by_peer {
+        if channel.state != ChannelState::Open {
             return None;
         }
         // Data on the stream says as much as an ACK, which an unordered message may overtake.

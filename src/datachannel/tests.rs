@@ -239,6 +239,35 @@ fn both_ends_may_close_at_once() {
     assert_eq!(pair.b.events(), [ChannelEvent::Closed(theirs)]);
 }
 
+/// The peer may open a channel on a stream as soon as both directions are reset, before this side has looked.
+#[test]
+fn a_stream_is_used_again_at_once() {
+    let mut pair = Pair::new();
+    let (ours, theirs) = pair.opened(ChannelInit::new("old"));
+    pair.b.close(pair.now, theirs);
+    let Pair { now, a, b } = &mut pair;
+    // `b` only carries packets, and fetches no event, until `a` has opened the next channel.
+    let mut next = None;
+    loop {
+        let there = carry(&mut a.association, &mut b.association, *now);
+        let back = carry(&mut b.association, &mut a.association, *now);
+        a.poll(*now);
+        if next.is_none() && a.channels.state(ours).is_none() {
+            next = Some(a.open(*now, ChannelInit::new("new")));
+        }
+        if !there && !back {
+            break;
+        }
+    }
+    let next = next.expect("the old channel closed");
+    assert_eq!(pair.a.channels.stream(next), Some(StreamId(0)));
+    pair.run();
+    let events = pair.b.events();
+    assert!(
+        matches!(events[..], [ChannelEvent::Closed(old), ChannelEvent::OpenedByPeer(_)] if old == theirs)
+    );
+}
+
 #[test]
 fn the_end_of_the_association_closes_all_channels() {
     let mut pair = Pair::new();

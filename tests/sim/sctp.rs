@@ -301,13 +301,18 @@ fn associations_survive_a_bad_network() {
 /// A bulk transfer over a link with a rate fills it.
 #[test]
 fn a_transfer_fills_the_link() {
-    for (delay, loss) in [(10, 0.0), (100, 0.0), (10, 0.0005)] {
-        let rate = 2_500_000;
+    // Milliseconds, share of packets, bytes per second, messages. The last needs a window beyond a megabyte.
+    for (delay, loss, rate, total) in [
+        (10, 0.0, 2_500_000, 400),
+        (100, 0.0, 2_500_000, 400),
+        (10, 0.0005, 2_500_000, 400),
+        (75, 0.0, 20_000_000, 2000),
+    ] {
         let link = Link {
             delay: Duration::from_millis(delay),
             loss,
             rate: Some(rate),
-            queue: 500_000,
+            queue: rate / 4,
             ..Link::default()
         };
         let mut network = Network::new(1, Instant::now());
@@ -322,7 +327,6 @@ fn a_transfer_fills_the_link() {
             .collect();
         let now = simulation.now();
         simulation.layer_mut(hosts[0]).connect(now);
-        let total = 400usize;
         let (mut sent, mut received) = (0, 0);
         let payload = Bytes::from(vec![7; 65_536]);
         let done = simulation.run_until(Duration::from_secs(120), |simulation| {

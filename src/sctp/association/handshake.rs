@@ -7,6 +7,7 @@ use crate::layer::{SctpClose, SctpError, SctpEvent};
 use crate::sctp::cookie::{Agreement, StateCookie};
 use crate::sctp::receiver::Receiver;
 use crate::sctp::reset::Reconfiguration;
+use crate::sctp::rto::Rto;
 use crate::sctp::sender::Sender;
 use crate::sctp::timer::Timer;
 use crate::sctp::wire::{Capabilities, CauseCode, Causes, Chunk, Header, Init, ParameterType, WireError};
@@ -198,6 +199,11 @@ impl Association {
             State::Closed | State::CookieWait | State::CookieEchoed if same_local => {
                 self.establish(now, agreement);
                 self.pending.cookie_ack = true;
+                if self.rto.smoothed().is_none() {
+                    // A side that only receives measures nothing itself. The cookie took a round trip, or more
+                    // if it was sent twice: good enough to size a window by, not to time retransmissions.
+                    self.receiver.set_round_trip(age);
+                }
                 Ok(())
             }
             State::Ended => {
@@ -243,6 +249,10 @@ impl Association {
         self.pending.cookie_echo = false;
         self.timers.stop(Timer::Handshake);
         self.errors = 0;
+        if self.rto.smoothed().is_none() {
+            // What the handshake waited for says nothing about the path.
+            self.rto = Rto::new(&self.config);
+        }
         self.sender = Sender::new(
             &self.config,
             agreement.local_initial_tsn,
