@@ -11,7 +11,8 @@ pub struct Config {
     /// The port on the other side.
     pub remote_port: u16,
     /// The largest SCTP packet in bytes. The default of 1191 leaves room in 1280 bytes for IPv6 (40), UDP (8),
-    /// a TURN channel header (4) and a DTLS record (37).
+    /// a TURN channel header (4) and a DTLS record (37). It counts whatever the batch given to `poll_transmit`
+    /// says of its datagrams, because a chunk once sent is sent again at the same length.
     pub mtu: usize,
     /// The number of streams to ask for in each direction; 65535 at most, and they cost nothing until used.
     pub streams: u16,

@@ -1,9 +1,13 @@
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use proptest::prelude::*;
 
+use super::delivery::Delivery;
+use super::reassembly::Complete;
 use super::tracker::{Arrival, TsnTracker};
-use crate::sctp::sequence::Tsn;
+use crate::layer::{PayloadProtocol, StreamId};
+use crate::sctp::sequence::{Ssn, Tsn};
 
 proptest! {
     /// The tracker agrees with a set of numbers, across the wrap.
@@ -49,4 +53,31 @@ fn too_many_holes_are_not_taken() {
     assert_eq!(tracker.classify(Tsn(13)), Arrival::OutOfSequence, "it fills one");
     assert_eq!(tracker.classify(Tsn(10)), Arrival::OutOfSequence);
     assert_eq!(tracker.classify(Tsn(10 + 70_000)), Arrival::Unacceptable);
+}
+
+#[test]
+fn a_skip_delivers_what_is_complete_across_the_wrap() {
+    let stream = StreamId(4);
+    let complete = |ssn: u16| Complete {
+        stream,
+        ssn: Ssn(ssn),
+        protocol: PayloadProtocol::BINARY,
+        unordered: false,
+        payload: Bytes::copy_from_slice(&ssn.to_be_bytes()),
+    };
+    let mut delivery = Delivery::default();
+    delivery.skip(stream, Ssn(32_000));
+    delivery.skip(stream, Ssn(64_000));
+    delivery.skip(stream, Ssn(65_532));
+    for ssn in [65_534, 0, 2, 3, 9] {
+        assert!(delivery.insert(complete(ssn)).is_none());
+    }
+    assert!(delivery.insert(complete(2)).is_some(), "its place is taken");
+    assert!(delivery.insert(complete(65_000)).is_some(), "its place has passed");
+    delivery.skip(stream, Ssn(1));
+    delivery.skip(stream, Ssn(0));
+    let delivered: Vec<u16> = std::iter::from_fn(|| delivery.pop())
+        .map(|message| u16::from_be_bytes(message.payload[..].try_into().unwrap()))
+        .collect();
+    assert_eq!(delivered, [65_534, 0, 2, 3], "in the order of the stream");
 }
