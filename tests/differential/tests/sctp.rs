@@ -23,9 +23,7 @@ struct Peer {
     endpoint: Endpoint,
     association: Option<(AssociationHandle, sctp_proto::Association)>,
     connected: bool,
-    ended: bool,
     received: Vec<Bytes>,
-    resets: usize,
 }
 
 struct Pair {
@@ -49,7 +47,7 @@ impl Peer {
         let server = (!connects).then(|| Arc::new(ServerConfig::new()));
         let mut endpoint = Endpoint::new(config, server);
         let association = connects.then(|| endpoint.connect(ClientConfig::new(), address()).unwrap());
-        Self { endpoint, association, connected: false, ended: false, received: Vec::new(), resets: 0 }
+        Self { endpoint, association, connected: false, received: Vec::new() }
     }
 
     fn handle(&mut self, now: Instant, packet: Bytes) {
@@ -81,13 +79,7 @@ impl Peer {
             association.handle_timeout(now);
         }
         while let Some(event) = association.poll() {
-            match event {
-                Event::Connected => self.connected = true,
-                Event::AssociationLost { .. } => self.ended = true,
-                Event::Stream(_) | Event::DatagramReceived | Event::HandshakeFailed { .. } => {}
-                #[allow(unreachable_patterns)]
-                _ => {}
-            }
+            self.connected |= matches!(event, Event::Connected);
         }
         while association.accept_stream().is_some() {}
         if let Ok(mut stream) = association.stream(STREAM) {
@@ -96,8 +88,6 @@ impl Peer {
                 chunks.read(&mut payload).unwrap();
                 self.received.push(payload.into());
             }
-        } else if !self.received.is_empty() {
-            self.resets += 1;
         }
         while let Some(event) = association.poll_endpoint_event() {
             if let Some(event) = self.endpoint.handle_event(*handle, event) {
