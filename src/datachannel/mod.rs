@@ -1,1 +1,42 @@
-//! Data channels, RFC 8831 and RFC 8832.
+//! Data channels, RFC 8831 and RFC 8832, over anything that is an [`SctpTransport`](crate::layer::SctpTransport).
+//!
+//! [`DataChannels`] owns the table of channels and no transport: each call that needs the association is handed
+//! it. The application feeds it the association's events and asks it for its own.
+//!
+//! ```
+//! # use std::time::Instant;
+//! # use bytes::Bytes;
+//! use kaon_rtc::datachannel::{ChannelInit, DataChannels, MessageKind};
+//! use kaon_rtc::layer::{DtlsRole, SctpTransport};
+//!
+//! # fn run(association: &mut impl SctpTransport) -> Result<(), kaon_rtc::datachannel::DataChannelError> {
+//! # let now = Instant::now();
+//! let mut channels = DataChannels::default();
+//! channels.set_role(association, now, DtlsRole::Client);
+//! let chat = channels.open(association, now, ChannelInit::new("chat"))?;
+//!
+//! // Whenever the association was given a packet or a timeout:
+//! while let Some(event) = association.poll_event() {
+//!     channels.handle_event(association, now, &event);
+//! }
+//! while let Some(event) = channels.poll_event(association, now) {
+//!     println!("{event:?}");
+//! }
+//!
+//! channels.send(association, now, chat, MessageKind::Text, Bytes::from("hello"))?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod channel;
+mod channels;
+mod dcep;
+mod error;
+
+pub use channel::{ChannelEvent, ChannelId, ChannelInit, ChannelState, MessageKind};
+pub use channels::{DataChannels, Limits};
+pub use dcep::{Dcep, Open};
+pub use error::{DataChannelError, DcepError};
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,11 @@
-//! Layers on the virtual network: thousands of seeds of loss, reordering, duplication, corruption and delay.
+//! Layers on the virtual network: thousands of seeds of loss, reordering, duplication, corruption and delay. A
+//! seed that fails prints itself.
 
-#![allow(clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
+#[cfg(feature = "dtls")]
+mod dtls;
 #[cfg(feature = "ice")]
 mod ice;
+#[cfg(feature = "sctp")]
+mod sctp;

@@ -1,0 +1,117 @@
+//! An SCTP association over UDP between two processes, with nothing but the standard library's sockets: an SCTP
+//! packet in each datagram (RFC 6951).
+//!
+//! ```text
+//! cargo run --example sctp_only -- listen 127.0.0.1:7000
+//! cargo run --example sctp_only -- connect 127.0.0.1:7000
+//! ```
+//!
+//! The one that connects sends each line that it reads from its standard input; the other sends it back. At the
+//! end of the input the association is shut down.
+
+#![allow(clippy::print_stdout)] // It talks to a terminal.
+
+use std::error::Error;
+use std::io::BufRead;
+use std::net::UdpSocket;
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::time::{Duration, Instant};
+
+use kaon_rtc::crypto::aws_lc_rs;
+use kaon_rtc::layer::{Datagram, FiveTuple, Layer, TransmitBatch};
+use kaon_rtc::sctp::{Association, Config, PayloadProtocol, SctpEvent, SctpTransport, SendOptions, StreamId};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut association = Association::new(Config::default(), &aws_lc_rs::provider());
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["listen", address] => {
+            let socket = UdpSocket::bind(address)?;
+            // The first to send is the peer; its packet is left for the association to read.
+            let (_, peer) = socket.peek_from(&mut [0])?;
+            socket.connect(peer)?;
+            run(&mut association, &socket, None)
+        }
+        ["connect", address] => {
+            let socket = UdpSocket::bind("0.0.0.0:0")?;
+            socket.connect(address)?;
+            association.connect(Instant::now());
+            run(&mut association, &socket, Some(input_lines()))
+        }
+        _ => Err("usage: sctp_only listen ADDRESS | connect ADDRESS".into()),
+    }
+}
+
+/// Runs the association until it ends: sends the lines of `input`, or sends back what it receives.
+fn run(
+    association: &mut Association,
+    socket: &UdpSocket,
+    input: Option<Receiver<String>>,
+) -> Result<(), Box<dyn Error>> {
+    let path = FiveTuple::udp(socket.local_addr()?, socket.peer_addr()?);
+    let mut batch = TransmitBatch::new(1200);
+    let mut buffer = [0; 2048];
+    loop {
+        let now = Instant::now();
+        association.handle_timeout(now);
+        while let Some(event) = association.poll_event() {
+            match event {
+                SctpEvent::Closed(reason) => {
+                    flush(association, socket, &mut batch);
+                    println!("closed: {reason:?}");
+                    return Ok(());
+                }
+                SctpEvent::Established { .. } => println!("established"),
+                _ => {}
+            }
+        }
+        while let Some(message) = association.receive() {
+            println!("{}", String::from_utf8_lossy(&message.payload));
+            if input.is_none() {
+                let options = SendOptions::default();
+                association.send(now, message.stream, message.protocol, message.payload, options)?;
+            }
+        }
+        if let Some(lines) = input.as_ref().filter(|_| association.is_established()) {
+            match lines.try_recv() {
+                Ok(line) => {
+                    let options = SendOptions::default();
+                    association.send(now, StreamId(0), PayloadProtocol::STRING, line.into(), options)?;
+                }
+                Err(TryRecvError::Disconnected) => association.shutdown(now),
+                Err(TryRecvError::Empty) => {}
+            }
+        }
+        flush(association, socket, &mut batch);
+
+        // Wait for a packet, the next timeout, or a look at the input.
+        let timeout = association.poll_timeout().map(|at| at.saturating_duration_since(now));
+        let wait =
+            timeout.unwrap_or(Duration::MAX).clamp(Duration::from_millis(1), Duration::from_millis(50));
+        socket.set_read_timeout(Some(wait))?;
+        if let Ok(length) = socket.recv(&mut buffer) {
+            // A packet that the association does not want changes nothing.
+            let _ = association.handle_datagram(Instant::now(), Datagram::new(path, &mut buffer[..length]));
+        }
+    }
+}
+
+fn flush(association: &mut Association, socket: &UdpSocket, batch: &mut TransmitBatch) {
+    while let Some(transmit) = association.poll_transmit(Instant::now(), batch) {
+        for datagram in batch.datagrams(&transmit) {
+            // What the socket refuses is lost, and sent again later.
+            let _ = socket.send(datagram);
+        }
+        batch.clear();
+    }
+}
+
+fn input_lines() -> Receiver<String> {
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        let lines = std::io::stdin().lock().lines().map_while(Result::ok);
+        // An end of the receiver is the end of the program.
+        lines.filter(|line| !line.is_empty()).try_for_each(|line| sender.send(line))
+    });
+    lines
+}

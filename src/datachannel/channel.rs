@@ -1,0 +1,102 @@
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::error::DcepError;
+use crate::layer::{Reliability, StreamId};
+
+/// A channel of a [`DataChannels`](super::DataChannels). Not the identifier of its stream, which a channel has
+/// only when the DTLS role is known, and which is used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChannelId(pub(super) u64);
+
+impl fmt::Display for ChannelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "channel {}", self.0)
+    }
+}
+
+/// What a channel is to be: the W3C's `RTCDataChannelInit`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChannelInit {
+    /// A name, at most 65535 bytes; need not be unique.
+    pub label: String,
+    /// The name of the subprotocol, at most 65535 bytes.
+    pub protocol: String,
+    /// Whether messages arrive in order.
+    pub ordered: bool,
+    /// When the sender gives up on a message.
+    pub reliability: Reliability,
+    /// The priority told to the peer (RFC 8831 §6.4); 256 is normal.
+    pub priority: u16,
+    /// The stream, if both ends agreed on it elsewhere and no OPEN is to be sent.
+    pub negotiated: Option<StreamId>,
+}
+
+impl ChannelInit {
+    /// An ordered and reliable channel, announced to the peer.
+    pub fn new(label: impl Into<String>) -> Self {
+        Self {
+            label: label.into(),
+            protocol: String::new(),
+            ordered: true,
+            reliability: Reliability::Reliable,
+            priority: 256,
+            negotiated: None,
+        }
+    }
+}
+
+/// The state of a channel: the W3C's `RTCDataChannelState`, where closed is not to be found any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChannelState {
+    /// Waits for the association.
+    Connecting,
+    /// Messages can be sent.
+    Open,
+    /// One side closed it; what was queued is still sent.
+    Closing,
+}
+
+/// What a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MessageKind {
+    /// UTF-8 text. It is not checked on arrival.
+    Text,
+    /// Bytes.
+    Binary,
+}
+
+/// What a channel tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ChannelEvent {
+    /// The peer opened a channel; it is open.
+    OpenedByPeer(ChannelId),
+    /// A channel of this side is open.
+    Open(ChannelId),
+    /// A message arrived.
+    Message {
+        /// The channel.
+        channel: ChannelId,
+        /// What it is.
+        kind: MessageKind,
+        /// The message; may be empty.
+        payload: Bytes,
+    },
+    /// The buffered amount fell to the threshold.
+    BufferedAmountLow(ChannelId),
+    /// The peer closes the channel.
+    Closing(ChannelId),
+    /// The channel is closed in both directions and forgotten.
+    Closed(ChannelId),
+    /// The peer broke the establishment protocol on this stream; the stream was reset and nothing else
+    /// touched.
+    Refused {
+        /// The stream.
+        stream: StreamId,
+        /// What was wrong.
+        error: DcepError,
+    },
+}

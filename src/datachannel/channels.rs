@@ -1,0 +1,548 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use bytes::Bytes;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::channel::{ChannelEvent, ChannelId, ChannelInit, ChannelState, MessageKind};
+use super::dcep::{Dcep, Open};
+use super::error::{DataChannelError, DcepError};
+use crate::layer::{
+    DtlsRole, PayloadProtocol, Received, SctpError, SctpEvent, SctpTransport, SendOptions, StreamId,
+};
+
+/// The limits of a [`DataChannels`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The most channels at a time, of both sides together.
+    pub channels: usize,
+    /// The most bytes of labels and protocols of the channels that the peer opened, all together.
+    pub peer_names: usize,
+    /// The most bytes of a message that arrives in the parts of the deprecated protocol identifiers 52 and 54.
+    pub partial_message: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { channels: 8192, peer_names: 1 << 20, partial_message: 256 << 10 }
+    }
+}
+
+/// The data channels of one association.
+#[derive(Debug, Default)]
+pub struct DataChannels {
+    limits: Limits,
+    role: Option<DtlsRole>,
+    established: bool,
+    /// In the order in which they were made.
+    channels: BTreeMap<ChannelId, Channel>,
+    by_stream: FxHashMap<StreamId, ChannelId>,
+    next_id: u64,
+    /// Streams that the peer refused to reset, never to be used again.
+    retired: FxHashSet<StreamId>,
+    /// Establishment messages that the association had no room for.
+    unsent: VecDeque<(StreamId, Bytes)>,
+    /// Streams that the peer reset while something may be unread on them; each once.
+    peer_resets: VecDeque<StreamId>,
+    /// The same streams.
+    reset_streams: FxHashSet<StreamId>,
+    peer_names: usize,
+    events: VecDeque<ChannelEvent>,
+}
+
+#[derive(Debug)]
+struct Channel {
+    init: ChannelInit,
+    stream: Option<StreamId>,
+    state: ChannelState,
+    opened_by_peer: bool,
+    /// The peer has not confirmed an OPEN of ours: until then messages are ordered (RFC 8832 §6).
+    awaits_ack: bool,
+    reset_by_us: Reset,
+    reset_by_peer: bool,
+    has_sent: bool,
+    low_threshold: usize,
+    /// What arrived of a message in deprecated parts.
+    partial: Vec<u8>,
+}
+
+/// Where the reset of an outgoing stream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reset {
+    No,
+    Asked,
+    Done,
+}
+
+impl DataChannels {
+    /// A table without channels.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// The DTLS role is known: channels of this side get even streams as a client, odd ones as a server
+    /// (RFC 8832 §6).
+    pub fn set_role(&mut self, sctp: &mut dyn SctpTransport, now: Instant, role: DtlsRole) {
+        self.role = Some(role);
+        self.connect_all(sctp, now);
+    }
+
+    /// Makes a channel. It is open when [`ChannelEvent::Open`] says so.
+    ///
+    /// # Errors
+    /// [`DataChannelError::TooLong`], [`DataChannelError::TooManyChannels`],
+    /// [`DataChannelError::StreamInUse`] or [`DataChannelError::InvalidStream`].
+    pub fn open(
+        &mut self,
+        sctp: &mut dyn SctpTransport,
+        now: Instant,
+        init: ChannelInit,
+    ) -> Result<ChannelId, DataChannelError> {
+        for (what, name) in [("label", &init.label), ("protocol", &init.protocol)] {
+            if name.len() > usize::from(u16::MAX) {
+                return Err(DataChannelError::TooLong { what, length: name.len() });
+            }
+        }
+        if self.channels.len() >= self.limits.channels {
+            return Err(DataChannelError::TooManyChannels { limit: self.limits.channels });
+        }
+        if let Some(stream) = init.negotiated {
+            if stream.0 == u16::MAX {
+                return Err(DataChannelError::InvalidStream(stream));
+            }
+            if self.is_used(stream) {
+                return Err(DataChannelError::StreamInUse(stream));
+            }
+        }
+        let stream = init.negotiated;
+        let id = self.insert(Channel::new(init, stream, false));
+        self.connect(sctp, now, id);
+        Ok(id)
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// [`DataChannelError::NoChannel`], [`DataChannelError::NotOpen`], or what the association refused;
+    /// after [`SctpError::SendBufferFull`], [`SctpEvent::Writable`] tells when to try again.
+    pub fn send(
+        &mut self,
+        sctp: &mut dyn SctpTransport,
+        now: Instant,
+        id: ChannelId,
+        kind: MessageKind,
+        payload: Bytes,
+    ) -> Result<(), DataChannelError> {
+        let channel = self.channels.get_mut(&id).ok_or(DataChannelError::NoChannel(id))?;
+        let stream = channel
+            .stream
+            .filter(|_| channel.state == ChannelState::Open)
+            .ok_or(DataChannelError::NotOpen(id))?;
+        let options = SendOptions {
+            unordered: !channel.init.ordered && !channel.awaits_ack,
+            reliability: channel.init.reliability,
+        };
+        // SCTP carries no empty message (RFC 8831 §6.6): a byte that is not looked at stands for it.
+        let (protocol, payload) = match (kind, payload.is_empty()) {
+            (MessageKind::Text, false) => (PayloadProtocol::STRING, payload),
+            (MessageKind::Binary, false) => (PayloadProtocol::BINARY, payload),
+            (MessageKind::Text, true) => (PayloadProtocol::STRING_EMPTY, Bytes::from_static(&[0])),
+            (MessageKind::Binary, true) => (PayloadProtocol::BINARY_EMPTY, Bytes::from_static(&[0])),
+        };
+        sctp.send(now, stream, protocol, payload, options)?;
+        channel.has_sent = true;
+        Ok(())
+    }
+
+    /// Closes a channel: what was sent is delivered first, then both directions are reset (RFC 8831 §6.7).
+    ///
+    /// # Errors
+    /// [`DataChannelError::NoChannel`].
+    pub fn close(
+        &mut self,
+        sctp: &mut dyn SctpTransport,
+        now: Instant,
+        id: ChannelId,
+    ) -> Result<(), DataChannelError> {
+        let channel = self.channels.get_mut(&id).ok_or(DataChannelError::NoChannel(id))?;
+        match channel.state {
+            ChannelState::Closing => {}
+            ChannelState::Connecting => self.remove(id),
+            ChannelState::Open => {
+                channel.state = ChannelState::Closing;
+                self.reset(sctp, now, id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes an event of the association.
+    pub fn handle_event(&mut self, sctp: &mut dyn SctpTransport, now: Instant, event: &SctpEvent) {
+        match event {
+            SctpEvent::Established { .. } => {
+                self.established = true;
+                self.connect_all(sctp, now);
+            }
+            SctpEvent::Writable => self.flush(sctp, now),
+            SctpEvent::BufferedAmountLow(stream) => {
+                // What a channel never sent was its OPEN or ACK, and no buffered amount.
+                if let Some((id, _)) = self.on_stream(*stream).filter(|(_, channel)| channel.has_sent) {
+                    self.events.push_back(ChannelEvent::BufferedAmountLow(id));
+                }
+            }
+            SctpEvent::IncomingStreamReset(stream) => match self.on_stream(*stream) {
+                // What may still be unread was sent on a channel that is closed here. The peer may use the
+                // stream again at once, so the channel must not be in the way of the next OPEN.
+                Some((id, channel)) if channel.state == ChannelState::Closing => {
+                    channel.reset_by_peer = true;
+                    self.finish_close(id);
+                }
+                // What arrived before is to be read first, the OPEN of the channel perhaps among it.
+                _ => {
+                    if self.reset_streams.insert(*stream) {
+                        self.peer_resets.push_back(*stream);
+                    }
+                }
+            },
+            SctpEvent::OutgoingStreamReset(stream) => {
+                if let Some((id, channel)) = self.on_stream(*stream) {
+                    channel.reset_by_us = Reset::Done;
+                    self.finish_close(id);
+                }
+            }
+            SctpEvent::StreamResetRefused(stream) => {
+                if let Some(id) = self.by_stream.get(stream).copied() {
+                    self.retired.insert(*stream);
+                    self.remove(id);
+                }
+            }
+            SctpEvent::Closed(_) => {
+                self.established = false;
+                self.unsent.clear();
+                self.peer_resets.clear();
+                self.reset_streams.clear();
+                while let Some((id, _)) = self.channels.first_key_value() {
+                    self.remove(*id);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The next thing that happened. Messages are taken from the association one at a time, so that its
+    /// receive window keeps a fast peer in check.
+    pub fn poll_event(&mut self, sctp: &mut dyn SctpTransport, now: Instant) -> Option<ChannelEvent> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Some(event);
+            }
+            if let Some(received) = sctp.receive() {
+                if let Some(event) = self.handle_message(sctp, now, received) {
+                    return Some(event);
+                }
+                continue;
+            }
+            let stream = self.peer_resets.pop_front()?;
+            self.reset_streams.remove(&stream);
+            self.handle_peer_reset(sctp, now, stream);
+        }
+    }
+
+    /// What the channel was made as; of a channel that the peer opened, what it announced.
+    pub fn init(&self, id: ChannelId) -> Option<&ChannelInit> {
+        self.channels.get(&id).map(|channel| &channel.init)
+    }
+
+    /// The state of a channel; `None` if it is closed.
+    pub fn state(&self, id: ChannelId) -> Option<ChannelState> {
+        self.channels.get(&id).map(|channel| channel.state)
+    }
+
+    /// The stream of a channel, once it has one.
+    pub fn stream(&self, id: ChannelId) -> Option<StreamId> {
+        self.channels.get(&id).and_then(|channel| channel.stream)
+    }
+
+    /// All channels, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = ChannelId> {
+        self.channels.keys().copied()
+    }
+
+    /// The bytes queued on a channel that were not sent yet.
+    pub fn buffered_amount(&self, sctp: &dyn SctpTransport, id: ChannelId) -> usize {
+        self.stream(id).map_or(0, |stream| sctp.buffered_amount(stream))
+    }
+
+    /// [`ChannelEvent::BufferedAmountLow`] tells when the buffered amount falls to `threshold` bytes; 0 at
+    /// first.
+    ///
+    /// # Errors
+    /// [`DataChannelError::NoChannel`].
+    pub fn set_buffered_amount_low_threshold(
+        &mut self,
+        sctp: &mut dyn SctpTransport,
+        id: ChannelId,
+        threshold: usize,
+    ) -> Result<(), DataChannelError> {
+        let channel = self.channels.get_mut(&id).ok_or(DataChannelError::NoChannel(id))?;
+        channel.low_threshold = threshold;
+        if let Some(stream) = channel.stream {
+            sctp.set_buffered_amount_low_threshold(stream, threshold);
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, channel: Channel) -> ChannelId {
+        let id = ChannelId(self.next_id);
+        self.next_id += 1;
+        if let Some(stream) = channel.stream {
+            self.by_stream.insert(stream, id);
+        }
+        self.channels.insert(id, channel);
+        id
+    }
+
+    fn remove(&mut self, id: ChannelId) {
+        let Some(channel) = self.channels.remove(&id) else { return };
+        if let Some(stream) = channel.stream {
+            self.by_stream.remove(&stream);
+            self.unsent.retain(|(unsent, _)| *unsent != stream);
+        }
+        if channel.opened_by_peer {
+            self.peer_names -= channel.init.label.len() + channel.init.protocol.len();
+        }
+        self.events.push_back(ChannelEvent::Closed(id));
+    }
+
+    fn on_stream(&mut self, stream: StreamId) -> Option<(ChannelId, &mut Channel)> {
+        let id = *self.by_stream.get(&stream)?;
+        Some((id, self.channels.get_mut(&id)?))
+    }
+
+    fn is_used(&self, stream: StreamId) -> bool {
+        self.by_stream.contains_key(&stream) || self.retired.contains(&stream)
+    }
+
+    fn connect_all(&mut self, sctp: &mut dyn SctpTransport, now: Instant) {
+        let waiting: Vec<ChannelId> = self
+            .channels
+            .iter()
+            .filter(|(_, channel)| channel.state == ChannelState::Connecting)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in waiting {
+            self.connect(sctp, now, id);
+        }
+    }
+
+    /// Opens a channel if there is an association and, unless its stream was agreed on, a DTLS role.
+    fn connect(&mut self, sctp: &mut dyn SctpTransport, now: Instant, id: ChannelId) {
+        self.established |= sctp.is_established();
+        if !self.established {
+            return;
+        }
+        let Some(channel) = self.channels.get(&id) else { return };
+        let (outgoing, incoming) = sctp.streams();
+        let stream = match (channel.stream, self.role) {
+            (Some(stream), _) => Some(stream).filter(|stream| stream.0 < outgoing.min(incoming)),
+            (None, Some(role)) => self.free_stream(role, outgoing.min(incoming)),
+            (None, None) => return,
+        };
+        let Some(stream) = stream else {
+            // As the W3C has it: a channel that finds no stream is closed.
+            self.remove(id);
+            return;
+        };
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        channel.stream = Some(stream);
+        channel.state = ChannelState::Open;
+        self.by_stream.insert(stream, id);
+        sctp.set_buffered_amount_low_threshold(stream, channel.low_threshold);
+        if channel.init.negotiated.is_none() {
+            channel.awaits_ack = true;
+            let open = Open::message(&channel.init);
+            self.send_dcep(sctp, now, stream, open);
+        }
+        self.events.push_back(ChannelEvent::Open(id));
+    }
+
+    /// The lowest stream of this side's parity that no channel uses.
+    fn free_stream(&self, role: DtlsRole, count: u16) -> Option<StreamId> {
+        let parity = u16::from(role == DtlsRole::Server);
+        (parity..count).step_by(2).map(StreamId).find(|stream| !self.is_used(*stream))
+    }
+
+    fn send_dcep(&mut self, sctp: &mut dyn SctpTransport, now: Instant, stream: StreamId, message: Bytes) {
+        let options = SendOptions::default();
+        let result = sctp.send(now, stream, PayloadProtocol::DCEP, message.clone(), options);
+        if matches!(result, Err(SctpError::SendBufferFull { .. })) {
+            self.unsent.push_back((stream, message));
+        }
+    }
+
+    fn flush(&mut self, sctp: &mut dyn SctpTransport, now: Instant) {
+        for (stream, message) in std::mem::take(&mut self.unsent) {
+            self.send_dcep(sctp, now, stream, message);
+        }
+    }
+
+    fn reset(&mut self, sctp: &mut dyn SctpTransport, now: Instant, id: ChannelId) {
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        let Some(stream) = channel.stream.filter(|_| channel.reset_by_us == Reset::No) else { return };
+        channel.reset_by_us = Reset::Asked;
+        if sctp.reset_streams(now, &[stream]).is_err() {
+            self.remove(id);
+        }
+    }
+
+    fn handle_peer_reset(&mut self, sctp: &mut dyn SctpTransport, now: Instant, stream: StreamId) {
+        let Some((id, channel)) = self.on_stream(stream) else { return };
+        channel.reset_by_peer = true;
+        if channel.state == ChannelState::Open {
+            channel.state = ChannelState::Closing;
+            self.events.push_back(ChannelEvent::Closing(id));
+            self.reset(sctp, now, id);
+        }
+        self.finish_close(id);
+    }
+
+    fn finish_close(&mut self, id: ChannelId) {
+        let Some(channel) = self.channels.get(&id) else { return };
+        if channel.reset_by_peer && channel.reset_by_us == Reset::Done {
+            self.remove(id);
+        }
+    }
+
+    fn handle_message(
+        &mut self,
+        sctp: &mut dyn SctpTransport,
+        now: Instant,
+        received: Received,
+    ) -> Option<ChannelEvent> {
+        if received.protocol == PayloadProtocol::DCEP {
+            let stream = received.stream;
+            return match self.handle_dcep(sctp, now, stream, &received.payload) {
+                Ok(event) => event,
+                Err(error) => {
+                    self.refuse(sctp, now, stream);
+                    Some(ChannelEvent::Refused { stream, error })
+                }
+            };
+        }
+        let partial_limit = self.limits.partial_message;
+        // Data on a stream without a channel: its channel was closed on this side, or is not made yet.
+        let (id, channel) = self.on_stream(received.stream)?;
+        if channel.state != ChannelState::Open {
+            return None;
+        }
+        // Data on the stream says as much as an ACK, which an unordered message may overtake.
+        channel.awaits_ack = false;
+        let (kind, payload) = match received.protocol {
+            PayloadProtocol::STRING => (MessageKind::Text, received.payload),
+            PayloadProtocol::BINARY => (MessageKind::Binary, received.payload),
+            PayloadProtocol::STRING_EMPTY => (MessageKind::Text, Bytes::new()),
+            PayloadProtocol::BINARY_EMPTY => (MessageKind::Binary, Bytes::new()),
+            BINARY_PARTIAL | STRING_PARTIAL => {
+                if channel.partial.len() + received.payload.len() > partial_limit {
+                    channel.partial = Vec::new();
+                    channel.state = ChannelState::Closing;
+                    self.reset(sctp, now, id);
+                    return Some(ChannelEvent::Closing(id));
+                }
+                channel.partial.extend_from_slice(&received.payload);
+                return None;
+            }
+            _ => return None,
+        };
+        if channel.partial.is_empty() {
+            return Some(ChannelEvent::Message { channel: id, kind, payload });
+        }
+        let mut whole = std::mem::take(&mut channel.partial);
+        whole.extend_from_slice(&payload);
+        Some(ChannelEvent::Message { channel: id, kind, payload: whole.into() })
+    }
+
+    fn handle_dcep(
+        &mut self,
+        sctp: &mut dyn SctpTransport,
+        now: Instant,
+        stream: StreamId,
+        message: &[u8],
+    ) -> Result<Option<ChannelEvent>, DcepError> {
+        match Dcep::parse(message)? {
+            Dcep::Ack => {
+                let (_, channel) = self.on_stream(stream).ok_or(DcepError::OutOfPlace)?;
+                channel.awaits_ack = false;
+                Ok(None)
+            }
+            Dcep::Open(open) => self.accept(sctp, now, stream, open).map(Some),
+        }
+    }
+
+    /// The peer opens a channel (RFC 8832 §6).
+    fn accept(
+        &mut self,
+        sctp: &mut dyn SctpTransport,
+        now: Instant,
+        stream: StreamId,
+        open: Open,
+    ) -> Result<ChannelEvent, DcepError> {
+        if self.is_used(stream) {
+            return Err(DcepError::StreamInUse);
+        }
+        let our_parity = self.role.map(|role| u16::from(role == DtlsRole::Server));
+        if our_parity == Some(stream.0 % 2) {
+            return Err(DcepError::WrongParity);
+        }
+        let names = open.label.len() + open.protocol.len();
+        if self.peer_names + names > self.limits.peer_names {
+            return Err(DcepError::Limit("labels and protocols"));
+        }
+        if self.channels.len() >= self.limits.channels {
+            return Err(DcepError::Limit("channels"));
+        }
+        self.peer_names += names;
+        let Open { ordered, reliability, priority, label, protocol } = open;
+        let init = ChannelInit { label, protocol, ordered, reliability, priority, negotiated: None };
+        let mut channel = Channel::new(init, Some(stream), true);
+        channel.state = ChannelState::Open;
+        let id = self.insert(channel);
+        self.send_dcep(sctp, now, stream, Dcep::ack());
+        Ok(ChannelEvent::OpenedByPeer(id))
+    }
+
+    /// Closes the channel of a stream on which the peer broke the protocol, or just resets the stream.
+    fn refuse(&mut self, sctp: &mut dyn SctpTransport, now: Instant, stream: StreamId) {
+        match self.on_stream(stream) {
+            Some((id, channel)) => {
+                channel.state = ChannelState::Closing;
+                self.reset(sctp, now, id);
+            }
+            // Without an association there is nothing to reset.
+            None => drop(sctp.reset_streams(now, &[stream])),
+        }
+    }
+}
+
+impl Channel {
+    fn new(init: ChannelInit, stream: Option<StreamId>, opened_by_peer: bool) -> Self {
+        Self {
+            init,
+            stream,
+            state: ChannelState::Connecting,
+            opened_by_peer,
+            awaits_ack: false,
+            reset_by_us: Reset::No,
+            reset_by_peer: false,
+            has_sent: false,
+            low_threshold: 0,
+            partial: Vec::new(),
+        }
+    }
+}
+
+/// Binary data in parts, deprecated (RFC 8831 §8).
+const BINARY_PARTIAL: PayloadProtocol = PayloadProtocol(52);
+/// Text in parts, deprecated.
+const STRING_PARTIAL: PayloadProtocol = PayloadProtocol(54);

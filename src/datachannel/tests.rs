@@ -1,0 +1,395 @@
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::*;
+use crate::crypto::CryptoProvider;
+use crate::layer::{
+    Datagram, DtlsRole, FiveTuple, Layer, PayloadProtocol, Reliability, SctpTransport, SendOptions, StreamId,
+    TransmitBatch,
+};
+use crate::sctp::{Association, Config};
+
+#[cfg(feature = "aws-lc-rs")]
+fn provider() -> CryptoProvider {
+    crate::crypto::aws_lc_rs::provider()
+}
+
+#[cfg(all(feature = "rust-crypto", not(feature = "aws-lc-rs")))]
+fn provider() -> CryptoProvider {
+    crate::crypto::rust_crypto::provider()
+}
+
+struct End {
+    association: Association,
+    channels: DataChannels,
+    events: Vec<ChannelEvent>,
+    /// Kept apart, since every message ends in one.
+    low: Vec<ChannelId>,
+}
+
+struct Pair {
+    now: Instant,
+    a: End,
+    b: End,
+}
+
+impl End {
+    fn new(config: Config) -> Self {
+        let association = Association::new(config, &provider());
+        Self { association, channels: DataChannels::default(), events: Vec::new(), low: Vec::new() }
+    }
+
+    fn poll(&mut self, now: Instant) {
+        while let Some(event) = self.association.poll_event() {
+            self.channels.handle_event(&mut self.association, now, &event);
+        }
+        while let Some(event) = self.channels.poll_event(&mut self.association, now) {
+            match event {
+                ChannelEvent::BufferedAmountLow(id) => self.low.push(id),
+                event => self.events.push(event),
+            }
+        }
+    }
+
+    fn events(&mut self) -> Vec<ChannelEvent> {
+        std::mem::take(&mut self.events)
+    }
+
+    fn open(&mut self, now: Instant, init: ChannelInit) -> ChannelId {
+        self.channels.open(&mut self.association, now, init).unwrap()
+    }
+
+    fn send(&mut self, now: Instant, id: ChannelId, payload: &'static str) {
+        let payload = Bytes::from(payload);
+        self.channels.send(&mut self.association, now, id, MessageKind::Text, payload).unwrap();
+    }
+
+    fn close(&mut self, now: Instant, id: ChannelId) {
+        self.channels.close(&mut self.association, now, id).unwrap();
+    }
+
+    /// Sends on a stream past the table of channels.
+    fn send_raw(&mut self, now: Instant, stream: u16, protocol: u32, payload: &[u8]) {
+        let payload = Bytes::copy_from_slice(payload);
+        let protocol = PayloadProtocol(protocol);
+        self.association.send(now, StreamId(stream), protocol, payload, SendOptions::default()).unwrap();
+    }
+}
+
+fn carry(from: &mut Association, to: &mut Association, now: Instant) -> bool {
+    let path = FiveTuple::udp(([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into());
+    let mut batch = TransmitBatch::new(1200);
+    let mut carried = false;
+    while let Some(transmit) = from.poll_transmit(now, &mut batch) {
+        for datagram in batch.datagrams_mut(&transmit) {
+            to.handle_datagram(now, Datagram::new(path, datagram)).unwrap();
+            carried = true;
+        }
+        batch.clear();
+    }
+    carried
+}
+
+impl Pair {
+    fn new() -> Self {
+        Self::with(Config::default())
+    }
+
+    fn with(config: Config) -> Self {
+        let mut pair = Self { now: Instant::now(), a: End::new(config.clone()), b: End::new(config) };
+        let Self { now, a, b } = &mut pair;
+        a.channels.set_role(&mut a.association, *now, DtlsRole::Client);
+        b.channels.set_role(&mut b.association, *now, DtlsRole::Server);
+        a.association.connect(*now);
+        b.association.connect(*now);
+        pair.run();
+        pair
+    }
+
+    fn run(&mut self) {
+        let Self { now, a, b } = self;
+        loop {
+            let there = carry(&mut a.association, &mut b.association, *now);
+            let back = carry(&mut b.association, &mut a.association, *now);
+            a.poll(*now);
+            b.poll(*now);
+            if !there && !back {
+                return;
+            }
+        }
+    }
+
+    /// A channel that `a` opened, as each end knows it.
+    fn opened(&mut self, init: ChannelInit) -> (ChannelId, ChannelId) {
+        let ours = self.a.open(self.now, init);
+        self.run();
+        assert_eq!(self.a.events(), [ChannelEvent::Open(ours)]);
+        let [ChannelEvent::OpenedByPeer(theirs)] = self.b.events()[..] else { panic!("not opened") };
+        (ours, theirs)
+    }
+}
+
+fn text(channel: ChannelId, payload: &'static str) -> ChannelEvent {
+    ChannelEvent::Message { channel, kind: MessageKind::Text, payload: payload.into() }
+}
+
+#[test]
+fn a_channel_is_opened_and_carries_messages_both_ways() {
+    let mut pair = Pair::new();
+    let init = ChannelInit {
+        protocol: "chess".to_owned(),
+        ordered: false,
+        reliability: Reliability::MaxRetransmits(3),
+        priority: 512,
+        ..ChannelInit::new("game")
+    };
+    let (ours, theirs) = pair.opened(init.clone());
+    assert_eq!(pair.b.channels.init(theirs), Some(&init));
+    pair.a.send(pair.now, ours, "e4");
+    pair.b.send(pair.now, theirs, "e5");
+    pair.run();
+    assert_eq!(pair.b.events(), [text(theirs, "e4")]);
+    assert_eq!(pair.a.events(), [text(ours, "e5")]);
+}
+
+#[test]
+fn clients_use_even_streams_and_servers_odd_ones() {
+    let mut pair = Pair::new();
+    for expected in [0, 2, 4] {
+        let id = pair.a.open(pair.now, ChannelInit::new("a"));
+        assert_eq!(pair.a.channels.stream(id), Some(StreamId(expected)));
+        let id = pair.b.open(pair.now, ChannelInit::new("b"));
+        assert_eq!(pair.b.channels.stream(id), Some(StreamId(expected + 1)));
+    }
+}
+
+#[test]
+fn a_channel_made_before_the_association_opens_with_it() {
+    let mut pair =
+        Pair { now: Instant::now(), a: End::new(Config::default()), b: End::new(Config::default()) };
+    let early = pair.a.open(pair.now, ChannelInit::new("early"));
+    let payload = Bytes::from("too soon");
+    let refused = pair.a.channels.send(&mut pair.a.association, pair.now, early, MessageKind::Text, payload);
+    assert_eq!(refused, Err(DataChannelError::NotOpen(early)));
+    pair.a.association.connect(pair.now);
+    pair.run();
+    assert_eq!(pair.a.events(), [], "the role decides the stream");
+    pair.a.channels.set_role(&mut pair.a.association, pair.now, DtlsRole::Server);
+    pair.run();
+    assert_eq!(pair.a.events(), [ChannelEvent::Open(early)]);
+    assert_eq!(pair.a.channels.stream(early), Some(StreamId(1)));
+}
+
+#[test]
+fn negotiated_channels_need_no_message() {
+    let mut pair = Pair::new();
+    let init = ChannelInit { negotiated: Some(StreamId(7)), ..ChannelInit::new("agreed") };
+    let ours = pair.a.open(pair.now, init.clone());
+    let theirs = pair.b.open(pair.now, init.clone());
+    pair.run();
+    assert_eq!(pair.a.events(), [ChannelEvent::Open(ours)]);
+    assert_eq!(pair.b.events(), [ChannelEvent::Open(theirs)]);
+    pair.a.send(pair.now, ours, "hello");
+    pair.run();
+    assert_eq!(pair.b.events(), [text(theirs, "hello")]);
+    let again = pair.a.channels.open(&mut pair.a.association, pair.now, init);
+    assert_eq!(again, Err(DataChannelError::StreamInUse(StreamId(7))));
+}
+
+#[test]
+fn empty_messages_stay_empty() {
+    let mut pair = Pair::new();
+    let (ours, theirs) = pair.opened(ChannelInit::new("empty"));
+    for kind in [MessageKind::Text, MessageKind::Binary] {
+        pair.a.channels.send(&mut pair.a.association, pair.now, ours, kind, Bytes::new()).unwrap();
+        pair.run();
+        let message = ChannelEvent::Message { channel: theirs, kind, payload: Bytes::new() };
+        assert_eq!(pair.b.events(), [message]);
+    }
+}
+
+#[test]
+fn closing_delivers_first_and_frees_the_stream() {
+    let mut pair = Pair::new();
+    for _ in 0..3 {
+        let (ours, theirs) = pair.opened(ChannelInit::new("short"));
+        assert_eq!(pair.a.channels.stream(ours), Some(StreamId(0)), "the stream is used again");
+        pair.a.send(pair.now, ours, "last words");
+        pair.a.close(pair.now, ours);
+        assert_eq!(pair.a.channels.state(ours), Some(ChannelState::Closing));
+        pair.run();
+        let closing =
+            [text(theirs, "last words"), ChannelEvent::Closing(theirs), ChannelEvent::Closed(theirs)];
+        assert_eq!(pair.b.events(), closing);
+        assert_eq!(pair.a.events(), [ChannelEvent::Closed(ours)]);
+        assert_eq!(pair.a.channels.state(ours), None);
+    }
+}
+
+#[test]
+fn both_ends_may_close_at_once() {
+    let mut pair = Pair::new();
+    let (ours, theirs) = pair.opened(ChannelInit::new("both"));
+    pair.a.close(pair.now, ours);
+    pair.b.close(pair.now, theirs);
+    pair.run();
+    assert_eq!(pair.a.events(), [ChannelEvent::Closed(ours)]);
+    assert_eq!(pair.b.events(), [ChannelEvent::Closed(theirs)]);
+}
+
+/// The peer may open a channel on a stream as soon as both directions are reset, before this side has looked.
+#[test]
+fn a_stream_is_used_again_at_once() {
+    let mut pair = Pair::new();
+    let (ours, theirs) = pair.opened(ChannelInit::new("old"));
+    pair.b.close(pair.now, theirs);
+    let Pair { now, a, b } = &mut pair;
+    // `b` only carries packets, and fetches no event, until `a` has opened the next channel.
+    let mut next = None;
+    loop {
+        let there = carry(&mut a.association, &mut b.association, *now);
+        let back = carry(&mut b.association, &mut a.association, *now);
+        a.poll(*now);
+        if next.is_none() && a.channels.state(ours).is_none() {
+            next = Some(a.open(*now, ChannelInit::new("new")));
+        }
+        if !there && !back {
+            break;
+        }
+    }
+    let next = next.expect("the old channel closed");
+    assert_eq!(pair.a.channels.stream(next), Some(StreamId(0)));
+    pair.run();
+    let events = pair.b.events();
+    assert!(
+        matches!(events[..], [ChannelEvent::Closed(old), ChannelEvent::OpenedByPeer(_)] if old == theirs)
+    );
+}
+
+#[test]
+fn the_end_of_the_association_closes_all_channels() {
+    let mut pair = Pair::new();
+    let (ours, theirs) = pair.opened(ChannelInit::new("x"));
+    pair.a.association.abort(pair.now);
+    pair.run();
+    assert_eq!(pair.a.events(), [ChannelEvent::Closed(ours)]);
+    assert_eq!(pair.b.events(), [ChannelEvent::Closed(theirs)]);
+    let payload = Bytes::from("?");
+    let refused = pair.a.channels.send(&mut pair.a.association, pair.now, ours, MessageKind::Text, payload);
+    assert_eq!(refused, Err(DataChannelError::NoChannel(ours)));
+}
+
+#[test]
+fn the_buffered_amount_tells_when_it_is_low() {
+    let mut pair = Pair::new();
+    let (ours, _) = pair.opened(ChannelInit::new("bulk"));
+    let End { association, channels, .. } = &mut pair.a;
+    channels.set_buffered_amount_low_threshold(association, ours, 1000).unwrap();
+    channels.send(association, pair.now, ours, MessageKind::Binary, Bytes::from(vec![0; 100_000])).unwrap();
+    assert_eq!(channels.buffered_amount(association, ours), 100_000);
+    pair.run();
+    assert_eq!(pair.a.low, [ours], "once, and not for the OPEN");
+}
+
+#[test]
+fn broken_establishment_closes_only_its_stream() {
+    let mut pair = Pair::new();
+    let (ours, theirs) = pair.opened(ChannelInit::new("good"));
+    let init = ChannelInit::new("label");
+    let open = Open::message(&init);
+    let mut not_text = open.to_vec();
+    not_text[12] = 0xff;
+    for (stream, message, error) in [
+        (10, &[][..], None),
+        (10, &[9], Some(DcepError::UnknownType(9))),
+        (12, &open[..11], Some(DcepError::TooShort { length: 11, needed: 12 })),
+        (14, &open[..14], Some(DcepError::TooShort { length: 14, needed: 17 })),
+        (16, &[&open[..], b"x"].concat(), Some(DcepError::TrailingBytes { excess: 1 })),
+        (18, &[3, 0x7f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], Some(DcepError::UnknownChannelType(0x7f))),
+        (20, &not_text, Some(DcepError::NotUtf8("label"))),
+        (21, &open, Some(DcepError::WrongParity)),
+        (22, &[2], Some(DcepError::OutOfPlace)),
+    ] {
+        let Some(error) = error else { continue };
+        pair.a.send_raw(pair.now, stream, 50, message);
+        pair.run();
+        assert_eq!(pair.b.events(), [ChannelEvent::Refused { stream: StreamId(stream), error }]);
+    }
+    pair.a.send(pair.now, ours, "unharmed");
+    pair.run();
+    assert_eq!(pair.b.events(), [text(theirs, "unharmed")]);
+
+    // A second OPEN on a stream closes its channel.
+    pair.a.send_raw(pair.now, 0, 50, &open);
+    pair.run();
+    let error = DcepError::StreamInUse;
+    let refused = ChannelEvent::Refused { stream: StreamId(0), error };
+    assert_eq!(pair.b.events(), [refused, ChannelEvent::Closed(theirs)]);
+}
+
+#[test]
+fn the_peer_cannot_open_more_than_the_limits_allow() {
+    let mut pair = Pair::new();
+    pair.b.channels = DataChannels::new(Limits { channels: 2, peer_names: 10, ..Limits::default() });
+    pair.b.channels.set_role(&mut pair.b.association, pair.now, DtlsRole::Server);
+    pair.a.open(pair.now, ChannelInit::new("much too long"));
+    pair.run();
+    let error = DcepError::Limit("labels and protocols");
+    assert_eq!(pair.b.events(), [ChannelEvent::Refused { stream: StreamId(0), error }]);
+    for _ in 0..3 {
+        pair.a.open(pair.now, ChannelInit::new("ok"));
+    }
+    pair.run();
+    let error = DcepError::Limit("channels");
+    assert!(matches!(&pair.b.events()[2], ChannelEvent::Refused { error: got, .. } if *got == error));
+    assert_eq!(pair.b.channels.iter().count(), 2);
+}
+
+#[test]
+fn deprecated_parts_make_a_message() {
+    let mut pair = Pair::new();
+    let (_, theirs) = pair.opened(ChannelInit::new("old"));
+    pair.a.send_raw(pair.now, 0, 54, b"one ");
+    pair.a.send_raw(pair.now, 0, 54, b"two ");
+    pair.a.send_raw(pair.now, 0, 51, b"three");
+    pair.run();
+    assert_eq!(pair.b.events(), [text(theirs, "one two three")]);
+    for _ in 0..5 {
+        pair.a.send_raw(pair.now, 0, 52, &[0; 60_000]);
+    }
+    pair.run();
+    assert!(pair.b.events().contains(&ChannelEvent::Closing(theirs)), "parts without end are refused");
+}
+
+#[test]
+fn a_channel_without_a_stream_left_is_closed() {
+    let mut pair = Pair::with(Config { streams: 2, ..Config::default() });
+    pair.opened(ChannelInit::new("fits"));
+    let second = pair.a.open(pair.now, ChannelInit::new("does not"));
+    pair.run();
+    assert_eq!(pair.a.events(), [ChannelEvent::Closed(second)]);
+}
+
+proptest! {
+    #[test]
+    fn open_survives_the_wire(
+        label in ".{0,40}", protocol in ".{0,40}", ordered: bool, priority: u16, kind in 0..3, value: u16
+    ) {
+        let reliability = match kind {
+            0 => Reliability::Reliable,
+            1 => Reliability::MaxRetransmits(value),
+            _ => Reliability::MaxLifetime(Duration::from_millis(value.into())),
+        };
+        let init = ChannelInit { label, protocol, ordered, reliability, priority, negotiated: None };
+        let Ok(Dcep::Open(open)) = Dcep::parse(&Open::message(&init)) else { panic!("no OPEN") };
+        let Open { ordered, reliability, priority, label, protocol } = open;
+        prop_assert_eq!(ChannelInit { label, protocol, ordered, reliability, priority, negotiated: None }, init);
+    }
+
+    #[test]
+    fn no_bytes_make_the_parser_panic(bytes: Vec<u8>) {
+        let _ = Dcep::parse(&bytes);
+    }
+}

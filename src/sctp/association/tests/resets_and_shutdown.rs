@@ -1,0 +1,95 @@
+//! Stream reset (RFC 6525), shutdown and abort (RFC 9260 §9).
+
+use super::*;
+
+#[test]
+fn a_stream_is_reset_and_begins_anew() {
+    let mut pair = Pair::established(Config::default());
+    pair.send(5, "one");
+    pair.a.reset_streams(pair.now, &[StreamId(5)]).unwrap();
+    let refused =
+        pair.a.send(pair.now, StreamId(5), PayloadProtocol::BINARY, "x".into(), SendOptions::default());
+    assert_eq!(refused, Err(SctpError::StreamResetting(StreamId(5))));
+    pair.run();
+    assert_eq!(payloads(&mut pair.b), ["one"]);
+    assert!(events(&mut pair.a).contains(&SctpEvent::OutgoingStreamReset(StreamId(5))));
+    assert!(events(&mut pair.b).contains(&SctpEvent::IncomingStreamReset(StreamId(5))));
+    pair.send(5, "two");
+    pair.run();
+    assert_eq!(payloads(&mut pair.b), ["two"]);
+}
+
+#[test]
+fn a_reset_waits_for_data_on_its_way() {
+    let mut pair = Pair::established(Config::default());
+    pair.send(5, "late");
+    let late = drain(&mut pair.a, pair.now);
+    pair.a.reset_streams(pair.now, &[StreamId(5)]).unwrap();
+    pair.run();
+    assert!(!events(&mut pair.b).contains(&SctpEvent::IncomingStreamReset(StreamId(5))));
+    give(&mut pair.b, pair.now, late[0].clone()).unwrap();
+    pair.run();
+    assert_eq!(payloads(&mut pair.b), ["late"]);
+    assert!(events(&mut pair.b).contains(&SctpEvent::IncomingStreamReset(StreamId(5))));
+    assert!(events(&mut pair.a).contains(&SctpEvent::OutgoingStreamReset(StreamId(5))));
+}
+
+#[test]
+fn a_lost_reset_is_sent_again() {
+    let mut pair = Pair::established(Config::default());
+    for lose_request in [true, false] {
+        pair.a.reset_streams(pair.now, &[StreamId(9)]).unwrap();
+        let mut first = true;
+        pair.run_dropping(|from_a, _| from_a == lose_request && std::mem::take(&mut first));
+        assert_eq!(events(&mut pair.a), []);
+        pair.tick();
+        pair.run();
+        assert_eq!(events(&mut pair.a), [SctpEvent::OutgoingStreamReset(StreamId(9))]);
+        assert_eq!(events(&mut pair.b), [SctpEvent::IncomingStreamReset(StreamId(9))]);
+    }
+}
+
+#[test]
+fn shutdown_delivers_everything_first() {
+    let mut pair = Pair::established(Config::default());
+    pair.send(0, pattern(100_000));
+    pair.a.shutdown(pair.now);
+    pair.run();
+    assert_eq!(payloads(&mut pair.b), [pattern(100_000)]);
+    assert!(events(&mut pair.a).contains(&SctpEvent::Closed(SctpClose::Shutdown)));
+    assert!(events(&mut pair.b).contains(&SctpEvent::Closed(SctpClose::Shutdown)));
+    assert_eq!(pair.a.poll_timeout(), None);
+    assert_eq!(pair.b.poll_timeout(), None);
+}
+
+#[test]
+fn both_sides_may_shut_down() {
+    for lost in 0..6 {
+        let mut pair = Pair::established(Config::default());
+        pair.a.shutdown(pair.now);
+        pair.b.shutdown(pair.now);
+        let mut count = 0;
+        for _ in 0..6 {
+            pair.run_dropping(|_, _| {
+                count += 1;
+                count - 1 == lost
+            });
+            if pair.a.poll_timeout().is_none() && pair.b.poll_timeout().is_none() {
+                break;
+            }
+            pair.tick();
+        }
+        assert!(events(&mut pair.a).contains(&SctpEvent::Closed(SctpClose::Shutdown)), "{lost}");
+        assert!(events(&mut pair.b).contains(&SctpEvent::Closed(SctpClose::Shutdown)), "{lost}");
+    }
+}
+
+#[test]
+fn abort_tells_the_peer() {
+    let mut pair = Pair::established(Config::default());
+    pair.a.abort(pair.now);
+    pair.run();
+    assert_eq!(events(&mut pair.a), [SctpEvent::Closed(SctpClose::Aborted)]);
+    let reason = "user-initiated abort".to_owned();
+    assert_eq!(events(&mut pair.b), [SctpEvent::Closed(SctpClose::AbortedByPeer(reason))]);
+}

@@ -1,0 +1,226 @@
+//! What a peer or a stranger may try.
+
+use super::*;
+
+#[test]
+fn an_init_is_answered_without_a_state() {
+    let mut b = association(2, Config::default());
+    let now = Instant::now();
+    for seed in 0..1000 {
+        let mut a = association(seed + 100, Config::default());
+        a.connect(now);
+        let init = drain(&mut a, now).remove(0);
+        give(&mut b, now, init).unwrap();
+    }
+    assert_eq!(drain(&mut b, now).len(), 1, "only the last waits for its answer");
+    assert_eq!(b.poll_timeout(), None);
+    assert_eq!(b.statistics().receive_buffered, 0);
+}
+
+#[test]
+fn a_cookie_that_was_changed_or_is_old_does_nothing() {
+    let mut pair = Pair::new(Config::default());
+    pair.a.connect(pair.now);
+    let init = drain(&mut pair.a, pair.now).remove(0);
+    give(&mut pair.b, pair.now, init).unwrap();
+    let ack = drain(&mut pair.b, pair.now).remove(0);
+    give(&mut pair.a, pair.now, ack).unwrap();
+    let echo = drain(&mut pair.a, pair.now).remove(0);
+    for index in 16..16 + crate::sctp::cookie::StateCookie::LEN {
+        let mut changed = echo.clone();
+        changed[index] ^= 1;
+        changed[8..12].fill(0);
+        let sum = crate::sctp::wire::checksum(&changed);
+        changed[8..12].copy_from_slice(&sum.to_le_bytes());
+        assert!(give(&mut pair.b, pair.now, changed).is_err());
+    }
+    let later = pair.now + Duration::from_secs(61);
+    assert_eq!(give(&mut pair.b, later, echo.clone()), Err(SctpError::Ignored("stale cookie")));
+    let error = drain(&mut pair.b, later).remove(0);
+    assert_eq!(kinds(&error), [ChunkType::ERROR]);
+    give(&mut pair.a, later, error).unwrap();
+    pair.now = later;
+    pair.run();
+    assert!(pair.a.is_established() && pair.b.is_established(), "a new INIT gets a new cookie");
+}
+
+#[test]
+fn a_restart_of_the_peer_ends_the_association() {
+    let mut pair = Pair::established(Config::default());
+    pair.a = association(99, Config::default());
+    pair.a.connect(pair.now);
+    pair.run();
+    assert!(matches!(events(&mut pair.b)[..], [SctpEvent::Closed(SctpClose::AbortedByPeer(_))]));
+}
+
+#[test]
+fn an_init_of_a_stranger_does_not_disturb() {
+    let mut pair = Pair::established(Config::default());
+    let mut stranger = association(99, Config::default());
+    stranger.connect(pair.now);
+    give(&mut pair.b, pair.now, drain(&mut stranger, pair.now).remove(0)).unwrap();
+    pair.send(0, "still here");
+    pair.run();
+    assert_eq!(payloads(&mut pair.b), ["still here"]);
+}
+
+#[test]
+fn a_wrong_tag_changes_nothing() {
+    let mut pair = Pair::established(Config::default());
+    let tag = pair.a.agreement.peer_tag;
+    for kind in
+        [ChunkType::ABORT, ChunkType::SHUTDOWN_ACK, ChunkType::SACK, ChunkType::DATA, ChunkType::SHUTDOWN]
+    {
+        for flags in [0, 1] {
+            let mut packet = Vec::new();
+            let mut writer = PacketWriter::new(&mut packet, 1200, 5000, 5000, tag ^ 0x10);
+            writer.chunk(kind, flags, |out| out.extend_from_slice(&[0; 16]));
+            writer.finish(true);
+            assert!(give(&mut pair.b, pair.now, packet).is_err());
+        }
+    }
+    assert!(pair.b.is_established());
+    assert!(drain(&mut pair.b, pair.now).is_empty());
+}
+
+#[test]
+fn a_packet_out_of_the_blue_is_aborted_with_its_tag() {
+    let mut b = association(2, Config::default());
+    let now = Instant::now();
+    for (kind, answer) in [
+        (ChunkType::DATA, Some(ChunkType::ABORT)),
+        (ChunkType::SHUTDOWN_ACK, Some(ChunkType::SHUTDOWN_COMPLETE)),
+        (ChunkType::ABORT, None),
+        (ChunkType::COOKIE_ACK, None),
+    ] {
+        let mut packet = Vec::new();
+        let mut writer = PacketWriter::new(&mut packet, 1200, 5000, 5000, 0xabcd);
+        writer.chunk(kind, 0, |out| out.extend_from_slice(&[0; 16]));
+        writer.finish(true);
+        assert!(give(&mut b, now, packet).is_err());
+        let sent = drain(&mut b, now);
+        assert_eq!(sent.first().map(|packet| kinds(packet)[0]), answer);
+        if let Some(packet) = sent.first() {
+            assert_eq!(Header::parse(packet).unwrap().0.verification_tag, 0xabcd);
+        }
+    }
+}
+
+fn sack(from: &Association, cumulative: Tsn, gaps: &[(u16, u16)]) -> Vec<u8> {
+    forge(from, |packet| {
+        Sack::write(packet, cumulative, 1 << 20, gaps.iter().copied(), &[]);
+    })
+}
+
+#[test]
+fn an_acknowledgement_of_what_was_not_sent_is_ignored() {
+    let mut pair = Pair::established(Config::default());
+    pair.send(0, pattern(5000));
+    let packets = drain(&mut pair.a, pair.now);
+    let first = pair.a.local_initial_tsn;
+    for ahead in [5, 1000, 1 << 30] {
+        let packet = sack(&pair.b, first.plus(ahead), &[]);
+        assert!(give(&mut pair.a, pair.now, packet).is_err());
+    }
+    let wild = [(9, 3), (2, 65_535), (1, 1), (0, 0), (65_535, 65_535), (4, 2)];
+    give(&mut pair.a, pair.now, sack(&pair.b, first.previous(), &wild)).unwrap();
+    assert!(pair.a.statistics().bytes_in_flight <= 5000);
+    for packet in packets {
+        give(&mut pair.b, pair.now, packet).unwrap();
+    }
+    pair.run();
+    assert_eq!(payloads(&mut pair.b).len(), 1);
+}
+
+#[test]
+fn a_forward_tsn_far_ahead_costs_nothing() {
+    let mut pair = Pair::established(Config::default());
+    let packet = forge(&pair.a, |packet| {
+        packet.chunk(ChunkType::FORWARD_TSN, 0, |out| {
+            out.extend_from_slice(&pair.a.local_initial_tsn.plus(1 << 30).0.to_be_bytes());
+            for stream in 0..250u16 {
+                out.extend_from_slice(&stream.to_be_bytes());
+                out.extend_from_slice(&30_000u16.to_be_bytes());
+            }
+        });
+    });
+    give(&mut pair.b, pair.now, packet).unwrap();
+    assert!(pair.b.is_established());
+    assert_eq!(pair.b.statistics().receive_buffered, 0);
+}
+
+#[test]
+fn reassembly_is_bounded() {
+    let config = Config { max_gaps: 64, ..Config::default() };
+    let mut pair = Pair::established(config);
+    let first = pair.a.local_initial_tsn;
+    // The first fragment of a message at every second TSN, none of them ever complete.
+    for index in 0..30_000 {
+        let packet = forged_data(&pair.a, first.plus(2 * index), 0, Data::BEGIN, &[1; 1200]);
+        let _ = give(&mut pair.b, pair.now, packet);
+    }
+    assert!(pair.b.statistics().receive_buffered <= 66 * 1200);
+    assert!(pair.b.is_established());
+}
+
+#[test]
+fn messages_that_wait_for_an_earlier_one_are_bounded() {
+    let mut pair = Pair::established(Config::default());
+    let first = pair.a.local_initial_tsn;
+    for index in 0..60_000 {
+        let packet = forged_data(&pair.a, first.plus(index), 1 + index as u16, WHOLE, &[1]);
+        let _ = give(&mut pair.b, pair.now, packet);
+    }
+    let held = pair.b.statistics().receive_buffered;
+    assert!(held <= (1 << 20) + 200, "{held}");
+}
+
+#[test]
+fn fragments_out_of_place_end_the_association() {
+    for second in [Data::BEGIN, WHOLE] {
+        let mut pair = Pair::established(Config::default());
+        let first = pair.a.local_initial_tsn;
+        give(&mut pair.b, pair.now, forged_data(&pair.a, first, 0, Data::BEGIN, b"begin")).unwrap();
+        assert!(give(&mut pair.b, pair.now, forged_data(&pair.a, first.next(), 0, second, b"?")).is_err());
+        assert!(matches!(events(&mut pair.b)[..], [SctpEvent::Closed(SctpClose::ProtocolViolation(_))]));
+        pair.run();
+        assert!(matches!(events(&mut pair.a)[..], [SctpEvent::Closed(SctpClose::AbortedByPeer(_))]));
+    }
+}
+
+#[test]
+fn a_message_beyond_the_limit_ends_the_association() {
+    let mut pair = Pair::established(Config::default());
+    pair.b.config.max_receive_message = 1000;
+    let small = Config { max_receive_message: 1000, ..Config::default() };
+    let mut pair = Pair { b: association(2, small), ..Pair::new(Config::default()) };
+    pair.a.connect(pair.now);
+    pair.run();
+    pair.send(0, pattern(5000));
+    pair.run();
+    let violation = SctpClose::ProtocolViolation("message longer than the limit");
+    assert!(events(&mut pair.b).contains(&SctpEvent::Closed(violation)));
+}
+
+#[test]
+fn tiny_fragments_are_taken_and_bounded() {
+    let mut pair = Pair::established(Config::default());
+    let first = pair.a.local_initial_tsn;
+    for index in 0..10_000u32 {
+        let flags = if index == 0 { Data::BEGIN } else { 0 };
+        give(&mut pair.b, pair.now, forged_data(&pair.a, first.plus(index), 0, flags, b"x")).unwrap();
+    }
+    give(&mut pair.b, pair.now, forged_data(&pair.a, first.plus(10_000), 0, Data::END, b"x")).unwrap();
+    assert_eq!(payloads(&mut pair.b)[0].len(), 10_001);
+}
+
+#[test]
+fn reset_requests_do_not_pile_up_events() {
+    let config = Config { max_events: 50, ..Config::default() };
+    let mut pair = Pair::established(config);
+    for _ in 0..200 {
+        pair.a.reset_streams(pair.now, &[StreamId(1)]).unwrap();
+        pair.run();
+    }
+    assert!(pair.b.statistics().events <= 51);
+}

@@ -1,0 +1,115 @@
+use std::time::Duration;
+
+use super::congestion::{CongestionControl, NewReno};
+
+/// The parameters of an association. The defaults are for WebRTC over the Internet.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The port on this side; WebRTC uses 5000.
+    pub local_port: u16,
+    /// The port on the other side.
+    pub remote_port: u16,
+    /// The largest SCTP packet in bytes. The default of 1191 leaves room in 1280 bytes for IPv6 (40), UDP (8),
+    /// a TURN channel header (4) and a DTLS record (37). It counts whatever the batch given to `poll_transmit`
+    /// says of its datagrams, because a chunk once sent is sent again at the same length.
+    pub mtu: usize,
+    /// The number of streams to ask for in each direction; 65535 at most, and they cost nothing until used.
+    pub streams: u16,
+    /// The most bytes of messages that wait to be sent or acknowledged.
+    pub send_buffer: usize,
+    /// The receive window in bytes at the beginning; never below [`max_receive_message`](Self::max_receive_message).
+    pub initial_receive_window: usize,
+    /// The receive window in bytes to which a fast reader lets it grow.
+    pub max_receive_window: usize,
+    /// The largest message in bytes to send, unless the peer announces less.
+    pub max_send_message: usize,
+    /// The largest message in bytes to take; a longer one ends the association.
+    pub max_receive_message: usize,
+    /// The most holes in the sequence of received TSNs. What would make one more is not taken.
+    pub max_gaps: usize,
+    /// The most chunks in flight.
+    pub max_outstanding_chunks: usize,
+    /// The most events that wait for [`poll_event`](crate::layer::Layer::poll_event); a peer that resets
+    /// streams has to wait while they are not fetched.
+    pub max_events: usize,
+    /// How long a state cookie is valid (RFC 9260 §16, Valid.Cookie.Life).
+    pub cookie_life: Duration,
+    /// The retransmission timeout before the first measurement.
+    pub rto_initial: Duration,
+    /// The shortest retransmission timeout; above the peer's delay of acknowledgements, usually 200 ms.
+    pub rto_min: Duration,
+    /// The longest retransmission timeout.
+    pub rto_max: Duration,
+    /// How long an acknowledgement may be delayed.
+    pub sack_delay: Duration,
+    /// How often an idle peer is probed; `None` for never.
+    pub heartbeat_interval: Option<Duration>,
+    /// How often INIT and COOKIE ECHO are retransmitted.
+    pub max_init_retransmits: u32,
+    /// How many timeouts in a row end the association (RFC 9260 §16, Association.Max.Retrans).
+    pub max_retransmits: u32,
+    /// How long a shutdown may take without a sign that the peer still has data to send (RFC 9260 §9.2,
+    /// T5-shutdown-guard).
+    pub shutdown_guard: Duration,
+    /// The most packets of new data sent at once (RFC 9260 §6.1, Max.Burst).
+    pub max_burst: u32,
+    /// Whether zero is a valid checksum, because DTLS protects the packets (RFC 9653). Only over DTLS.
+    pub zero_checksum: bool,
+    /// Makes the congestion controller; its argument is the packet size in bytes.
+    pub congestion_control: fn(usize) -> Box<dyn CongestionControl>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            local_port: 5000,
+            remote_port: 5000,
+            mtu: 1191,
+            streams: u16::MAX,
+            send_buffer: 8 << 20,
+            initial_receive_window: 1 << 20,
+            max_receive_window: 8 << 20,
+            max_send_message: 256 << 10,
+            max_receive_message: 256 << 10,
+            max_gaps: 4096,
+            max_outstanding_chunks: 32_768,
+            max_events: 4096,
+            cookie_life: Duration::from_secs(60),
+            rto_initial: Duration::from_millis(500),
+            rto_min: Duration::from_millis(400),
+            rto_max: Duration::from_secs(10),
+            sack_delay: Duration::from_millis(200),
+            heartbeat_interval: Some(Duration::from_secs(30)),
+            max_init_retransmits: 8,
+            max_retransmits: 10,
+            shutdown_guard: Duration::from_secs(60),
+            max_burst: 64,
+            zero_checksum: false,
+            congestion_control: |mtu| Box::new(NewReno::new(mtu)),
+        }
+    }
+}
+
+impl Config {
+    /// The smallest packet that the association works with.
+    pub(crate) const MIN_MTU: usize = 508;
+
+    /// The same parameters with those that cannot work moved to the nearest that can.
+    pub(crate) fn sanitized(mut self) -> Self {
+        self.mtu = self.mtu.clamp(Self::MIN_MTU, 65_532) & !3;
+        self.streams = self.streams.max(1);
+        self.max_receive_message = self.max_receive_message.clamp(1, 1 << 30);
+        self.initial_receive_window = self.initial_receive_window.clamp(self.max_receive_message, 1 << 30);
+        self.max_receive_window = self.max_receive_window.clamp(self.initial_receive_window, 1 << 30);
+        self.max_send_message = self.max_send_message.clamp(1, 1 << 30);
+        self.send_buffer = self.send_buffer.clamp(self.max_send_message, 1 << 40);
+        self.max_outstanding_chunks = self.max_outstanding_chunks.clamp(16, 65_000);
+        self.max_gaps = self.max_gaps.clamp(1, 65_000);
+        self.max_burst = self.max_burst.max(1);
+        self.rto_max = self.rto_max.clamp(Duration::from_millis(1), Duration::from_secs(3600));
+        self.rto_min = self.rto_min.clamp(Duration::from_millis(1), self.rto_max);
+        self.rto_initial = self.rto_initial.clamp(self.rto_min, self.rto_max);
+        self
+    }
+}

@@ -1,0 +1,255 @@
+use std::time::{Duration, Instant};
+
+use super::delivery::Delivery;
+use super::reassembly::Reassembly;
+use super::tracker::{Arrival, TsnTracker};
+use crate::layer::{Received, StreamId};
+use crate::sctp::Config;
+use crate::sctp::sequence::Tsn;
+use crate::sctp::wire::{Data, ForwardTsn, PacketWriter, Sack};
+
+/// Takes DATA chunks, acknowledges them, and gives messages.
+#[derive(Debug)]
+pub(crate) struct Receiver {
+    tracker: TsnTracker,
+    reassembly: Reassembly,
+    delivery: Delivery,
+    /// What all messages and fragments here count for.
+    held: usize,
+    window: Window,
+    streams: u16,
+    /// Packets with DATA since the last SACK.
+    unacknowledged: u32,
+    sack_now: bool,
+}
+
+/// The receive window: as large as the reader is fast.
+#[derive(Debug)]
+struct Window {
+    size: usize,
+    max: usize,
+    /// What the last SACK told the peer.
+    advertised: usize,
+    /// Bytes read since `since`.
+    read: usize,
+    since: Option<Instant>,
+    last_arrival: Option<Instant>,
+    round_trip: Duration,
+}
+
+/// Why a DATA chunk was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DataRefused {
+    /// There is no such stream; the chunk counts as received (RFC 9260 §6.5).
+    InvalidStream,
+    /// It carries nothing (§6.2).
+    NoUserData,
+    /// The peer broke the protocol.
+    Violation(&'static str),
+}
+
+/// What a complete message counts for besides its bytes, so that many tiny ones fill the window too.
+const MESSAGE_OVERHEAD: usize = 96;
+
+impl Receiver {
+    pub(crate) fn new(config: &Config, initial_tsn: Tsn, streams: u16) -> Self {
+        Self {
+            tracker: TsnTracker::new(initial_tsn, config.max_gaps),
+            reassembly: Reassembly::new(config.max_receive_message),
+            delivery: Delivery::default(),
+            held: 0,
+            window: Window {
+                size: config.initial_receive_window,
+                max: config.max_receive_window,
+                advertised: config.initial_receive_window,
+                read: 0,
+                since: None,
+                last_arrival: None,
+                round_trip: Duration::ZERO,
+            },
+            streams,
+            unacknowledged: 0,
+            sack_now: false,
+        }
+    }
+
+    pub(crate) fn handle_data(&mut self, now: Instant, data: &Data<'_>) -> Result<(), DataRefused> {
+        if data.payload.is_empty() {
+            return Err(DataRefused::NoUserData);
+        }
+        self.window.last_arrival = Some(now);
+        self.sack_now |= data.flags & Data::IMMEDIATE != 0;
+        let had_gaps = self.tracker.has_gaps();
+        match self.tracker.classify(data.tsn) {
+            Arrival::InSequence if self.held < self.window.size => {}
+            Arrival::OutOfSequence if self.held < self.limit(data.tsn) => {}
+            Arrival::Duplicate => {
+                self.tracker.note_duplicate(data.tsn);
+                self.sack_now = true;
+                return Ok(());
+            }
+            // No room: the peer learns from the SACK that it was not taken.
+            _ => {
+                self.sack_now = true;
+                return Ok(());
+            }
+        }
+        self.tracker.insert(data.tsn);
+        // RFC 9260 §6.7: a SACK at once while there is a gap, and when one is filled.
+        self.sack_now |= had_gaps || self.tracker.has_gaps();
+        if data.stream.0 >= self.streams {
+            return Err(DataRefused::InvalidStream);
+        }
+        self.held += data.payload.len();
+        let (complete, dropped) =
+            self.reassembly.insert(data, self.tracker.cumulative()).map_err(DataRefused::Violation)?;
+        self.held -= dropped;
+        if let Some(message) = complete {
+            self.held += MESSAGE_OVERHEAD;
+            if let Some(refused) = self.delivery.insert(message) {
+                self.held -= refused.payload.len() + MESSAGE_OVERHEAD;
+            }
+        }
+        Ok(())
+    }
+
+    /// How much may be held when the TSN is taken: what fills a hole may exceed the window, because only it
+    /// can make what waits readable.
+    fn limit(&self, tsn: Tsn) -> usize {
+        if tsn.is_after(self.tracker.highest()) { self.window.size } else { 2 * self.window.size }
+    }
+
+    /// A packet with DATA ended. Says whether a SACK may wait.
+    pub(crate) fn end_packet(&mut self) -> bool {
+        self.unacknowledged += 1;
+        // §6.2: at least every second packet is acknowledged.
+        self.sack_now |= self.unacknowledged >= 2;
+        !self.sack_now
+    }
+
+    pub(crate) fn handle_forward_tsn(&mut self, forward: &ForwardTsn<'_>) {
+        self.sack_now = true;
+        if !forward.new_cumulative_tsn.is_after(self.tracker.cumulative()) {
+            return;
+        }
+        self.tracker.advance(forward.new_cumulative_tsn);
+        self.held -= self.reassembly.skip_to(forward.new_cumulative_tsn);
+        // What follows may have been waiting, its beginning among what was skipped.
+        self.held -= self.reassembly.drop_headless(self.tracker.cumulative());
+        for (stream, ssn) in forward.skipped().filter(|(stream, _)| stream.0 < self.streams) {
+            self.delivery.skip(stream, ssn);
+        }
+    }
+
+    pub(crate) fn cumulative(&self) -> Tsn {
+        self.tracker.cumulative()
+    }
+
+    pub(crate) fn is_readable(&self) -> bool {
+        self.delivery.is_readable()
+    }
+
+    /// The next message. [`wants_sack`](Self::wants_sack) may become true.
+    pub(crate) fn read(&mut self) -> Option<Received> {
+        let received = self.delivery.pop()?;
+        self.held -= received.payload.len() + MESSAGE_OVERHEAD;
+        self.window.note_read(received.payload.len());
+        // A window that was nearly closed is open again (RFC 9260 §6.2).
+        let open = self.open_window();
+        self.sack_now |= self.window.advertised < self.window.size / 4 && open >= self.window.size / 2;
+        Some(received)
+    }
+
+    /// Bytes of messages and fragments that wait, with what they count for besides.
+    pub(crate) fn held(&self) -> usize {
+        self.held
+    }
+
+    fn open_window(&self) -> usize {
+        self.window.size.saturating_sub(self.held)
+    }
+
+    pub(crate) fn set_round_trip(&mut self, rtt: Duration) {
+        self.window.round_trip = rtt;
+    }
+
+    /// Whether a SACK is due now.
+    pub(crate) fn wants_sack(&self) -> bool {
+        self.sack_now
+    }
+
+    /// Whether a SACK would tell the peer something.
+    pub(crate) fn has_sack(&self) -> bool {
+        self.sack_now || self.unacknowledged > 0
+    }
+
+    pub(crate) fn request_sack(&mut self) {
+        self.sack_now = true;
+    }
+
+    pub(crate) fn write_sack(&mut self, packet: &mut PacketWriter<'_>) -> bool {
+        let open = self.open_window();
+        let written = Sack::write(
+            packet,
+            self.tracker.cumulative(),
+            open as u32,
+            self.tracker.gaps(),
+            self.tracker.duplicates(),
+        );
+        if written {
+            self.window.advertised = open;
+            self.tracker.forget_duplicates();
+            self.sack_now = false;
+            self.unacknowledged = 0;
+        }
+        written
+    }
+
+    pub(crate) fn streams(&self) -> u16 {
+        self.streams
+    }
+
+    pub(crate) fn add_streams(&mut self, streams: u16) {
+        self.streams = streams;
+    }
+
+    pub(crate) fn reset_stream(&mut self, stream: StreamId) {
+        let (bytes, messages) = self.delivery.reset(stream);
+        self.held -= bytes + messages * MESSAGE_OVERHEAD;
+    }
+
+    /// The streams that carried an ordered message.
+    pub(crate) fn used_streams(&self) -> Vec<StreamId> {
+        self.delivery.used().collect()
+    }
+
+    /// Gives back memory that only a busy association needs.
+    pub(crate) fn shrink(&mut self) {
+        self.tracker.shrink();
+        self.reassembly.shrink();
+        self.delivery.shrink();
+    }
+}
+
+impl Window {
+    /// Doubles the window when half of it was read within two round trips: a sender that is limited by it
+    /// could be faster.
+    fn note_read(&mut self, bytes: usize) {
+        if self.size >= self.max {
+            return;
+        }
+        self.read += bytes;
+        if self.read < self.size / 2 {
+            return;
+        }
+        let elapsed = match (self.last_arrival, self.since) {
+            (Some(now), Some(since)) => now.saturating_duration_since(since),
+            _ => Duration::MAX,
+        };
+        if elapsed <= 2 * self.round_trip.max(Duration::from_millis(1)) {
+            self.size = (2 * self.size).min(self.max);
+        }
+        self.read = 0;
+        self.since = self.last_arrival;
+    }
+}

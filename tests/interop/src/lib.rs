@@ -1,0 +1,27 @@
+//! What the tests against other implementations share: how a peer that is not installed is dealt with.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Says that `peer` is missing: a failure under `KAON_INTEROP=required`, else a visible skip.
+pub fn missing(peer: &str, why: &str) {
+    let required = std::env::var("KAON_INTEROP").is_ok_and(|value| value == "required");
+    assert!(!required, "{peer} is required and missing: {why}");
+    // Through the file descriptor rather than the test harness's capture, so that it is seen.
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("SKIPPED: {peer}: {why}\n").as_bytes());
+}
+
+/// Compiles a peer in C from a file of this package. `Err` says why it could not be.
+pub fn compile(source: &str, name: &str, directory: &Path, libraries: &[&str]) -> Result<PathBuf, String> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
+    let program = directory.join(name);
+    let mut cc = Command::new("cc");
+    cc.args(["-O2", "-Wall", "-o"]).arg(&program).arg(source);
+    cc.args(libraries.iter().map(|library| format!("-l{library}")));
+    let output = cc.output().map_err(|error| format!("cc: {error}"))?;
+    if output.status.success() {
+        Ok(program)
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
