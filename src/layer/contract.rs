@@ -41,3 +41,28 @@ pub trait Layer {
     /// The next thing that happened, oldest first.
     fn poll_event(&mut self) -> Option<Self::Event>;
 }
+
+impl<L: Layer + ?Sized> Layer for Box<L> {
+    type Event = L::Event;
+    type Error = L::Error;
+
+    fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), Self::Error> {
+        (**self).handle_datagram(now, datagram)
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        (**self).handle_timeout(now);
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        (**self).poll_timeout()
+    }
+
+    fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBatch) -> Option<Transmit> {
+        (**self).poll_transmit(now, out)
+    }
+
+    fn poll_event(&mut self) -> Option<Self::Event> {
+        (**self).poll_event()
+    }
+}
