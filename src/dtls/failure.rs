@@ -1,4 +1,4 @@
-use super::DtlsError;
+use crate::layer::DtlsError;
 use super::alert::AlertDescription;
 use super::wire::Malformed;
 use crate::crypto::CryptoError;

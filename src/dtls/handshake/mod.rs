@@ -17,7 +17,7 @@ pub(crate) use certificate::{
     put_certificate_verify,
 };
 pub(crate) use client_hello::{ClientHello, ClientHelloStart, OfferedParameters, put_client_hello};
-pub(crate) use extensions::{ServerExtensions, put_server_extensions};
+pub(crate) use extensions::put_server_extensions;
 pub(crate) use finished::{VERIFY_DATA_LEN, decode_finished};
 pub(crate) use hello_verify_request::{HelloVerifyRequest, put_hello_verify_request};
 pub(crate) use key_exchange::{
@@ -26,6 +26,6 @@ pub(crate) use key_exchange::{
 };
 pub(crate) use message::{Fragment, HANDSHAKE_HEADER_LEN, HandshakeHeader, HandshakeType, MessageSeq};
 pub(crate) use random::Random;
-pub(crate) use reassembly::{Accepted, Reassembler, ReassemblyLimits, Stored};
+pub(crate) use reassembly::{Accepted, Reassembler, ReassemblyLimits};
 pub(crate) use server_hello::{ServerHello, put_server_hello};
 pub(crate) use transcript::Transcript;

@@ -12,7 +12,7 @@ use crate::crypto::{Aead, AeadAlgorithm, Ciphers, CryptoError, NONCE_LEN, TAG_LE
 pub(crate) const MAX_PLAINTEXT: usize = 1 << 14;
 
 /// The part of a GCM nonce that stands in front of the ciphertext (RFC 5288 §3).
-const EXPLICIT_NONCE_LEN: usize = 8;
+pub(crate) const EXPLICIT_NONCE_LEN: usize = 8;
 
 /// Protects the records that are sent in one epoch. Each nonce is made of the record number, which only
 /// ever rises, so none is used twice.
