@@ -1,0 +1,29 @@
+/// Limits and policy of a [`Context`](super::Context).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// How many packets behind the newest one an SRTP packet may be; rounded up to a multiple of 64, at most
+    /// 32,768. Each stream takes one bit for each. 1,024 by default.
+    pub replay_window: usize,
+    /// How many SSRCs have state in each direction at most. 1,024 by default.
+    pub max_ssrcs: usize,
+    /// What happens when the application protects a packet index again. Refused by default.
+    pub repeated_index: RepeatedIndex,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { replay_window: 1024, max_ssrcs: 1024, repeated_index: RepeatedIndex::Refuse }
+    }
+}
+
+/// What happens when the application protects a packet with the sequence number of an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RepeatedIndex {
+    /// It is an error.
+    Refuse,
+    /// It is protected again, for retransmission on the original SSRC. **The packet must be the same to the
+    /// byte**: two different packets under one index give away their difference and, with an AEAD profile,
+    /// the authentication key. Prefer RFC 4588 retransmission, or keep the protected packet.
+    Allow,
+}

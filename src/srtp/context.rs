@@ -1,0 +1,91 @@
+use std::fmt;
+
+use super::config::Config;
+use super::inbound::Inbound;
+use super::outbound::Outbound;
+use super::session_keys::SessionKeys;
+use super::{MasterKey, SrtpError, SrtpProfile, SrtpTransport};
+use crate::crypto::CryptoProvider;
+
+/// Both directions of an SRTP session under one pair of master keys.
+///
+/// Rollover counters, replay windows and SRTCP indices are kept for each SSRC and each direction.
+pub struct Context {
+    profile: SrtpProfile,
+    outbound: Outbound,
+    inbound: Inbound,
+}
+
+impl Context {
+    /// A context that protects with the master key `local` and unprotects with `remote`. For a DTLS client
+    /// `local` is [`SrtpKeyingMaterial::client`](super::SrtpKeyingMaterial::client).
+    ///
+    /// # Errors
+    /// [`SrtpError::Malformed`] if the keys are of different profiles, or if the provider lacks the profile.
+    pub fn new(
+        provider: &CryptoProvider,
+        local: &MasterKey,
+        remote: &MasterKey,
+        config: Config,
+    ) -> Result<Self, SrtpError> {
+        if local.profile() != remote.profile() {
+            return Err(SrtpError::Malformed("the master keys are of different profiles"));
+        }
+        Ok(Self {
+            profile: local.profile(),
+            outbound: Outbound::new(SessionKeys::derive(provider, local)?, &config),
+            inbound: Inbound::new(SessionKeys::derive(provider, remote)?, &config),
+        })
+    }
+
+    /// The profile.
+    pub fn profile(&self) -> SrtpProfile {
+        self.profile
+    }
+
+    /// Tells the rollover counter of an incoming stream that is joined late (RFC 3711 §3.3.1). The stream's
+    /// replay window begins anew.
+    ///
+    /// # Errors
+    /// [`SrtpError::TooManySsrcs`].
+    pub fn set_rollover_counter(&mut self, ssrc: u32, counter: u32) -> Result<(), SrtpError> {
+        self.inbound.set_rollover_counter(ssrc, counter)
+    }
+
+    /// The rollover counter of an incoming stream; `None` if no authentic packet of it has come.
+    pub fn rollover_counter(&self, ssrc: u32) -> Option<u32> {
+        self.inbound.rollover_counter(ssrc)
+    }
+}
+
+impl SrtpTransport for Context {
+    fn protect_rtp(&mut self, buffer: &mut [u8], len: usize) -> Result<usize, SrtpError> {
+        self.outbound.protect_rtp(buffer, len)
+    }
+
+    fn protect_rtcp(&mut self, buffer: &mut [u8], len: usize) -> Result<usize, SrtpError> {
+        self.outbound.protect_rtcp(buffer, len)
+    }
+
+    fn unprotect_rtp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError> {
+        self.inbound.unprotect_rtp(packet)
+    }
+
+    fn unprotect_rtcp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError> {
+        self.inbound.unprotect_rtcp(packet)
+    }
+
+    fn rtp_overhead(&self) -> usize {
+        self.outbound.keys().rtp_overhead()
+    }
+
+    fn rtcp_overhead(&self) -> usize {
+        self.outbound.keys().rtcp_overhead()
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("profile", &self.profile).finish_non_exhaustive()
+    }
+}

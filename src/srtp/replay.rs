@@ -1,0 +1,89 @@
+/// Which of the last indices were received (RFC 3711 §3.3.2).
+#[derive(Clone, Debug)]
+pub(super) struct ReplayWindow {
+    /// One more than the highest index received; 0 for none.
+    end: u64,
+    /// Bit `index % size` is set if `index` was received and lies within the window.
+    bits: Box<[u64]>,
+}
+
+impl ReplayWindow {
+    pub(super) const MAX_SIZE: usize = 32_768;
+
+    /// A window of at least `size` indices.
+    pub(super) fn new(size: usize) -> Self {
+        let words = size.clamp(1, Self::MAX_SIZE).div_ceil(64);
+        Self { end: 0, bits: vec![0; words].into() }
+    }
+
+    fn size(&self) -> u64 {
+        self.bits.len() as u64 * 64
+    }
+
+    /// Whether `index` is neither received nor older than the window.
+    pub(super) fn accepts(&self, index: u64) -> bool {
+        if index >= self.end {
+            return true;
+        }
+        self.end - index <= self.size() && self.word(index) & bit(index) == 0
+    }
+
+    /// Notes that `index`, which was accepted, is received.
+    pub(super) fn insert(&mut self, index: u64) {
+        if index >= self.end {
+            let skipped = index - self.end;
+            if skipped >= self.size() {
+                self.bits.fill(0);
+            } else {
+                (self.end..index).for_each(|skipped| *self.word_mut(skipped) &= !bit(skipped));
+            }
+            self.end = index + 1;
+        }
+        *self.word_mut(index) |= bit(index);
+    }
+
+    fn word(&self, index: u64) -> u64 {
+        self.bits[(index / 64) as usize % self.bits.len()]
+    }
+
+    fn word_mut(&mut self, index: u64) -> &mut u64 {
+        &mut self.bits[(index / 64) as usize % self.bits.len()]
+    }
+}
+
+fn bit(index: u64) -> u64 {
+    1 << (index % 64)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_window_agrees_with_a_set(
+            size in 1usize..300,
+            start in 0u64..1000,
+            steps in prop::collection::vec(-200i64..200, 1..300),
+        ) {
+            let mut window = ReplayWindow::new(size);
+            let size = size.div_ceil(64) as u64 * 64;
+            let mut received = BTreeSet::new();
+            let mut at = start;
+            for step in steps {
+                at = at.saturating_add_signed(step);
+                let highest = received.last().copied();
+                let expected =
+                    !received.contains(&at) && highest.is_none_or(|highest: u64| at + size > highest);
+                prop_assert_eq!(window.accepts(at), expected);
+                if expected {
+                    window.insert(at);
+                    received.insert(at);
+                }
+            }
+        }
+    }
+}
