@@ -137,11 +137,17 @@ impl Handshaking {
         record: Record<'_>,
         stats: &mut Stats,
     ) -> Result<Progress, Rejection> {
-        let Some(opener) = self.opener.as_mut().filter(|_| record.content_type != ContentType::ApplicationData)
-        else {
+        let Some(opener) = &mut self.opener else {
             self.early.keep(&record)?;
             return Ok(Progress::Nothing);
         };
+        if record.content_type == ContentType::ApplicationData {
+            // The peer is done, and its Finished was lost or is late: repeating the own flight fetches it
+            // sooner than the timer would.
+            self.retransmit_early(now, stats);
+            self.early.keep(&record)?;
+            return Ok(Progress::Nothing);
+        }
         match opener.open(record)? {
             (ContentType::Handshake, content) => {
                 self.handshake_record(now, Epoch::PROTECTED, content, stats)
@@ -252,9 +258,15 @@ impl Handshaking {
 
     /// The peer repeats the last message of its flight, so it lacks the own one (RFC 6347 §4.2.4).
     fn repetition(&mut self, now: Instant, seq: MessageSeq, stats: &mut Stats) {
-        let is_last = seq.next() == self.reassembler.next_seq();
+        if seq.next() == self.reassembler.next_seq() {
+            self.retransmit_early(now, stats);
+        }
+    }
+
+    /// Sends the flight again without waiting for the timer, if the peer has given no sign of having it.
+    fn retransmit_early(&mut self, now: Instant, stats: &mut Stats) {
         let flight = &mut self.exchange.flight;
-        if is_last && !self.answered && flight.is_sent() && self.timer.may_answer_repetition(now) {
+        if !self.answered && flight.is_sent() && self.timer.may_retransmit_early(now) {
             flight.rewind();
             stats.retransmissions += 1;
         }

@@ -84,6 +84,7 @@ impl PeerAuthentication {
         self.judge(digests)
     }
 
+    #[cfg(test)]
     pub(crate) fn is_verified(&self) -> bool {
         matches!(self.presented, Presented::Verified(_))
     }

@@ -58,10 +58,10 @@ impl RetransmissionTimer {
         Expiry::Retransmit
     }
 
-    /// Whether the flight may be sent again because the peer repeated its own. Not at once after it was
-    /// sent: the peer's may only have been duplicated by the network, or be an attacker's, and neither shall
-    /// multiply what is sent.
-    pub(crate) fn may_answer_repetition(&self, now: Instant) -> bool {
+    /// Whether the flight may be sent again because the peer seems to lack it. Not at once after it was sent:
+    /// what seems a repetition may only have been duplicated by the network, or be an attacker's, and
+    /// neither shall multiply what is sent.
+    pub(crate) fn may_retransmit_early(&self, now: Instant) -> bool {
         self.last_sent.is_some_and(|sent| now.saturating_duration_since(sent) >= self.initial / 4)
     }
 }
@@ -97,12 +97,12 @@ mod tests {
     }
 
     #[test]
-    fn repetitions_are_answered_after_a_while() {
+    fn nothing_is_sent_again_at_once() {
         let now = Instant::now();
         let mut timer = RetransmissionTimer::new(Duration::from_secs(1), Duration::from_secs(5), 5);
-        assert!(!timer.may_answer_repetition(now));
+        assert!(!timer.may_retransmit_early(now));
         timer.flight_sent(now, true);
-        assert!(!timer.may_answer_repetition(now + Duration::from_millis(249)));
-        assert!(timer.may_answer_repetition(now + Duration::from_millis(250)));
+        assert!(!timer.may_retransmit_early(now + Duration::from_millis(249)));
+        assert!(timer.may_retransmit_early(now + Duration::from_millis(250)));
     }
 }

@@ -26,6 +26,7 @@ impl WriteEpochs {
         self.protected = Some(sealer);
     }
 
+    #[cfg(test)]
     pub(crate) fn protected(&mut self) -> Option<&mut RecordSealer> {
         self.protected.as_mut()
     }

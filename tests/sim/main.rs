@@ -1,0 +1,7 @@
+//! Layers on the virtual network: whole connections under loss, reordering, duplication, corruption and
+//! delay, for thousands of seeds. A seed that fails prints itself.
+
+#![allow(missing_docs)]
+
+#[cfg(feature = "dtls")]
+mod dtls;
