@@ -29,6 +29,7 @@ mod flight;
 mod handshake;
 mod handshaking;
 mod identity;
+mod listener;
 mod peer_authentication;
 mod record;
 mod rejection;
@@ -41,6 +42,7 @@ pub use cipher_suite::CipherSuite;
 pub use config::{ClientAuthentication, Config};
 pub use connection::Connection;
 pub use identity::Identity;
+pub use listener::{Listener, ListenerConfig, ListenerEvent};
 pub use peer_authentication::PeerVerification;
 pub use stats::Stats;
 

@@ -54,20 +54,23 @@ impl<'a> ClientHello<'a> {
 pub(crate) struct ClientHelloStart<'a> {
     pub(crate) version: ProtocolVersion,
     pub(crate) random: Random,
-    pub(crate) session_id: &'a [u8],
+    /// The bytes of version, random and session identifier, which a cookie is bound to.
+    pub(crate) before_cookie: &'a [u8],
     pub(crate) cookie: &'a [u8],
 }
 
 impl<'a> ClientHelloStart<'a> {
     pub(crate) fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
+        let mut whole = *reader;
         let version = ProtocolVersion(reader.u16("client_version")?);
         let random = Random(reader.array("client random")?);
         let session_id = reader.vector8("session_id")?;
         if session_id.len() > 32 {
             return Err(Malformed("session_id"));
         }
+        let before_cookie = whole.take(2 + 32 + 1 + session_id.len(), "session_id")?;
         let cookie = reader.vector8("cookie")?;
-        Ok(Self { version, random, session_id, cookie })
+        Ok(Self { version, random, before_cookie, cookie })
     }
 }
 

@@ -1,0 +1,1 @@
+//! The tests of this package compare Kaon with other implementations of the same protocols.

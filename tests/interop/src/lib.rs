@@ -1,0 +1,1 @@
+//! Nothing but tests against real peers.
