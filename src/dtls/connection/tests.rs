@@ -6,6 +6,8 @@ use crate::dtls::identity::Identity;
 use crate::dtls::test_provider::provider;
 use crate::layer::{FingerprintAlgorithm, FiveTuple};
 
+mod browser_hello;
+
 struct Pair {
     now: Instant,
     client: Connection,
@@ -403,4 +405,36 @@ fn queued_data_is_bounded() {
     assert_eq!(pair.server.stats().over_limit, 90);
     assert_eq!(events(&mut pair.server).len(), 10);
     pair.assert_connected();
+}
+
+#[test]
+fn renegotiation_is_refused_and_changes_nothing() {
+    use crate::dtls::handshake::{HandshakeHeader, HandshakeType};
+    use crate::dtls::record::Epoch;
+
+    let message = |kind| {
+        move |out: &mut Vec<u8>| {
+            HandshakeHeader::whole(kind, MessageSeq(5), 3).put(out);
+            out.extend_from_slice(&[1, 2, 3]);
+        }
+    };
+    let mut pair = Pair::new(|_, _| {});
+    pair.run().assert_connected();
+    for (from, kind, answers) in
+        [(DtlsRole::Client, HandshakeType::ClientHello, 1), (DtlsRole::Server, HandshakeType::HelloRequest, 0)]
+    {
+        let sender = if from == DtlsRole::Client { &mut pair.client } else { &mut pair.server };
+        let mut record = Vec::new();
+        let epochs = sender.phase.epochs().unwrap();
+        epochs.write(Epoch::PROTECTED, ContentType::Handshake, &mut record, message(kind)).unwrap();
+        // The same, without protection.
+        let mut plain = Vec::new();
+        epochs.write(Epoch::PLAINTEXT, ContentType::Handshake, &mut plain, message(kind)).unwrap();
+        pair.give(from, record).unwrap();
+        assert_eq!(pair.give(from, plain), Err(DtlsError::Ignored("a record of another epoch")));
+        let to = if from == DtlsRole::Client { DtlsRole::Server } else { DtlsRole::Client };
+        // no_renegotiation is a warning: the peer goes on.
+        assert_eq!(pair.carry(to), answers);
+        pair.assert_connected();
+    }
 }
