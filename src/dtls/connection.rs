@@ -14,7 +14,10 @@ use super::failure::Failure;
 use super::handshake::MessageSeq;
 use super::handshaking::{Handshaking, Progress};
 use super::peer_authentication::{PeerAuthentication, PeerVerification, VerifiedPeer};
-use super::record::{ContentType, EXPLICIT_NONCE_LEN, MAX_PLAINTEXT, RECORD_HEADER_LEN, Record, SequenceExhausted, SequenceNumber, WriteEpochs};
+use super::record::{
+    ContentType, EXPLICIT_NONCE_LEN, MAX_PLAINTEXT, RECORD_HEADER_LEN, Record, SequenceExhausted,
+    SequenceNumber, WriteEpochs,
+};
 use super::rejection::Rejection;
 use super::stats::{Ignored, Stats};
 use super::v12::{Completed, Exporter};
@@ -271,12 +274,7 @@ impl Connection {
         result
     }
 
-    fn complete(
-        &mut self,
-        now: Instant,
-        completed: Completed,
-        sink: &mut Sink<'_>,
-    ) -> Result<(), DtlsError> {
+    fn complete(&mut self, now: Instant, completed: Completed, sink: &mut Sink<'_>) -> Result<(), DtlsError> {
         let Phase::Handshaking(handshaking) = std::mem::replace(&mut self.phase, Phase::Ended) else {
             return Ok(());
         };
@@ -287,12 +285,7 @@ impl Connection {
     }
 
     /// Goes on to `Connected` if the peer is verified, or waits for its fingerprint.
-    fn verify(
-        &mut self,
-        now: Instant,
-        unverified: Unverified,
-        sink: &mut Sink<'_>,
-    ) -> Result<(), DtlsError> {
+    fn verify(&mut self, now: Instant, unverified: Unverified, sink: &mut Sink<'_>) -> Result<(), DtlsError> {
         let Unverified { channel, exporter, srtp_profile, peer, mut early } = unverified;
         let records = early.take();
         match peer.into_verified() {
@@ -500,11 +493,7 @@ impl DtlsTransport for Connection {
         self.role
     }
 
-    fn set_peer_fingerprints(
-        &mut self,
-        now: Instant,
-        fingerprints: &[Fingerprint],
-    ) -> Result<(), DtlsError> {
+    fn set_peer_fingerprints(&mut self, now: Instant, fingerprints: &[Fingerprint]) -> Result<(), DtlsError> {
         let judged = match &mut self.phase {
             Phase::Handshaking(handshaking) => handshaking.set_peer_fingerprints(fingerprints),
             Phase::Unverified(unverified) => {
@@ -532,5 +521,6 @@ impl DtlsTransport for Connection {
     }
 }
 
-#[cfg(all(test, any(feature = "aws-lc-rs", feature = "rust-crypto")))]
+#[cfg(test)]
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod tests;

@@ -1,7 +1,7 @@
-use crate::layer::DtlsError;
 use super::alert::AlertDescription;
 use super::wire::Malformed;
 use crate::crypto::CryptoError;
+use crate::layer::DtlsError;
 
 /// Why a handshake ends, and the alert that tells the peer.
 #[derive(Debug)]

@@ -149,9 +149,7 @@ impl Handshaking {
             return Ok(Progress::Nothing);
         }
         match opener.open(record)? {
-            (ContentType::Handshake, content) => {
-                self.handshake_record(now, Epoch::PROTECTED, content, stats)
-            }
+            (ContentType::Handshake, content) => self.handshake_record(now, Epoch::PROTECTED, content, stats),
             (ContentType::Alert, content) => {
                 let alert = Alert::decode(content)?;
                 if alert.ends_connection() { Err(Rejection::Ended(alert)) } else { Ok(Progress::Nothing) }

@@ -2,8 +2,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::certificate::{CertificateParams, CertifiedKey, self_signed};
+use crate::crypto::{
+    CryptoError, CryptoProvider, Digests, HashAlgorithm, PrivateKey, SignatureScheme, SigningKey,
+};
 use crate::layer::{DtlsError, Fingerprint, FingerprintAlgorithm};
-use crate::crypto::{CryptoError, CryptoProvider, Digests, HashAlgorithm, PrivateKey, SignatureScheme, SigningKey};
 
 /// A certificate and its private key. Cheap to clone, and meant to be shared by many connections.
 ///

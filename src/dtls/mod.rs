@@ -51,5 +51,6 @@ pub use crate::layer::{
     SrtpKeyingMaterial, SrtpProfile,
 };
 
-#[cfg(all(test, any(feature = "aws-lc-rs", feature = "rust-crypto")))]
+#[cfg(test)]
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod test_provider;

@@ -1,8 +1,8 @@
 use super::alert::AlertDescription;
 use super::failure::Failure;
 use super::identity::fingerprint;
-use crate::layer::{DtlsError, Fingerprint, FingerprintAlgorithm};
 use crate::crypto::Digests;
+use crate::layer::{DtlsError, Fingerprint, FingerprintAlgorithm};
 
 /// How the peer's certificate is judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,7 +137,8 @@ mod tests {
     #[test]
     fn the_strongest_hash_counts() {
         let provider = provider(1);
-        let (identity, other) = (Identity::generate(&provider).unwrap(), Identity::generate(&provider).unwrap());
+        let (identity, other) =
+            (Identity::generate(&provider).unwrap(), Identity::generate(&provider).unwrap());
         let judge = |announced: Vec<Fingerprint>| {
             let mut peer = PeerAuthentication::new(PeerVerification::Fingerprints(announced));
             peer.present(&*provider.digests, identity.certificate()).map(|()| peer.is_verified())

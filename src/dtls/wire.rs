@@ -71,7 +71,11 @@ pub(crate) struct U16List<'a>(&'a [u8]);
 
 impl<'a> U16List<'a> {
     pub(crate) fn new(bytes: &'a [u8], field: &'static str) -> Result<Self, Malformed> {
-        if bytes.is_empty() || bytes.len() % 2 != 0 { Err(Malformed(field)) } else { Ok(Self(bytes)) }
+        if bytes.is_empty() || !bytes.len().is_multiple_of(2) {
+            Err(Malformed(field))
+        } else {
+            Ok(Self(bytes))
+        }
     }
 
     pub(crate) fn iter(self) -> impl Iterator<Item = u16> + 'a {

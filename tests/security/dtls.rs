@@ -235,7 +235,12 @@ fn fragment_bombs_hold_bounded_memory_and_do_no_harm() {
             let offset = random.next_u64() as u32 % 16_000;
             let body = vec![0x41; 1 + random.next_u64() as usize % 100];
             // Towards each message that may be awaited, overlapping at random, all of one claimed length.
-            forged.push(record(HANDSHAKE, 0, i.into(), &fragment(kind, 16_384, (i % 12) as u16, offset, &body)));
+            forged.push(record(
+                HANDSHAKE,
+                0,
+                i.into(),
+                &fragment(kind, 16_384, (i % 12) as u16, offset, &body),
+            ));
         }
         forged
     });
@@ -319,7 +324,7 @@ fn garbage_at_any_time_changes_nothing_but_counters() {
             let mut bytes = vec![0; random.next_u64() as usize % 200];
             bytes.iter_mut().for_each(|byte| *byte = random.next_u64() as u8);
             // Some of them with a plausible beginning.
-            if random.next_u64() % 2 == 0 && bytes.len() > 30 {
+            if random.next_u64().is_multiple_of(2) && bytes.len() > 30 {
                 bytes[0] = 20 + bytes[0] % 4;
                 bytes[1..3].copy_from_slice(&[0xfe, 0xfd]);
                 bytes[3] = 0;
@@ -337,8 +342,10 @@ fn garbage_at_any_time_changes_nothing_but_counters() {
 fn a_wrong_fingerprint_exports_nothing() {
     for wrong in [From::Client, From::Server] {
         let mut pair = Pair::new();
-        let (client, server) = (Config::new(provider(), IDENTITIES[0].clone()), Config::new(provider(), IDENTITIES[1].clone()));
-        let (of_server, of_client) = if wrong == From::Client { (expect(0), expect(0)) } else { (expect(1), expect(1)) };
+        let (client, server) =
+            (Config::new(provider(), IDENTITIES[0].clone()), Config::new(provider(), IDENTITIES[1].clone()));
+        let (of_server, of_client) =
+            if wrong == From::Client { (expect(0), expect(0)) } else { (expect(1), expect(1)) };
         pair.client = Connection::client(Arc::new(client), of_server).unwrap();
         pair.server = Connection::server(Arc::new(server), of_client).unwrap();
         pair.run(|pair, _, datagram| {
@@ -387,7 +394,10 @@ fn client_authentication_cannot_be_skipped() {
     let mut pair = Pair::with(|client, _| client.identity = None);
     pair.run(|_, _, datagram| datagram);
     pair.assert_not_connected();
-    assert!(matches!(failure(&mut pair.server), Some(DtlsError::Handshake { alert: "handshake_failure", .. })));
+    assert!(matches!(
+        failure(&mut pair.server),
+        Some(DtlsError::Handshake { alert: "handshake_failure", .. })
+    ));
     // A dropped CertificateVerify: nothing after it is taken.
     let mut pair = Pair::new();
     pair.run(|_, from, mut datagram| {

@@ -311,7 +311,8 @@ fn each_datagram_may_be_lost_doubled_or_late() {
                     // Until a run in which the datagram was none of the handshake's.
                     for which in 0.. {
                         cases += 1;
-                        let (reached, context) = meddle(max_datagram, cookie_exchange, to_client, fate, which);
+                        let (reached, context) =
+                            meddle(max_datagram, cookie_exchange, to_client, fate, which);
                         if !reached {
                             assert!(which >= 2, "{context}");
                             break;
@@ -367,7 +368,8 @@ fn meddle(
     assert_eq!(client.exported(), server.exported(), "{context}");
     assert_eq!((client.connected, server.connected), (1, 1), "{context}");
     // One datagram costs one retransmission by one of the sides, or is made up for by the other's.
-    let retransmissions = client.connection.stats().retransmissions + server.connection.stats().retransmissions;
+    let retransmissions =
+        client.connection.stats().retransmissions + server.connection.stats().retransmissions;
     match fate {
         Fate::Twice => assert_eq!(retransmissions, 0, "{context}"),
         Fate::Lost | Fate::Late => assert!(retransmissions <= 3, "{context}: {retransmissions}"),

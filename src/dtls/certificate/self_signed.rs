@@ -1,6 +1,6 @@
 use super::der::{
-    BIT_STRING, CONTEXT_0, GENERALIZED_TIME, INTEGER, OBJECT_IDENTIFIER, SEQUENCE, SET, UTC_TIME, UTF8_STRING,
-    put, put_bytes,
+    BIT_STRING, CONTEXT_0, GENERALIZED_TIME, INTEGER, OBJECT_IDENTIFIER, SEQUENCE, SET, UTC_TIME,
+    UTF8_STRING, put, put_bytes,
 };
 use super::public_key::{EC_PUBLIC_KEY, SECP256R1, SECP384R1};
 use crate::crypto::{CryptoError, SecureRandom, SignatureScheme, SigningKey};

@@ -420,9 +420,10 @@ fn renegotiation_is_refused_and_changes_nothing() {
     };
     let mut pair = Pair::new(|_, _| {});
     pair.run().assert_connected();
-    for (from, kind, answers) in
-        [(DtlsRole::Client, HandshakeType::ClientHello, 1), (DtlsRole::Server, HandshakeType::HelloRequest, 0)]
-    {
+    for (from, kind, answers) in [
+        (DtlsRole::Client, HandshakeType::ClientHello, 1),
+        (DtlsRole::Server, HandshakeType::HelloRequest, 0),
+    ] {
         let sender = if from == DtlsRole::Client { &mut pair.client } else { &mut pair.server };
         let mut record = Vec::new();
         let epochs = sender.phase.epochs().unwrap();

@@ -47,8 +47,10 @@ impl<'a> CertificateRequest<'a> {
     pub(crate) fn decode(body: &'a [u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(body);
         let certificate_types = reader.vector8("certificate_types")?;
-        let schemes =
-            U16List::new(reader.vector16("supported_signature_algorithms")?, "supported_signature_algorithms")?;
+        let schemes = U16List::new(
+            reader.vector16("supported_signature_algorithms")?,
+            "supported_signature_algorithms",
+        )?;
         // Authorities mean nothing to a self-signed certificate.
         reader.vector16("certificate_authorities")?;
         reader.end("CertificateRequest")?;

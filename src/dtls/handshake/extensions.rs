@@ -40,30 +40,26 @@ impl<'a> ClientExtensions<'a> {
     /// Reads what follows the compression methods, which may be nothing at all.
     pub(crate) fn decode(reader: Reader<'a>) -> Result<Self, Malformed> {
         let mut extensions = Self::default();
-        for_each(reader, |kind, body| {
-            match kind {
-                ExtensionType::SUPPORTED_GROUPS => {
-                    once(&mut extensions.supported_groups, list16(body, "supported_groups")?)
-                }
-                ExtensionType::SIGNATURE_ALGORITHMS => {
-                    once(&mut extensions.signature_algorithms, list16(body, "signature_algorithms")?)
-                }
-                ExtensionType::USE_SRTP => once(&mut extensions.use_srtp, UseSrtp::decode(body)?),
-                ExtensionType::SUPPORTED_VERSIONS => {
-                    let mut reader = Reader::new(body);
-                    let list = U16List::new(reader.vector8("supported_versions")?, "supported_versions")?;
-                    reader.end("supported_versions")?;
-                    once(&mut extensions.supported_versions, list)
-                }
-                ExtensionType::RENEGOTIATION_INFO => {
-                    once(&mut extensions.renegotiation_info, renegotiation_info(body)?)
-                }
-                ExtensionType::EC_POINT_FORMATS => return point_formats(body),
-                ExtensionType::EXTENDED_MASTER_SECRET => {
-                    return flag(&mut extensions.extended_master_secret, body);
-                }
-                _ => Ok(()),
+        for_each(reader, |kind, body| match kind {
+            ExtensionType::SUPPORTED_GROUPS => {
+                once(&mut extensions.supported_groups, list16(body, "supported_groups")?)
             }
+            ExtensionType::SIGNATURE_ALGORITHMS => {
+                once(&mut extensions.signature_algorithms, list16(body, "signature_algorithms")?)
+            }
+            ExtensionType::USE_SRTP => once(&mut extensions.use_srtp, UseSrtp::decode(body)?),
+            ExtensionType::SUPPORTED_VERSIONS => {
+                let mut reader = Reader::new(body);
+                let list = U16List::new(reader.vector8("supported_versions")?, "supported_versions")?;
+                reader.end("supported_versions")?;
+                once(&mut extensions.supported_versions, list)
+            }
+            ExtensionType::RENEGOTIATION_INFO => {
+                once(&mut extensions.renegotiation_info, renegotiation_info(body)?)
+            }
+            ExtensionType::EC_POINT_FORMATS => point_formats(body),
+            ExtensionType::EXTENDED_MASTER_SECRET => flag(&mut extensions.extended_master_secret, body),
+            _ => Ok(()),
         })?;
         Ok(extensions)
     }

@@ -195,8 +195,7 @@ mod tests {
     use super::super::message::HandshakeHeader;
     use super::*;
 
-    const LIMITS: ReassemblyLimits =
-        ReassemblyLimits { message: 1000, messages: 4, bytes: 2000, pieces: 16 };
+    const LIMITS: ReassemblyLimits = ReassemblyLimits { message: 1000, messages: 4, bytes: 2000, pieces: 16 };
 
     fn fragment<'a>(seq: u16, length: usize, offset: usize, body: &'a [u8]) -> Fragment<'a> {
         Fragment {

@@ -7,4 +7,6 @@ mod replay;
 
 pub(crate) use epochs::WriteEpochs;
 pub(crate) use header::{ContentType, Epoch, ProtocolVersion, RECORD_HEADER_LEN, Record, SequenceNumber};
-pub(crate) use protection::{EXPLICIT_NONCE_LEN, MAX_PLAINTEXT, RecordKey, RecordOpener, RecordSealer, Refusal, SequenceExhausted};
+pub(crate) use protection::{
+    EXPLICIT_NONCE_LEN, MAX_PLAINTEXT, RecordKey, RecordOpener, RecordSealer, Refusal, SequenceExhausted,
+};

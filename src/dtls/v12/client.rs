@@ -29,7 +29,9 @@ pub(crate) struct Client {
 /// The message that is awaited, with what is known by then (RFC 5246 §7.3).
 #[derive(Debug)]
 enum State {
-    ServerHello { cookies: u8 },
+    ServerHello {
+        cookies: u8,
+    },
     Certificate(Negotiated),
     ServerKeyExchange(Negotiated, CertifiedKey),
     CertificateRequestOrDone(Negotiated, Share),
@@ -193,8 +195,7 @@ impl Client {
             MasterSecret::legacy(&*provider.digests, suite, &premaster, &self.random, server_random)
         };
         if let OwnCertificate::Presented(identity) = &own {
-            let signature =
-                identity.sign(exchange.transcript_bytes()).map_err(Failure::crypto("signing"))?;
+            let signature = identity.sign(exchange.transcript_bytes()).map_err(Failure::crypto("signing"))?;
             exchange.send(Epoch::PLAINTEXT, HandshakeType::CertificateVerify, |out| {
                 put_certificate_verify(out, identity.scheme(), &signature);
             });

@@ -155,8 +155,13 @@ impl Exporter {
         out: &mut [u8],
     ) -> Result<(), DtlsError> {
         // RFC 5705 §4: the labels of TLS itself would give away its own keys.
-        const RESERVED: [&str; 5] =
-            ["client finished", "server finished", "master secret", "key expansion", "extended master secret"];
+        const RESERVED: [&str; 5] = [
+            "client finished",
+            "server finished",
+            "master secret",
+            "key expansion",
+            "extended master secret",
+        ];
         if RESERVED.contains(&label) {
             return Err(DtlsError::Config("the label is one of TLS's own; choose another"));
         }

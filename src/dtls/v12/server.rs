@@ -280,8 +280,7 @@ fn finished(
     exchange.record(message);
     let hash = exchange.transcript_hash(secret.hash());
     let verify_data = secret.verify_data(exchange.digests(), DtlsRole::Server, &hash);
-    let header =
-        HandshakeHeader::whole(HandshakeType::Finished, exchange.take_seq(), VERIFY_DATA_LEN as u32);
+    let header = HandshakeHeader::whole(HandshakeType::Finished, exchange.take_seq(), VERIFY_DATA_LEN as u32);
     let mut encoded = Vec::with_capacity(HANDSHAKE_HEADER_LEN);
     header.put(&mut encoded);
     let mut finished = [0; HANDSHAKE_HEADER_LEN + VERIFY_DATA_LEN];

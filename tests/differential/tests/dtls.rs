@@ -1,8 +1,8 @@
 //! DTLS 1.2 beside the crate `dimpl`: handshakes in both roles, equal keying material, data both ways, with
 //! loss, reordering and duplication.
 
-use std::collections::BinaryHeap;
 use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -73,7 +73,8 @@ fn run(seed: u64, role: DtlsRole, loss: f64, identity: &Identity, certificate: &
         DtlsRole::Server => Connection::server(config, verification),
     }
     .unwrap();
-    let their_config = dimpl::Config::builder().handshake_timeout(Duration::from_secs(120)).flight_retries(20);
+    let their_config =
+        dimpl::Config::builder().handshake_timeout(Duration::from_secs(120)).flight_retries(20);
     let mut theirs = Theirs {
         dtls: Dtls::new_12(Arc::new(their_config.build().unwrap()), certificate.clone(), start),
         timeout: None,
@@ -97,7 +98,8 @@ fn run(seed: u64, role: DtlsRole, loss: f64, identity: &Identity, certificate: &
             for _ in 0..if chance.up_to(1.0) < loss / 2.0 { 2 } else { 1 } {
                 if chance.up_to(1.0) >= loss {
                     number += 1;
-                    let delay = Duration::from_millis(10) + Duration::from_secs_f64(chance.up_to(loss / 10.0));
+                    let delay =
+                        Duration::from_millis(10) + Duration::from_secs_f64(chance.up_to(loss / 10.0));
                     under_way.push(Reverse((now + delay, number, to_us, bytes.to_vec())));
                 }
             }

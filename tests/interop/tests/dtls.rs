@@ -258,15 +258,26 @@ fn gnutls_server() {
         return;
     }
     let peer = Certificate::generate("prime256v1");
-    for (loss, priority) in [(0.0, "NORMAL"), (0.0, "NORMAL:-CIPHER-ALL:+CHACHA20-POLY1305"), (0.2, "NORMAL")] {
+    for (loss, priority) in [(0.0, "NORMAL"), (0.0, "NORMAL:-CIPHER-ALL:+CHACHA20-POLY1305"), (0.2, "NORMAL")]
+    {
         // It prints no exported keying material over UDP; the client does.
         let port = free_port().to_string();
         let mut process = Process::start(
             "gnutls-serv",
             &[
-                "--udp", "--echo", "--require-client-cert", "--port", &port, "--priority", priority,
-                "--x509certfile", &peer.certificate, "--x509keyfile", &peer.key,
-                "--srtp-profiles", "SRTP_AES128_CM_HMAC_SHA1_80",
+                "--udp",
+                "--echo",
+                "--require-client-cert",
+                "--port",
+                &port,
+                "--priority",
+                priority,
+                "--x509certfile",
+                &peer.certificate,
+                "--x509keyfile",
+                &peer.key,
+                "--srtp-profiles",
+                "SRTP_AES128_CM_HMAC_SHA1_80",
             ],
         );
         process.wait_for("listening on IPv4");
@@ -282,19 +293,77 @@ fn gnutls_client() {
         return;
     }
     let peer = Certificate::generate("prime256v1");
-    for (loss, priority) in [(0.0, "NORMAL"), (0.0, "NORMAL:-CIPHER-ALL:+CHACHA20-POLY1305"), (0.2, "NORMAL")] {
+    for (loss, priority) in [(0.0, "NORMAL"), (0.0, "NORMAL:-CIPHER-ALL:+CHACHA20-POLY1305"), (0.2, "NORMAL")]
+    {
         let mut driver = server(config(), fingerprint(&peer), loss);
         let port = driver.port().to_string();
         let mut process = Process::start(
             "gnutls-cli",
             &[
-                "--udp", "--insecure", "--port", &port, "127.0.0.1", "--priority", priority,
-                "--x509certfile", &peer.certificate, "--x509keyfile", &peer.key,
-                "--keymatexport", LABEL, "--keymatexportsize", "32",
-                "--srtp-profiles", "SRTP_AES128_CM_HMAC_SHA1_80",
+                "--udp",
+                "--insecure",
+                "--port",
+                &port,
+                "127.0.0.1",
+                "--priority",
+                priority,
+                "--x509certfile",
+                &peer.certificate,
+                "--x509keyfile",
+                &peer.key,
+                "--keymatexport",
+                LABEL,
+                "--keymatexportsize",
+                "32",
+                "--srtp-profiles",
+                "SRTP_AES128_CM_HMAC_SHA1_80",
             ],
         );
         driver.talk(&mut process, LABEL);
         assert_eq!(driver.connection.srtp_profile(), Some(SrtpProfile::Aes128CmHmacSha1_80));
     }
+}
+
+/// The command lines in the documentation of `examples/dtls_only.rs`.
+#[test]
+fn the_example_talks_to_openssl() {
+    if !installed("openssl") {
+        return;
+    }
+    let example = ["--quiet", "--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml")];
+    let example =
+        [&example[..], &["--no-default-features", "--features", "dtls,aws-lc-rs", "--example"]].concat();
+    let build =
+        std::process::Command::new(env!("CARGO")).arg("build").args(&example).arg("dtls_only").status();
+    assert!(build.unwrap().success());
+    let run = |arguments: &[&str]| {
+        let arguments = [&["run"], &example[..], &["dtls_only", "--"], arguments].concat();
+        Process::start(env!("CARGO"), &arguments)
+    };
+    let peer = Certificate::generate("prime256v1");
+
+    let (mut theirs, port) = s_server(&peer, &[]);
+    let mut ours = run(&["client", &format!("127.0.0.1:{port}"), &peer.fingerprint.to_string()]);
+    ours.wait_for("connected, SRTP profile");
+    hear_each_other(&mut ours, &mut theirs);
+
+    let port = free_port();
+    let mut ours = run(&["server", &format!("127.0.0.1:{port}"), &peer.fingerprint.to_string()]);
+    ours.wait_for("a=fingerprint:sha-256 ");
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    let mut theirs = s_client(Some(&peer), port, &[]);
+    ours.wait_for("connected, SRTP profile");
+    hear_each_other(&mut ours, &mut theirs);
+
+    // A client with another certificate is not let in.
+    let stranger = Certificate::generate("prime256v1");
+    let _theirs = s_client(Some(&stranger), port, &[]);
+    ours.wait_for(&format!("WrongFingerprint {{ expected: \"{}\"", peer.fingerprint));
+}
+
+fn hear_each_other(ours: &mut Process, theirs: &mut Process) {
+    ours.say("hello from the example");
+    theirs.wait_for("hello from the example");
+    theirs.say("hello from openssl");
+    ours.wait_for("hello from openssl");
 }

@@ -24,7 +24,9 @@ fn records_round_trip_once() {
         let (mut sealer, mut opener) = pair(algorithm);
         for content in [&b""[..], b"x", &[3; 1200]] {
             let mut bytes = Vec::new();
-            sealer.seal(ContentType::ApplicationData, &mut bytes, |out| out.extend_from_slice(content)).unwrap();
+            sealer
+                .seal(ContentType::ApplicationData, &mut bytes, |out| out.extend_from_slice(content))
+                .unwrap();
             assert_eq!(bytes.len(), content.len() + sealer.overhead());
             assert_eq!(open(&mut opener, bytes.clone()).unwrap(), content);
             assert_eq!(open(&mut opener, bytes), Err(Refusal::Replayed));
