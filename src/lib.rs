@@ -28,7 +28,6 @@
 )]
 #![cfg_attr(feature = "sdp", doc = "| `sdp` | [`sdp`] | session descriptions, RFC 8866 |")]
 #![cfg_attr(feature = "sim", doc = "| `sim` | [`sim`] | a seeded virtual network on a virtual clock |")]
-
 #![forbid(unsafe_code)]
 
 pub mod crypto;

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use crate::dtls::handshake::{HANDSHAKE_HEADER_LEN, HandshakeHeader, HandshakeType, MessageSeq};
 use crate::dtls::record::{ContentType, Epoch, SequenceExhausted, WriteEpochs};
 use crate::layer::{Transmit, TransmitBatch};
@@ -11,7 +13,7 @@ const MIN_FRAGMENT: usize = 32;
 
 /// The messages that are sent together. Kept whole, and cut into fragments and records anew each time they
 /// are sent: a record number is never used twice (RFC 6347 §4.2.4).
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Flight {
     /// Messages with their headers, one after the other.
     bytes: Vec<u8>,
@@ -155,6 +157,18 @@ impl Flight {
             }
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for Flight {
+    // Without the bytes, which hold the content of a protected Finished.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flight")
+            .field("items", &self.items)
+            .field("expects_answer", &self.expects_answer)
+            .field("item", &self.item)
+            .field("offset", &self.offset)
+            .finish_non_exhaustive()
     }
 }
 

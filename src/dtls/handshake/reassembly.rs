@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::fmt;
 
 use super::message::{Fragment, HandshakeType, MessageSeq};
 
@@ -135,7 +136,6 @@ struct Slot {
     pieces: Vec<Piece>,
 }
 
-#[derive(Debug)]
 struct Piece {
     offset: usize,
     bytes: Vec<u8>,
@@ -144,6 +144,12 @@ struct Piece {
 impl Piece {
     fn end(&self) -> usize {
         self.offset + self.bytes.len()
+    }
+}
+
+impl fmt::Debug for Piece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Piece").field(&(self.offset..self.end())).finish()
     }
 }
 
