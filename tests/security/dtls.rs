@@ -490,18 +490,21 @@ fn every_byte_of_the_handshake_is_covered() {
     for ((from_client, message), length) in lengths {
         for at in 0..length {
             let mut pair = Pair::new();
+            let mut changed = false;
             pair.run(|_, from, mut datagram| {
                 if (from == From::Client) == from_client {
                     change_messages(&mut datagram, |kind, body| {
-                        // Signatures are not always of the same length.
                         if let Some(byte) = body.get_mut(at).filter(|_| kind == message) {
                             *byte ^= 0x10;
+                            changed = true;
                         }
                     });
                 }
                 datagram
             });
-            assert!(!pair.client.is_connected() || !pair.server.is_connected(), "byte {at} of {message}");
+            // Signatures are not always of the same length.
+            let connected = pair.client.is_connected() && pair.server.is_connected();
+            assert!(!(changed && connected), "byte {at} of {message}");
         }
     }
 }
