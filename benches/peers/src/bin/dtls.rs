@@ -1,8 +1,10 @@
-//! DTLS 1.2 in one process: handshakes per CPU-second, both ends included, and records, the implementations
-//! taking turns.
+//! DTLS 1.2 in one process: handshakes per CPU-second, both ends included, records, and the heap that an idle
+//! connection holds, the implementations taking turns.
 //!
 //! Mutual ECDSA certificates on P-256 made beforehand, X25519, AES-128-GCM; the wire is memory.
 //! `dtls [ROUNDS [NAME...]]` prints the median of the rounds, and the ratio to Kaon.
+
+use std::any::Any;
 
 use kaon_bench_peers::{cpu_time_of, median};
 
@@ -12,6 +14,9 @@ const SIZES: [usize; 2] = [100, 1200];
 trait Peer {
     /// One handshake from nothing, both ends.
     fn handshake(&mut self);
+
+    /// Two connected ends, with nothing left to do.
+    fn idle(&mut self) -> Box<dyn Any>;
 
     /// Seals, carries and opens `count` records of `size` bytes on one connection.
     fn records(&mut self, size: usize, count: usize);
@@ -31,6 +36,14 @@ fn main() {
     ];
     contenders.retain(|(name, ..)| only.is_empty() || only.iter().any(|wanted| wanted == name));
 
+    println!("{:>18} {:>16}", "", "heap, idle end");
+    for (name, peer, ..) in contenders.iter_mut().filter(|(_, _, handshakes, _)| *handshakes > 0) {
+        drop(peer.idle());
+        let before = heap();
+        let pairs: Vec<_> = (0..200).map(|_| peer.idle()).collect();
+        println!("{name:>18} {:>16}", (heap() - before) / 400);
+        drop(pairs);
+    }
     println!("median of {rounds} rounds on CPU time, both ends in one process");
     println!("{:>18} {:>16} {:>14}", "", "handshakes/s", "kaon is");
     report(rounds, &mut contenders, |peer, handshakes, _| {
@@ -47,6 +60,13 @@ fn main() {
             Some((size * records) as f64 / time.as_secs_f64() / 1e6)
         });
     }
+}
+
+/// The bytes of heap in use, those that C code allocated included; the connections themselves are on it too.
+fn heap() -> usize {
+    // SAFETY: takes no argument and reads counters of the allocator.
+    let info = unsafe { libc::mallinfo2() };
+    info.uordblks + info.hblkhd
 }
 
 fn report(
@@ -116,6 +136,7 @@ mod kaon {
                 carry(now, &mut client, &mut server, &mut self.batch);
                 carry(now, &mut server, &mut client, &mut self.batch);
             }
+            while client.poll_event().is_some() || server.poll_event().is_some() {}
             client.srtp_keying_material().unwrap();
             server.srtp_keying_material().unwrap();
             (client, server)
@@ -134,6 +155,10 @@ mod kaon {
     impl super::Peer for Ends {
         fn handshake(&mut self) {
             self.connect();
+        }
+
+        fn idle(&mut self) -> Box<dyn std::any::Any> {
+            Box::new(self.connect())
         }
 
         fn records(&mut self, size: usize, count: usize) {
@@ -215,6 +240,10 @@ mod theirs {
             self.connect();
         }
 
+        fn idle(&mut self) -> Box<dyn std::any::Any> {
+            Box::new(self.connect())
+        }
+
         fn records(&mut self, size: usize, count: usize) {
             let (mut client, mut server) = self.connected.take().unwrap_or_else(|| self.connect());
             let (data, mut buffer, mut received) = (vec![7; size], vec![0; 2048], 0);
@@ -292,6 +321,10 @@ mod webrtc_rs {
             self.close(connected);
         }
 
+        fn idle(&mut self) -> Box<dyn std::any::Any> {
+            Box::new(self.connect())
+        }
+
         fn records(&mut self, size: usize, count: usize) {
             let (client, server) = self.connected.take().unwrap_or_else(|| self.connect());
             let (data, mut buffer) = (vec![7; size], vec![0; 2048]);
@@ -324,6 +357,10 @@ mod bare {
 
     impl super::Peer for Cipher {
         fn handshake(&mut self) {}
+
+        fn idle(&mut self) -> Box<dyn std::any::Any> {
+            Box::new(())
+        }
 
         fn records(&mut self, size: usize, count: usize) {
             let mut buffer = vec![0; size];
