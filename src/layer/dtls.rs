@@ -63,6 +63,15 @@ pub trait DtlsTransport: Layer<Event = DtlsEvent, Error = DtlsError> + fmt::Debu
     /// The role in the handshake.
     fn role(&self) -> DtlsRole;
 
+    /// Gives the fingerprints that the signalling announced for the peer, where they come after the
+    /// connection was made. Data that waited for them becomes [`DtlsEvent::ApplicationData`]. Without effect
+    /// once the peer is verified.
+    ///
+    /// # Errors
+    /// [`DtlsError::WrongFingerprint`] if the peer presented another certificate already; the connection has
+    /// ended then.
+    fn set_peer_fingerprints(&mut self, now: Instant, fingerprints: &[Fingerprint]) -> Result<(), DtlsError>;
+
     /// Ends the connection: queues a close_notify alert.
     fn close(&mut self, now: Instant);
 }

@@ -1,0 +1,10 @@
+//! The little of X.509 (RFC 5280) that DTLS with fingerprints needs: writing one self-signed certificate,
+//! and finding the public key in another.
+
+mod der;
+mod public_key;
+mod self_signed;
+
+pub(crate) use public_key::CertifiedKey;
+pub(crate) use self_signed::self_signed;
+pub use self_signed::{CertificateParams, Validity};

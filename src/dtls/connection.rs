@@ -1,0 +1,526 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use zeroize::Zeroizing;
+
+use super::alert::{Alert, AlertDescription};
+use super::channel::{Channel, Inbound};
+use super::cipher_suite::CipherSuite;
+use super::config::{ClientAuthentication, Config};
+use super::early::{EarlyRecord, EarlyRecords};
+use super::failure::Failure;
+use super::handshake::MessageSeq;
+use super::handshaking::{Handshaking, Progress};
+use super::peer_authentication::{PeerAuthentication, PeerVerification, VerifiedPeer};
+use super::record::{
+    ContentType, EXPLICIT_NONCE_LEN, MAX_PLAINTEXT, RECORD_HEADER_LEN, Record, SequenceExhausted,
+    SequenceNumber, WriteEpochs,
+};
+use super::rejection::Rejection;
+use super::stats::{Ignored, Stats};
+use super::v12::{Completed, Exporter};
+use crate::crypto::TAG_LEN;
+use crate::layer::{
+    Datagram, DtlsError, DtlsEvent, DtlsRole, DtlsTransport, Fingerprint, Layer, SrtpKeyingMaterial,
+    SrtpProfile, Transmit, TransmitBatch,
+};
+
+/// The label of SRTP's keying material (RFC 5764 §4.2).
+const SRTP_LABEL: &str = "EXTRACTOR-dtls_srtp";
+
+/// What a queued piece of application data counts for besides its bytes.
+const QUEUED_PIECE_COST: usize = 64;
+
+/// A DTLS connection over one path.
+///
+/// The path below has to be the peer's: after ICE it is, and a [`Listener`](super::Listener) sees to it for a
+/// server that stands alone. Drive it as [`Layer`] says; a client begins with its first
+/// [`poll_transmit`](Layer::poll_transmit).
+///
+#[cfg_attr(feature = "aws-lc-rs", doc = "```")]
+#[cfg_attr(not(feature = "aws-lc-rs"), doc = "```ignore")]
+/// use std::sync::Arc;
+/// use std::time::Instant;
+/// use kaon_rtc::crypto::aws_lc_rs;
+/// use kaon_rtc::dtls::{Config, Connection, FingerprintAlgorithm, Identity, PeerVerification};
+/// use kaon_rtc::layer::{Datagram, DtlsTransport, FiveTuple, Layer, TransmitBatch};
+///
+/// // Each side knows the fingerprint of the other from the signalling.
+/// let provider = aws_lc_rs::provider();
+/// let (alice, bob) = (Identity::generate(&provider)?, Identity::generate(&provider)?);
+/// let expect = |peer: &Identity| {
+///     PeerVerification::Fingerprints(vec![peer.fingerprint(FingerprintAlgorithm::Sha256).clone()])
+/// };
+/// let mut client =
+///     Connection::client(Arc::new(Config::new(provider.clone(), alice.clone())), expect(&bob))?;
+/// let mut server = Connection::server(Arc::new(Config::new(provider, bob)), expect(&alice))?;
+///
+/// # let path = FiveTuple::udp("10.0.0.1:1".parse().unwrap(), "10.0.0.2:2".parse().unwrap());
+/// let now = Instant::now();
+/// let mut batch = TransmitBatch::new(1200);
+/// while !(client.is_connected() && server.is_connected()) {
+///     while let Some(transmit) = client.poll_transmit(now, &mut batch) {
+///         for datagram in batch.datagrams_mut(&transmit) {
+///             server.handle_datagram(now, Datagram::new(path, datagram))?;
+///         }
+///     }
+///     while let Some(transmit) = server.poll_transmit(now, &mut batch) {
+///         for datagram in batch.datagrams_mut(&transmit) {
+///             client.handle_datagram(now, Datagram::new(path, datagram))?;
+///         }
+///     }
+/// }
+/// assert_eq!(client.srtp_keying_material()?, server.srtp_keying_material()?);
+/// # Ok::<(), kaon_rtc::dtls::DtlsError>(())
+/// ```
+#[derive(Debug)]
+pub struct Connection {
+    config: Arc<Config>,
+    role: DtlsRole,
+    phase: Phase,
+    /// The last record, an alert that waits to be sent.
+    farewell: Option<Vec<u8>>,
+    events: VecDeque<DtlsEvent>,
+    queued_application_data: usize,
+    stats: Stats,
+}
+
+/// What the state of the connection allows. Keys can be exported and data passes in `Connected` only, and
+/// that cannot be made without a [`VerifiedPeer`].
+#[derive(Debug)]
+enum Phase {
+    Handshaking(Box<Handshaking>),
+    Unverified(Box<Unverified>),
+    Connected(Box<Established>),
+    Ended,
+}
+
+/// The handshake is complete, but the fingerprint of the peer has not been announced yet.
+#[derive(Debug)]
+struct Unverified {
+    channel: Channel,
+    exporter: Exporter,
+    srtp_profile: Option<SrtpProfile>,
+    peer: PeerAuthentication,
+    early: EarlyRecords,
+}
+
+#[derive(Debug)]
+struct Established {
+    channel: Channel,
+    exporter: Exporter,
+    srtp_profile: Option<SrtpProfile>,
+    peer: VerifiedPeer,
+}
+
+/// Where application data goes.
+enum Sink<'a> {
+    Queue,
+    Deliver(&'a mut dyn FnMut(&mut [u8])),
+}
+
+impl Connection {
+    /// The side that sends the ClientHello.
+    ///
+    /// # Errors
+    /// [`DtlsError::Config`].
+    pub fn client(config: Arc<Config>, verification: PeerVerification) -> Result<Self, DtlsError> {
+        config.check(DtlsRole::Client)?;
+        let handshaking = Handshaking::client(&config, verification);
+        Ok(Self::new(config, DtlsRole::Client, handshaking))
+    }
+
+    /// The side that waits for the ClientHello.
+    ///
+    /// # Errors
+    /// [`DtlsError::Config`].
+    pub fn server(config: Arc<Config>, verification: PeerVerification) -> Result<Self, DtlsError> {
+        let address_verified = !config.cookie_exchange;
+        Self::accept(config, verification, address_verified, MessageSeq(0), SequenceNumber(0))
+    }
+
+    /// A server whose client's hello has these numbers.
+    pub(crate) fn accept(
+        config: Arc<Config>,
+        verification: PeerVerification,
+        address_verified: bool,
+        seq: MessageSeq,
+        record: SequenceNumber,
+    ) -> Result<Self, DtlsError> {
+        config.check(DtlsRole::Server)?;
+        if config.client_authentication == ClientAuthentication::None
+            && verification != PeerVerification::AcceptAny
+        {
+            return Err(DtlsError::Config(
+                "a server that checks fingerprints must ask for certificates: set client_authentication",
+            ));
+        }
+        let handshaking = Handshaking::server(&config, verification, address_verified, seq, record);
+        Ok(Self::new(config, DtlsRole::Server, handshaking))
+    }
+
+    fn new(config: Arc<Config>, role: DtlsRole, handshaking: Handshaking) -> Self {
+        Self {
+            config,
+            role,
+            phase: Phase::Handshaking(Box::new(handshaking)),
+            farewell: None,
+            events: VecDeque::new(),
+            queued_application_data: 0,
+            stats: Stats::default(),
+        }
+    }
+
+    /// What was counted.
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// Whether the connection is over: closed or failed.
+    pub fn is_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended)
+    }
+
+    /// The cipher suite; `None` before the connection is established and after its end.
+    pub fn cipher_suite(&self) -> Option<CipherSuite> {
+        self.established().ok().map(|established| established.exporter.suite())
+    }
+
+    /// The DER of the peer's certificate; `None` before the connection is established, after its end, or
+    /// when the peer has none.
+    pub fn peer_certificate(&self) -> Option<&[u8]> {
+        self.established().ok()?.peer.certificate()
+    }
+
+    fn established(&self) -> Result<&Established, DtlsError> {
+        match &self.phase {
+            Phase::Connected(established) => Ok(established),
+            _ => Err(DtlsError::NotConnected),
+        }
+    }
+
+    fn take_datagram(
+        &mut self,
+        now: Instant,
+        datagram: Datagram<'_>,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), DtlsError> {
+        self.stats.datagrams += 1;
+        let mut rest = datagram.bytes;
+        let mut result = Ok(());
+        while !rest.is_empty() {
+            let (record, tail) =
+                Record::split(rest).map_err(|field| self.stats.ignore(Ignored::Malformed(field.0)))?;
+            rest = tail;
+            // A record that is ignored does not concern those behind it.
+            if let Err(error) = self.take_record(now, record, sink) {
+                result = Err(error);
+            }
+        }
+        result
+    }
+
+    fn take_record(
+        &mut self,
+        now: Instant,
+        record: Record<'_>,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), DtlsError> {
+        let stats = &mut self.stats;
+        let inbound = match &mut self.phase {
+            Phase::Connected(established) => established.channel.receive(record, stats),
+            Phase::Unverified(unverified) => unverified.receive(record, stats),
+            Phase::Handshaking(handshaking) => match handshaking.receive(now, record, stats) {
+                Ok(Progress::Nothing) => return Ok(()),
+                Ok(Progress::KeysInstalled) => {
+                    let early = handshaking.take_early();
+                    return self.take_early(now, early, sink);
+                }
+                Ok(Progress::Complete(completed)) => return self.complete(now, completed, sink),
+                Err(rejection) => Err(rejection),
+            },
+            Phase::Ended => return Err(DtlsError::NotConnected),
+        };
+        match inbound {
+            Ok(Inbound::Nothing) => Ok(()),
+            Ok(Inbound::ApplicationData(data)) => match sink {
+                Sink::Deliver(deliver) => {
+                    deliver(data);
+                    Ok(())
+                }
+                Sink::Queue => self.queue(data),
+            },
+            Err(Rejection::Ignored(ignored)) => Err(self.stats.ignore(ignored)),
+            Err(Rejection::Failed(failure)) => Err(self.fail(failure)),
+            Err(Rejection::Ended(alert)) => self.ended_by_peer(alert),
+        }
+    }
+
+    /// Takes records that had to wait.
+    fn take_early(
+        &mut self,
+        now: Instant,
+        early: Vec<EarlyRecord>,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), DtlsError> {
+        let mut result = Ok(());
+        for mut record in early {
+            if let Err(error) = self.take_record(now, record.as_record(), sink) {
+                result = Err(error);
+            }
+        }
+        result
+    }
+
+    fn complete(&mut self, now: Instant, completed: Completed, sink: &mut Sink<'_>) -> Result<(), DtlsError> {
+        let Phase::Handshaking(handshaking) = std::mem::replace(&mut self.phase, Phase::Ended) else {
+            return Ok(());
+        };
+        let Some((epochs, opener, peer, early)) = handshaking.into_parts() else { return Ok(()) };
+        let Completed { exporter, srtp_profile, final_flight } = completed;
+        let channel = Channel::new(epochs, opener, final_flight);
+        self.verify(now, Unverified { channel, exporter, srtp_profile, peer, early }, sink)
+    }
+
+    /// Goes on to `Connected` if the peer is verified, or waits for its fingerprint.
+    fn verify(&mut self, now: Instant, unverified: Unverified, sink: &mut Sink<'_>) -> Result<(), DtlsError> {
+        let Unverified { channel, exporter, srtp_profile, peer, mut early } = unverified;
+        let records = early.take();
+        match peer.into_verified() {
+            Ok(peer) => {
+                let established = Established { channel, exporter, srtp_profile, peer };
+                self.phase = Phase::Connected(Box::new(established));
+                self.events.push_back(DtlsEvent::Connected { srtp_profile });
+            }
+            Err(peer) => {
+                let unverified = Unverified { channel, exporter, srtp_profile, peer, early };
+                self.phase = Phase::Unverified(Box::new(unverified));
+            }
+        }
+        self.take_early(now, records, sink)
+    }
+
+    fn queue(&mut self, data: &[u8]) -> Result<(), DtlsError> {
+        let cost = data.len() + QUEUED_PIECE_COST;
+        if self.queued_application_data + cost > self.config.max_queued_application_data {
+            let ignored = Ignored::OverLimit("more application data than max_queued_application_data");
+            return Err(self.stats.ignore(ignored));
+        }
+        self.queued_application_data += cost;
+        self.events.push_back(DtlsEvent::ApplicationData(Bytes::copy_from_slice(data)));
+        Ok(())
+    }
+
+    /// An authenticated alert ended the connection.
+    fn ended_by_peer(&mut self, alert: Alert) -> Result<(), DtlsError> {
+        if alert.description == AlertDescription::CLOSE_NOTIFY && !self.is_handshaking() {
+            // RFC 5246 §7.2.1: answered in kind, and what was not sent by now is discarded.
+            self.end(Some(Alert::CLOSE_NOTIFY));
+            self.events.push_back(DtlsEvent::Closed);
+            return Ok(());
+        }
+        self.end(None);
+        let AlertDescription(code) = alert.description;
+        let error = DtlsError::AlertReceived { code, description: alert.description.name() };
+        self.events.push_back(DtlsEvent::Failed(error.clone()));
+        Err(error)
+    }
+
+    fn fail(&mut self, failure: Failure) -> DtlsError {
+        self.end(Some(Alert::fatal(failure.alert)));
+        self.events.push_back(DtlsEvent::Failed(failure.error.clone()));
+        failure.error
+    }
+
+    /// Ends without a word: the peer is gone, or nothing can be sent any more.
+    fn give_up(&mut self, error: DtlsError) -> DtlsError {
+        self.end(None);
+        self.events.push_back(DtlsEvent::Failed(error.clone()));
+        error
+    }
+
+    fn end(&mut self, alert: Option<Alert>) {
+        let mut phase = std::mem::replace(&mut self.phase, Phase::Ended);
+        let Some((alert, epochs)) = alert.zip(phase.epochs()) else { return };
+        let mut record = Vec::new();
+        let write = |out: &mut Vec<u8>| out.extend_from_slice(&alert.encode());
+        if epochs.write(epochs.current(), ContentType::Alert, &mut record, write).is_ok() {
+            self.farewell = Some(record);
+        }
+    }
+
+    fn is_handshaking(&self) -> bool {
+        matches!(self.phase, Phase::Handshaking(_))
+    }
+}
+
+impl Phase {
+    fn epochs(&mut self) -> Option<&mut WriteEpochs> {
+        match self {
+            Self::Handshaking(handshaking) => Some(handshaking.epochs()),
+            Self::Unverified(unverified) => Some(unverified.channel.epochs()),
+            Self::Connected(established) => Some(established.channel.epochs()),
+            Self::Ended => None,
+        }
+    }
+}
+
+impl Unverified {
+    /// Keeps application data sealed until the peer is verified.
+    fn receive<'a>(&mut self, record: Record<'a>, stats: &mut Stats) -> Result<Inbound<'a>, Rejection> {
+        if record.content_type == ContentType::ApplicationData {
+            self.early.keep(&record)?;
+            return Ok(Inbound::Nothing);
+        }
+        self.channel.receive(record, stats)
+    }
+}
+
+impl Layer for Connection {
+    type Event = DtlsEvent;
+    type Error = DtlsError;
+
+    fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), DtlsError> {
+        self.take_datagram(now, datagram, &mut Sink::Queue)
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        if let Phase::Handshaking(handshaking) = &mut self.phase
+            && let Err(error) = handshaking.handle_timeout(now, &mut self.stats)
+        {
+            self.give_up(error);
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Handshaking(handshaking) => handshaking.poll_timeout(),
+            Phase::Unverified(_) | Phase::Connected(_) | Phase::Ended => None,
+        }
+    }
+
+    fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBatch) -> Option<Transmit> {
+        let written = match &mut self.phase {
+            Phase::Handshaking(handshaking) => handshaking.poll_transmit(now, out),
+            Phase::Unverified(unverified) => unverified.channel.poll_transmit(out),
+            Phase::Connected(established) => established.channel.poll_transmit(out),
+            Phase::Ended => {
+                let record = self.farewell.take()?;
+                let mut segments = out.segments(None, None);
+                segments.datagram().extend_from_slice(&record);
+                segments.end_datagram();
+                return segments.finish();
+            }
+        };
+        written.unwrap_or_else(|SequenceExhausted| {
+            self.give_up(DtlsError::Crypto("all record sequence numbers are used"));
+            None
+        })
+    }
+
+    fn poll_event(&mut self) -> Option<DtlsEvent> {
+        let event = self.events.pop_front()?;
+        if let DtlsEvent::ApplicationData(data) = &event {
+            self.queued_application_data -= data.len() + QUEUED_PIECE_COST;
+        }
+        // An idle connection shall not hold the memory of a queue that was once long.
+        if self.events.is_empty() {
+            self.events.shrink_to(4);
+        }
+        Some(event)
+    }
+}
+
+impl DtlsTransport for Connection {
+    fn receive(
+        &mut self,
+        now: Instant,
+        datagram: Datagram<'_>,
+        deliver: &mut dyn FnMut(&mut [u8]),
+    ) -> Result<(), DtlsError> {
+        self.take_datagram(now, datagram, &mut Sink::Deliver(deliver))
+    }
+
+    fn seal(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), DtlsError> {
+        let Phase::Connected(established) = &mut self.phase else {
+            return Err(DtlsError::NotConnected);
+        };
+        if data.len() > MAX_PLAINTEXT {
+            return Err(DtlsError::TooLarge { size: data.len(), limit: MAX_PLAINTEXT });
+        }
+        established.channel.seal(data, out).map_err(|SequenceExhausted| {
+            self.give_up(DtlsError::Crypto("all record sequence numbers are used"))
+        })
+    }
+
+    fn overhead(&self) -> usize {
+        match &self.phase {
+            Phase::Connected(established) => established.channel.overhead(),
+            // The most that a suite adds.
+            _ => RECORD_HEADER_LEN + EXPLICIT_NONCE_LEN + TAG_LEN,
+        }
+    }
+
+    fn is_connected(&self) -> bool {
+        matches!(self.phase, Phase::Connected(_))
+    }
+
+    fn srtp_profile(&self) -> Option<SrtpProfile> {
+        self.established().ok()?.srtp_profile
+    }
+
+    fn srtp_keying_material(&self) -> Result<SrtpKeyingMaterial, DtlsError> {
+        let profile = self.established()?.srtp_profile.ok_or(DtlsError::NoSrtpProfile)?;
+        // The longest is that of AEAD_AES_256_GCM.
+        let mut exported = Zeroizing::new([0; 2 * (32 + 14)]);
+        let exported = exported.get_mut(..profile.keying_material_len()).ok_or(DtlsError::NoSrtpProfile)?;
+        self.export_keying_material(SRTP_LABEL, None, exported)?;
+        SrtpKeyingMaterial::from_exported(profile, exported).ok_or(DtlsError::NoSrtpProfile)
+    }
+
+    fn export_keying_material(
+        &self,
+        label: &str,
+        context: Option<&[u8]>,
+        out: &mut [u8],
+    ) -> Result<(), DtlsError> {
+        self.established()?.exporter.export(&*self.config.provider.digests, label, context, out)
+    }
+
+    fn role(&self) -> DtlsRole {
+        self.role
+    }
+
+    fn set_peer_fingerprints(&mut self, now: Instant, fingerprints: &[Fingerprint]) -> Result<(), DtlsError> {
+        let judged = match &mut self.phase {
+            Phase::Handshaking(handshaking) => handshaking.set_peer_fingerprints(fingerprints),
+            Phase::Unverified(unverified) => {
+                unverified.peer.set_fingerprints(&*self.config.provider.digests, fingerprints)
+            }
+            Phase::Connected(_) | Phase::Ended => return Ok(()),
+        };
+        judged.map_err(|failure| self.fail(failure))?;
+        match std::mem::replace(&mut self.phase, Phase::Ended) {
+            // What waited can only be ignored by itself; it does not concern the fingerprints.
+            Phase::Unverified(unverified) => drop(self.verify(now, *unverified, &mut Sink::Queue)),
+            phase => self.phase = phase,
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, _now: Instant) {
+        // A handshake that is given up is not a connection that is closed (RFC 5246 §7.2.2).
+        let alert = if self.is_handshaking() {
+            Alert::fatal(AlertDescription::USER_CANCELED)
+        } else {
+            Alert::CLOSE_NOTIFY
+        };
+        self.end(Some(alert));
+    }
+}
+
+#[cfg(test)]
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
+mod tests;
