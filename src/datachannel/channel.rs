@@ -1,20 +1,8 @@
-use std::fmt;
-
 use bytes::Bytes;
 
+use super::channel_id::ChannelId;
 use super::error::DcepError;
 use crate::layer::{Reliability, StreamId};
-
-/// A channel of a [`DataChannels`](super::DataChannels). Not the identifier of its stream, which a channel has
-/// only when the DTLS role is known, and which is used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ChannelId(pub(super) u64);
-
-impl fmt::Display for ChannelId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "channel {}", self.0)
-    }
-}
 
 /// What a channel is to be: the W3C's `RTCDataChannelInit`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::channel::{ChannelEvent, ChannelId, ChannelInit, ChannelState, MessageKind};
+use super::channel::{ChannelEvent, ChannelInit, ChannelState, MessageKind};
+use super::channel_id::ChannelId;
 use super::dcep::{Dcep, Open};
 use super::error::{DataChannelError, DcepError};
 use crate::layer::{

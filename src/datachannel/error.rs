@@ -1,6 +1,6 @@
 use thiserror::Error;
 
-use super::ChannelId;
+use super::channel_id::ChannelId;
 use crate::layer::{SctpError, StreamId};
 
 /// Why a data channel refused something.

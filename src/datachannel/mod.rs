@@ -29,11 +29,13 @@
 //! ```
 
 mod channel;
+mod channel_id;
 mod channels;
 mod dcep;
 mod error;
 
-pub use channel::{ChannelEvent, ChannelId, ChannelInit, ChannelState, MessageKind};
+pub use channel::{ChannelEvent, ChannelInit, ChannelState, MessageKind};
+pub use channel_id::ChannelId;
 pub use channels::{DataChannels, Limits};
 pub use dcep::{Dcep, Open};
 pub use error::{DataChannelError, DcepError};
