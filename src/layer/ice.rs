@@ -59,7 +59,8 @@ pub trait IceTransport: Layer<Event = IceEvent, Error = IceError> + fmt::Debug +
     /// The pair that data is sent on; `None` while there is none or consent is lost.
     fn selected_pair(&self) -> Option<&CandidatePair>;
 
-    /// Whether data that came by `path` may be believed: a connectivity check on it succeeded.
+    /// Whether data that came by `path` may be taken: an authentic connectivity check came on it, or one that
+    /// was sent on it was answered.
     fn is_validated(&self, path: &FiveTuple) -> bool;
 
     /// Ends the agent: nothing is sent or accepted any more.
