@@ -41,4 +41,5 @@ pub use random::{SecureRandom, SeededRandom};
 pub use signature::{PrivateKey, PublicKey, SignatureScheme, Signatures, SigningKey};
 
 #[cfg(test)]
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod vectors;

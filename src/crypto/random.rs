@@ -42,3 +42,19 @@ impl fmt::Debug for SeededRandom {
         f.debug_struct("SeededRandom").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seeded_random_source_repeats_itself() {
+        let bytes = |seed| {
+            let mut bytes = [0; 21];
+            SeededRandom::new(seed).fill(&mut bytes);
+            bytes
+        };
+        assert_eq!(bytes(1), bytes(1));
+        assert_ne!(bytes(1), bytes(2));
+    }
+}

@@ -290,14 +290,3 @@ fn the_providers_agree() {
         assert_eq!(secret.as_bytes(), theirs.complete(&our_share).unwrap().as_bytes());
     }
 }
-
-#[test]
-fn a_seeded_random_source_repeats_itself() {
-    let bytes = |seed| {
-        let mut bytes = [0; 21];
-        SeededRandom::new(seed).fill(&mut bytes);
-        bytes
-    };
-    assert_eq!(bytes(1), bytes(1));
-    assert_ne!(bytes(1), bytes(2));
-}
