@@ -186,15 +186,9 @@ mod tests {
             assert!(CertifiedKey::of_certificate(&whole[..len]).is_err(), "{len}");
         }
         let trailing = [&whole[..], &[0]].concat();
-        assert_eq!(
-            CertifiedKey::of_certificate(&trailing),
-            Err(Malformed("the certificate is not DER"))
-        );
+        assert_eq!(CertifiedKey::of_certificate(&trailing), Err(Malformed("the certificate is not DER")));
         let no_serial = sequence(&[sequence(&[p256_info()])]);
-        assert_eq!(
-            CertifiedKey::of_certificate(&no_serial),
-            Err(Malformed("certificate serialNumber"))
-        );
+        assert_eq!(CertifiedKey::of_certificate(&no_serial), Err(Malformed("certificate serialNumber")));
         let huge_length = [0x30, 0x84, 0xff, 0xff, 0xff, 0xff, 0x30];
         assert!(CertifiedKey::of_certificate(&huge_length).is_err());
     }
