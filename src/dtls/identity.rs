@@ -52,8 +52,7 @@ impl Identity {
         params: &CertificateParams,
     ) -> Result<Self, DtlsError> {
         let key = provider.signatures.load(key).map_err(|_| DtlsError::Crypto("loading the private key"))?;
-        let certificate = self_signed(&*provider.random, &*key, params)
-            .map_err(|_| DtlsError::Crypto("signing the certificate"))?;
+        let certificate = self_signed(&*provider.random, &*key, params)?;
         Self::new(provider, vec![certificate], key)
     }
 

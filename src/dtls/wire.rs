@@ -79,7 +79,7 @@ impl<'a> U16List<'a> {
     }
 
     pub(crate) fn iter(self) -> impl Iterator<Item = u16> + 'a {
-        self.0.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
+        self.0.as_chunks().0.iter().map(|pair| u16::from_be_bytes(*pair))
     }
 
     pub(crate) fn contains(self, number: u16) -> bool {

@@ -1,7 +1,6 @@
 //! The little of X.509 (RFC 5280) that DTLS with fingerprints needs: writing one self-signed certificate,
-//! and finding the public key in another.
+//! and finding the public key in another. The encoding is that of the crates `der` and `x509-cert`.
 
-mod der;
 mod public_key;
 mod self_signed;
 

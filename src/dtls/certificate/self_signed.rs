@@ -1,16 +1,23 @@
-use super::der::{
-    BIT_STRING, CONTEXT_0, GENERALIZED_TIME, INTEGER, OBJECT_IDENTIFIER, SEQUENCE, SET, UTC_TIME,
-    UTF8_STRING, put, put_bytes,
-};
-use super::public_key::{EC_PUBLIC_KEY, SECP256R1, SECP384R1};
-use crate::crypto::{CryptoError, SecureRandom, SignatureScheme, SigningKey};
+use std::time::Duration;
 
-/// ecdsa-with-SHA256, RFC 5758 §3.2.
-const ECDSA_WITH_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
-/// ecdsa-with-SHA384.
-const ECDSA_WITH_SHA384: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03];
-/// id-at-commonName, RFC 5280 §A.1.
-const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+use der::asn1::{Any, BitString, BitStringRef};
+use der::oid::ObjectIdentifier;
+use der::oid::db::rfc4519::COMMON_NAME;
+use der::oid::db::rfc5912::{
+    ECDSA_WITH_SHA_256, ECDSA_WITH_SHA_384, ID_EC_PUBLIC_KEY, SECP_256_R_1, SECP_384_R_1,
+};
+use der::{DateTime, Encode, Sequence, Tag};
+use x509_cert::Version;
+use x509_cert::attr::AttributeTypeAndValue;
+use x509_cert::name::{RdnSequence, RelativeDistinguishedName};
+use x509_cert::serial_number::SerialNumber;
+use x509_cert::spki::{
+    AlgorithmIdentifier, AlgorithmIdentifierOwned, SubjectPublicKeyInfo, SubjectPublicKeyInfoOwned,
+};
+use x509_cert::time::{self, Time};
+
+use crate::crypto::{SecureRandom, SignatureScheme, SigningKey};
+use crate::layer::DtlsError;
 
 /// What a self-signed certificate says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,116 +58,131 @@ pub(crate) fn self_signed(
     random: &dyn SecureRandom,
     key: &dyn SigningKey,
     params: &CertificateParams,
-) -> Result<Vec<u8>, CryptoError> {
+) -> Result<Vec<u8>, DtlsError> {
     let (signature_oid, curve) = match key.scheme() {
-        SignatureScheme::EcdsaSha256 => (ECDSA_WITH_SHA256, SECP256R1),
-        SignatureScheme::EcdsaSha384 => (ECDSA_WITH_SHA384, SECP384R1),
-        _ => return Err(CryptoError::Unsupported("a self-signed certificate without an ECDSA key")),
+        SignatureScheme::EcdsaSha256 => (ECDSA_WITH_SHA_256, SECP_256_R_1),
+        SignatureScheme::EcdsaSha384 => (ECDSA_WITH_SHA_384, SECP_384_R_1),
+        _ => return Err(DtlsError::Crypto("a self-signed certificate needs an ECDSA key")),
     };
     // RFC 5280 §4.1.2.2: a positive number of at most 20 bytes.
     let mut serial = [0; 16];
     random.fill(&mut serial);
     serial[0] = serial[0] & 0x7f | 0x40;
 
-    let algorithm = |out: &mut Vec<u8>| {
-        put(out, SEQUENCE, |out| put_bytes(out, OBJECT_IDENTIFIER, signature_oid));
+    let not_encoded = |_: der::Error| DtlsError::Crypto("encoding the certificate");
+    let tbs_certificate =
+        TbsCertificate::new(&serial, signature_oid, curve, key.public_key(), params).map_err(not_encoded)?;
+    let signed = tbs_certificate.to_der().map_err(not_encoded)?;
+    let signature = key.sign(&signed).map_err(|_| DtlsError::Crypto("signing the certificate"))?;
+    let certificate = Certificate {
+        signature_algorithm: tbs_certificate.signature.clone(),
+        signature: BitStringRef::from_bytes(&signature).map_err(not_encoded)?,
+        tbs_certificate,
     };
-    let name = |out: &mut Vec<u8>| put_name(out, &params.common_name);
-    let mut tbs = Vec::with_capacity(300);
-    put(&mut tbs, SEQUENCE, |out| {
-        put(out, CONTEXT_0, |out| put_bytes(out, INTEGER, &[2]));
-        put_bytes(out, INTEGER, &serial);
-        algorithm(out);
-        name(out);
-        put(out, SEQUENCE, |out| {
-            put_time(out, params.validity.not_before);
-            put_time(out, params.validity.not_after);
-        });
-        name(out);
-        put(out, SEQUENCE, |out| {
-            put(out, SEQUENCE, |out| {
-                put_bytes(out, OBJECT_IDENTIFIER, EC_PUBLIC_KEY);
-                put_bytes(out, OBJECT_IDENTIFIER, curve);
-            });
-            put_bit_string(out, key.public_key());
-        });
-    });
-    let signature = key.sign(&tbs)?;
-    let mut certificate = Vec::with_capacity(tbs.len() + 100);
-    put(&mut certificate, SEQUENCE, |out| {
-        out.extend_from_slice(&tbs);
-        algorithm(out);
-        put_bit_string(out, &signature);
-    });
-    Ok(certificate)
+    certificate.to_der().map_err(not_encoded)
 }
 
-fn put_name(out: &mut Vec<u8>, common_name: &str) {
-    let end = (0..=common_name.len().min(64)).rev().find(|end| common_name.is_char_boundary(*end));
-    let common_name = common_name.get(..end.unwrap_or(0)).unwrap_or_default();
-    put(out, SEQUENCE, |out| {
-        put(out, SET, |out| {
-            put(out, SEQUENCE, |out| {
-                put_bytes(out, OBJECT_IDENTIFIER, COMMON_NAME);
-                put_bytes(out, UTF8_STRING, common_name.as_bytes());
-            });
-        });
-    });
+/// RFC 5280 §4.1. The type of x509-cert can be read, but only its builder writes it, and that makes a
+/// certificate without extensions one of version 1, which not every peer takes.
+#[derive(Sequence)]
+struct Certificate<'a> {
+    tbs_certificate: TbsCertificate,
+    signature_algorithm: AlgorithmIdentifierOwned,
+    signature: BitStringRef<'a>,
 }
 
-fn put_bit_string(out: &mut Vec<u8>, bytes: &[u8]) {
-    put(out, BIT_STRING, |out| {
-        out.push(0);
-        out.extend_from_slice(bytes);
-    });
+/// RFC 5280 §4.1.
+#[derive(Sequence)]
+struct TbsCertificate {
+    #[asn1(context_specific = "0", default = "Default::default")]
+    version: Version,
+    serial_number: SerialNumber,
+    signature: AlgorithmIdentifierOwned,
+    issuer: RdnSequence,
+    validity: time::Validity,
+    subject: RdnSequence,
+    subject_public_key_info: SubjectPublicKeyInfoOwned,
 }
 
-/// RFC 5280 §4.1.2.5: UTCTime through 2049, GeneralizedTime from 2050.
-fn put_time(out: &mut Vec<u8>, seconds: u64) {
-    let seconds = seconds.min(Validity::UNBOUNDED.not_after);
-    let (year, month, day) = date(seconds / 86_400);
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    let rest = format!("{month:02}{day:02}{hour:02}{minute:02}{second:02}Z");
-    if year < 2050 {
-        put_bytes(out, UTC_TIME, format!("{:02}{rest}", year % 100).as_bytes());
-    } else {
-        put_bytes(out, GENERALIZED_TIME, format!("{year:04}{rest}").as_bytes());
+impl TbsCertificate {
+    fn new(
+        serial: &[u8],
+        signature: ObjectIdentifier,
+        curve: ObjectIdentifier,
+        public_key: &[u8],
+        params: &CertificateParams,
+    ) -> der::Result<Self> {
+        let name = name(&params.common_name)?;
+        let Validity { not_before, not_after } = params.validity;
+        Ok(Self {
+            version: Version::V3,
+            serial_number: SerialNumber::new(serial)?,
+            signature: AlgorithmIdentifier { oid: signature, parameters: None },
+            issuer: name.clone(),
+            validity: time::Validity::new(time(not_before)?, time(not_after)?),
+            subject: name,
+            subject_public_key_info: SubjectPublicKeyInfo {
+                algorithm: AlgorithmIdentifier {
+                    oid: ID_EC_PUBLIC_KEY,
+                    parameters: Some(Any::encode_from(&curve)?),
+                },
+                subject_public_key: BitString::from_bytes(public_key)?,
+            },
+        })
     }
 }
 
-/// Year, month and day of a number of days since 1970-01-01, in the Gregorian calendar.
-fn date(days: u64) -> (u64, u64, u64) {
-    // Counted from 0000-03-01, so that the leap day ends the year.
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+fn name(common_name: &str) -> der::Result<RdnSequence> {
+    let end = (0..=common_name.len().min(64)).rev().find(|end| common_name.is_char_boundary(*end));
+    let common_name = common_name.get(..end.unwrap_or(0)).unwrap_or_default();
+    let value = Any::new(Tag::Utf8String, common_name.as_bytes())?;
+    let attribute = AttributeTypeAndValue { oid: COMMON_NAME, value };
+    Ok(vec![RelativeDistinguishedName::try_from(vec![attribute])?].into())
+}
+
+/// RFC 5280 §4.1.2.5: UTCTime through 2049, GeneralizedTime from 2050.
+fn time(seconds: u64) -> der::Result<Time> {
+    let seconds = seconds.min(Validity::UNBOUNDED.not_after);
+    DateTime::from_unix_duration(Duration::from_secs(seconds)).map(Time::from)
 }
 
 #[cfg(test)]
 mod tests {
+    use der::Decode;
+
     use super::*;
+    use crate::crypto::PublicKey;
     use crate::dtls::certificate::CertifiedKey;
     use crate::dtls::test_provider::provider;
-    use crate::dtls::wire::Malformed;
 
     #[test]
     fn dates_are_right() {
-        assert_eq!(date(0), (1970, 1, 1));
-        assert_eq!(date(19_723), (2024, 1, 1));
-        assert_eq!(date(19_723 + 59), (2024, 2, 29));
-        assert_eq!(date(Validity::UNBOUNDED.not_after / 86_400), (9999, 12, 31));
-        let time = |seconds| {
-            let mut out = Vec::new();
-            put_time(&mut out, seconds);
-            out
-        };
+        let time = |seconds| time(seconds).unwrap().to_der().unwrap();
+        assert_eq!(time(0), b"\x17\x0d700101000000Z");
         assert_eq!(time(Validity::UNBOUNDED.not_before), b"\x17\x0d240101000000Z");
+        assert_eq!(time(Validity::UNBOUNDED.not_before + 59 * 86_400 + 1), b"\x17\x0d240229000001Z");
+        assert_eq!(time(2_524_607_999), b"\x17\x0d491231235959Z");
+        assert_eq!(time(2_524_608_000), b"\x18\x0f20500101000000Z");
         assert_eq!(time(u64::MAX), b"\x18\x0f99991231235959Z");
+    }
+
+    #[test]
+    fn a_strict_reader_takes_what_is_written() {
+        let provider = provider(3);
+        let key = provider.signatures.load(&provider.signatures.generate_p256().unwrap()).unwrap();
+        let params = CertificateParams { common_name: "a,b=\"ä\" + c".to_owned(), ..Default::default() };
+        let der = self_signed(&*provider.random, &*key, &params).unwrap();
+        let certificate = x509_cert::Certificate::from_der(&der).unwrap();
+        let tbs = certificate.tbs_certificate();
+        assert_eq!(certificate.to_der().unwrap(), der);
+        assert_eq!(tbs.version(), Version::V3);
+        assert_eq!(tbs.subject().common_name().unwrap().unwrap().value(), params.common_name);
+        assert_eq!(tbs.subject(), tbs.issuer());
+        assert_eq!(tbs.signature(), certificate.signature_algorithm());
+        assert_eq!(tbs.validity().not_after.to_unix_duration().as_secs(), Validity::UNBOUNDED.not_after);
+        let (scheme, public_key) = (SignatureScheme::EcdsaSha256, PublicKey::P256(key.public_key()));
+        let signature = certificate.signature().as_bytes().unwrap();
+        provider.signatures.verify(scheme, public_key, &tbs.to_der().unwrap(), signature).unwrap();
     }
 
     #[test]
@@ -174,16 +196,5 @@ mod tests {
         for len in 0..certificate.len() {
             assert!(CertifiedKey::of_certificate(&certificate[..len]).is_err(), "{len}");
         }
-    }
-
-    #[test]
-    fn other_keys_are_named() {
-        let provider = provider(3);
-        let key = provider.signatures.load(&provider.signatures.generate_p256().unwrap()).unwrap();
-        let mut certificate = self_signed(&*provider.random, &*key, &CertificateParams::default()).unwrap();
-        let at = certificate.windows(SECP256R1.len()).position(|bytes| bytes == SECP256R1).unwrap();
-        certificate[at + SECP256R1.len() - 1] = 6;
-        let refused = CertifiedKey::of_certificate(&certificate).unwrap_err();
-        assert_eq!(refused, Malformed("the curve of the certificate's key is not supported"));
     }
 }
