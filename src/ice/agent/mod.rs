@@ -154,7 +154,10 @@ impl Layer for Agent {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        self.update(now);
+        // Every other call leaves behind the time of what is due next.
+        if self.timeout.is_some_and(|timeout| timeout <= now) {
+            self.update(now);
+        }
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
@@ -162,9 +165,7 @@ impl Layer for Agent {
     }
 
     fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBatch) -> Option<Transmit> {
-        if self.timeout.is_some_and(|timeout| timeout <= now) {
-            self.update(now);
-        }
+        self.handle_timeout(now);
         while let Some(message) = self.outbox.pop_front() {
             let mut segments = out.segments(Some(message.path), None);
             if self.write(&message, segments.datagram()).is_some() {

@@ -102,6 +102,8 @@ int main(int argc, char **argv) {
     loop = g_main_loop_new(NULL, FALSE);
     agent = nice_agent_new_full(NULL, NICE_COMPATIBILITY_RFC5245, options);
     g_object_set(agent, "upnp", FALSE, "ice-tcp", FALSE, "controlling-mode", strcmp(argv[1], "controlling") == 0, NULL);
+    /* The patience of RFC 8863: with losses a nomination may take longer than the default of 5 s. */
+    g_object_set(agent, "idle-timeout", 39500, NULL);
     NiceAddress address;
     nice_address_init(&address);
     nice_address_set_from_string(&address, "127.0.0.1");

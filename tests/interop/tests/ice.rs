@@ -185,7 +185,12 @@ impl Run {
         } else if line == "gathered" {
             self.agent.end_of_remote_candidates(now);
         }
-        assert!(!line.starts_with("refused") && line != "state failed", "{:?}: {line}", self.case);
+        assert!(
+            !line.starts_with("refused") && line != "state failed",
+            "{:?}: {line} after {:?}",
+            self.case,
+            self.began.elapsed()
+        );
         self.said.push(line);
     }
 
