@@ -7,6 +7,8 @@ use std::cell::Cell;
 
 #[cfg(feature = "dtls")]
 mod dtls;
+#[cfg(feature = "ice")]
+mod ice;
 #[cfg(all(feature = "rtp", feature = "rtcp"))]
 mod rtp;
 

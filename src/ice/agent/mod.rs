@@ -154,7 +154,10 @@ impl Layer for Agent {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        self.update(now);
+        // Every other call leaves behind the time of what is due next.
+        if self.timeout.is_some_and(|timeout| timeout <= now) {
+            self.update(now);
+        }
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
@@ -162,9 +165,7 @@ impl Layer for Agent {
     }
 
     fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBatch) -> Option<Transmit> {
-        if self.timeout.is_some_and(|timeout| timeout <= now) {
-            self.update(now);
-        }
+        self.handle_timeout(now);
         while let Some(message) = self.outbox.pop_front() {
             let mut segments = out.segments(Some(message.path), None);
             if self.write(&message, segments.datagram()).is_some() {
@@ -207,9 +208,11 @@ impl IceTransport for Agent {
     }
 
     fn set_role(&mut self, role: IceRole) {
-        if self.role != role {
+        if self.role != role && !self.is_closed() {
             self.role = role;
             self.check_list.set_role(role);
+            // A new role may have something to do, such as to nominate, that no timeout was set for.
+            self.timeout = Some(self.timeout.map_or(self.next_paced, |timeout| timeout.min(self.next_paced)));
         }
     }
 
@@ -300,6 +303,9 @@ impl IceTransport for Agent {
         for (index, base) in self.local.bases().iter().enumerate() {
             self.gathering.add_base(index, base.address, &self.config);
         }
+        // What was not yet told of the generation before must not be taken for part of this one.
+        self.events
+            .retain(|event| !matches!(event, IceEvent::LocalCandidate(_) | IceEvent::GatheringComplete));
         for local in self.local.candidates() {
             self.events.push_back(IceEvent::LocalCandidate(local.candidate.clone()));
         }

@@ -108,6 +108,7 @@ impl Agent {
         self.started = None;
         self.first_valid = None;
         self.failed = false;
+        self.events.retain(|event| !matches!(event, IceEvent::ResolveName { .. }));
         // What waits to be sent is of the old generation; the peer asks again.
         self.outbox.clear();
         self.queued_responses = 0;

@@ -13,11 +13,32 @@ pub fn missing(peer: &str, why: &str) {
 
 /// Compiles a peer in C from a file of this package. `Err` says why it could not be.
 pub fn compile(source: &str, name: &str, directory: &Path, libraries: &[&str]) -> Result<PathBuf, String> {
+    let flags: Vec<_> = libraries.iter().map(|library| format!("-l{library}")).collect();
+    compile_with(source, name, directory, &flags)
+}
+
+/// The same for a peer whose library is described to pkg-config.
+pub fn compile_with_package(
+    source: &str,
+    name: &str,
+    directory: &Path,
+    package: &str,
+) -> Result<PathBuf, String> {
+    let output = Command::new("pkg-config").args(["--cflags", "--libs", package]).output();
+    let output = output.map_err(|error| format!("pkg-config: {error}"))?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    let flags = String::from_utf8_lossy(&output.stdout);
+    let flags: Vec<_> = flags.split_whitespace().map(str::to_owned).collect();
+    compile_with(source, name, directory, &flags)
+}
+
+fn compile_with(source: &str, name: &str, directory: &Path, flags: &[String]) -> Result<PathBuf, String> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
     let program = directory.join(name);
     let mut cc = Command::new("cc");
-    cc.args(["-O2", "-Wall", "-o"]).arg(&program).arg(source);
-    cc.args(libraries.iter().map(|library| format!("-l{library}")));
+    cc.args(["-O2", "-Wall", "-o"]).arg(&program).arg(source).args(flags);
     let output = cc.output().map_err(|error| format!("cc: {error}"))?;
     if output.status.success() {
         Ok(program)

@@ -1,0 +1,162 @@
+use std::time::Duration;
+
+use super::*;
+
+fn limited(change: impl FnOnce(&mut Config)) -> Scene {
+    let mut config = Config::default();
+    config.role = IceRole::Controlled;
+    change(&mut config);
+    let mut scene = Scene::configured(Instant::now(), config);
+    scene.agent.set_remote_credentials(scene.now, credentials()).unwrap();
+    scene
+}
+
+fn remote(number: usize) -> String {
+    format!("10.9.{}.{}:2000", number / 200, 1 + number % 200)
+}
+
+#[test]
+fn local_candidates_are_limited() {
+    let mut scene = limited(|config| config.max_local_candidates = 2);
+    scene.agent.add_host_address(scene.now, address("10.0.0.8:1")).unwrap();
+    let refused = scene.agent.add_host_address(scene.now, address("10.0.0.9:1"));
+    assert_eq!(refused, Err(IceError::TooManyCandidates { limit: 2 }));
+    assert_eq!(scene.agent.add_host_address(scene.now, address(LOCAL)), Ok(()), "known already");
+    // A peer that sees us behind an address that there is no room for still reaches us.
+    scene.add_remote(REMOTE);
+    let (_, ours) = scene.sent_check();
+    let id = Message::decode(&ours).unwrap().transaction_id();
+    let response = message(Class::Success, id, credentials().password(), |b| {
+        b.xor_mapped_address(address("198.51.100.1:1"))
+    });
+    scene.receive(REMOTE, &response).unwrap();
+    assert_eq!(scene.agent.selected_pair().unwrap().local.kind, CandidateKind::Host);
+    assert_eq!(scene.agent.local_candidates().count(), 2);
+}
+
+#[test]
+fn remote_candidates_are_limited_however_they_come() {
+    let mut scene = limited(|config| config.max_remote_candidates = 3);
+    scene.add_remote(&remote(0));
+    let name = candidate("candidate:1 1 udp 2130706431 somebody.local 2000 typ host");
+    scene.agent.add_remote_candidate(scene.now, name.clone()).unwrap();
+    let request = check(&scene.agent, 1, false);
+    for number in 0..100 {
+        scene.receive(&remote(number), &request).unwrap();
+        scene.sent();
+    }
+    let refused = scene.agent.add_remote_candidate(scene.now, name);
+    assert_eq!(refused, Err(IceError::TooManyCandidates { limit: 3 }));
+    let validated = (0..100).filter(|number| scene.agent.is_validated(&path(&remote(*number))));
+    assert_eq!(validated.count(), 2);
+    // The name that is resolved keeps its place.
+    let query = std::iter::from_fn(|| scene.agent.poll_event()).find_map(|event| match event {
+        IceEvent::ResolveName { query, name } => {
+            assert_eq!(name, "somebody.local");
+            Some(query)
+        }
+        _ => None,
+    });
+    scene.agent.resolve_name(scene.now, query.unwrap(), Some([10, 0, 0, 77].into()));
+    scene.advance(Duration::from_secs(1));
+    assert!(scene.snapshot().contains("10.0.0.77:2000"));
+    scene.agent.resolve_name(scene.now, query.unwrap(), Some([10, 0, 0, 78].into()));
+    assert!(!scene.snapshot().contains("10.0.0.78:2000"));
+}
+
+#[test]
+fn pairs_are_limited_and_the_worst_make_room() {
+    let mut scene = limited(|config| config.max_pairs = 5);
+    for number in 0..40 {
+        let text = format!("candidate:{number} 1 udp {} 10.8.0.{} 2000 typ host", 1000 + number, 1 + number);
+        scene.agent.add_remote_candidate(scene.now, candidate(&text)).unwrap();
+    }
+    let mut checked = std::collections::BTreeSet::new();
+    for _ in 0..100 {
+        checked.extend(scene.sent().into_iter().map(|(path, _)| path.remote.to_string()));
+        scene.advance(Duration::from_millis(50));
+    }
+    assert!(checked.contains("10.8.0.40:2000"), "the best is among them: {checked:?}");
+    assert!(checked.len() <= 6, "{checked:?}");
+}
+
+#[test]
+fn responses_that_nobody_fetches_are_limited() {
+    let mut scene = limited(|config| config.max_queued_responses = 8);
+    let mut refused = 0;
+    for number in 0..100 {
+        let request = check(&scene.agent, number, false);
+        refused += usize::from(scene.receive(REMOTE, &request).is_err());
+        scene.advance(Duration::from_millis(50));
+    }
+    assert_eq!(refused, 92);
+    assert_eq!(scene.agent.stats().ignored, 92);
+    assert!(scene.sent().len() <= 8 + 8, "the responses, and the checks that they triggered");
+    let request = check(&scene.agent, 101, false);
+    scene.receive(REMOTE, &request).unwrap();
+    assert!(scene.sent_response().is_some());
+}
+
+#[test]
+fn an_agent_that_nobody_drains_stays_small_for_an_hour() {
+    let mut scene = Scene::connected(IceRole::Controlled);
+    for minute in 0..240 {
+        for number in 0..=255 {
+            let request = check(&scene.agent, number, true);
+            let _ = scene.receive(&remote(usize::from(number)), &request);
+        }
+        scene.advance(Duration::from_secs(15));
+        if minute % 40 == 39 {
+            scene.agent.restart(scene.now).unwrap();
+            scene.agent.set_remote_credentials(scene.now, credentials()).unwrap();
+        }
+    }
+    assert!(scene.sent().len() < 200);
+    assert!(std::iter::from_fn(|| scene.agent.poll_event()).count() < 64);
+}
+
+#[test]
+fn events_that_nobody_reads_stay_few_while_the_network_flaps_for_an_hour() {
+    let mut scene = Scene::connected(IceRole::Controlling);
+    let (mut states, mut last) = (0, scene.agent.state());
+    for second in 0..3600 {
+        scene.advance(Duration::from_secs(1));
+        if second % 30 < 15 {
+            scene.answer_checks();
+        } else {
+            scene.sent();
+        }
+        states += usize::from(scene.agent.state() != last);
+        last = scene.agent.state();
+    }
+    assert!(states > 100, "it flaps: {states}");
+    assert!(std::iter::from_fn(|| scene.agent.poll_event()).count() < 40);
+}
+
+#[test]
+fn consent_that_expires_ends_sending_and_a_restart_begins_anew() {
+    let mut scene = Scene::connected(IceRole::Controlling);
+    let mut disconnected = None;
+    for second in 0..40 {
+        scene.advance(Duration::from_secs(1));
+        scene.sent();
+        if scene.agent.state() == IceConnectionState::Disconnected {
+            disconnected.get_or_insert(second);
+        }
+    }
+    assert!((8..=12).contains(&disconnected.unwrap()), "{disconnected:?}");
+    assert_eq!(scene.agent.state(), IceConnectionState::Failed);
+    assert!(scene.agent.selected_pair().is_none() && !scene.agent.is_validated(&path(REMOTE)));
+    assert_eq!(scene.agent.poll_timeout(), None, "nothing is left to do");
+    let request = check(&scene.agent, 1, false);
+    scene.receive(REMOTE, &request).unwrap();
+    assert_eq!(scene.agent.state(), IceConnectionState::Failed, "only a restart helps");
+    scene.agent.restart(scene.now).unwrap();
+    scene.agent.set_remote_credentials(scene.now, credentials()).unwrap();
+    scene.add_remote(REMOTE);
+    for _ in 0..4 {
+        scene.answer_checks();
+        scene.advance(Duration::from_millis(50));
+    }
+    assert_eq!(scene.agent.state(), IceConnectionState::Connected);
+}

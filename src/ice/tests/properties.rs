@@ -1,0 +1,188 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// Something that happens to an agent.
+#[derive(Clone, Debug)]
+enum Operation {
+    Wait(u64),
+    AddHost(u8),
+    EndOfHosts,
+    AddRemote(u8),
+    AddName(u8),
+    Resolve(u8, bool),
+    EndOfRemotes,
+    Credentials(bool),
+    Role(bool),
+    Restart,
+    Request { from: u8, nominates: bool, controls: bool, tie_breaker: u64 },
+    Respond { from_elsewhere: bool, mapped: u8 },
+    Refuse(u16),
+    Garbage(Vec<u8>),
+    Drain,
+    Close,
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    use Operation::*;
+    prop_oneof![
+        8 => prop_oneof![0..200u64, Just(500), Just(5_000), Just(40_000)].prop_map(Wait),
+        1 => (0..4u8).prop_map(AddHost),
+        1 => Just(EndOfHosts),
+        2 => any::<u8>().prop_map(AddRemote),
+        1 => (0..4u8).prop_map(AddName),
+        1 => (0..4u8, any::<bool>()).prop_map(|(query, known)| Resolve(query, known)),
+        1 => Just(EndOfRemotes),
+        2 => any::<bool>().prop_map(Credentials),
+        1 => any::<bool>().prop_map(Role),
+        1 => Just(Restart),
+        6 => (0..6u8, any::<bool>(), any::<bool>(), prop_oneof![Just(0), Just(u64::MAX)]).prop_map(
+            |(from, nominates, controls, tie_breaker)| Request { from, nominates, controls, tie_breaker }
+        ),
+        8 => (prop::bool::weighted(0.1), 0..3u8).prop_map(|(from_elsewhere, mapped)| Respond { from_elsewhere, mapped }),
+        2 => prop_oneof![Just(487), Just(400), Just(420)].prop_map(Refuse),
+        1 => prop::collection::vec(any::<u8>(), 0..64).prop_map(Garbage),
+        3 => Just(Drain),
+        1 => prop::bool::weighted(0.02).prop_map(|close| if close { Close } else { Drain }),
+    ]
+}
+
+/// An agent with the checks that it sent and that were not answered yet.
+struct Play {
+    scene: Scene,
+    asked: Vec<(FiveTuple, TransactionId)>,
+    peer: IceCredentials,
+}
+
+impl Play {
+    fn new(servers: bool) -> Self {
+        let mut config = Config::default();
+        config.max_pairs = 10;
+        config.max_remote_candidates = 8;
+        config.max_local_candidates = 6;
+        config.max_queued_responses = 4;
+        if servers {
+            config.stun_servers = vec![address("203.0.113.1:3478")];
+        }
+        Self { scene: Scene::configured(Instant::now(), config), asked: Vec::new(), peer: credentials() }
+    }
+
+    fn perform(&mut self, operation: Operation) {
+        let Self { scene: Scene { agent, now }, asked, peer } = self;
+        let now = *now;
+        match operation {
+            Operation::Wait(millis) => self.scene.now += Duration::from_millis(millis),
+            Operation::AddHost(last) => {
+                let _ = agent.add_host_address(now, SocketAddr::from(([10, 0, 0, last], 1000)));
+            }
+            Operation::EndOfHosts => agent.end_of_host_addresses(now),
+            Operation::AddRemote(last) => {
+                let text = format!("candidate:{} 1 udp {last} 10.0.1.{} 2000 typ host", last % 3, last % 16);
+                let _ = agent.add_remote_candidate(now, candidate(&text));
+            }
+            Operation::AddName(number) => {
+                let text = format!("candidate:7 1 udp 77 name{number}.local 2000 typ host");
+                let _ = agent.add_remote_candidate(now, candidate(&text));
+            }
+            Operation::Resolve(query, known) => {
+                let resolved = known.then_some([10, 0, 1, query].into());
+                agent.resolve_name(now, NameQuery(query.into()), resolved);
+            }
+            Operation::EndOfRemotes => agent.end_of_remote_candidates(now),
+            Operation::Credentials(new) => {
+                if new {
+                    *peer = IceCredentials::new("peer", "another-password-of-the-peer").unwrap();
+                }
+                let _ = agent.set_remote_credentials(now, peer.clone());
+            }
+            Operation::Role(controls) => {
+                agent.set_role(if controls { IceRole::Controlling } else { IceRole::Controlled });
+            }
+            Operation::Restart => {
+                let _ = agent.restart(now);
+            }
+            Operation::Request { from, nominates, controls, tie_breaker } => {
+                let local = agent.local_credentials();
+                let id = TransactionId([from; 12]);
+                let request = message(Class::Request, id, local.password(), |b| {
+                    let b = b.ice_username(local.ufrag(), "peer").priority(from.into());
+                    let b =
+                        if controls { b.ice_controlling(tie_breaker) } else { b.ice_controlled(tie_breaker) };
+                    if nominates { b.use_candidate() } else { b }
+                });
+                let _ = self.scene.receive(&format!("10.0.1.{from}:2000"), &request);
+            }
+            Operation::Respond { from_elsewhere, mapped } => {
+                let Some((path, id)) = asked.pop() else { return };
+                let port = if from_elsewhere { 9 } else { path.remote.port() };
+                let path = FiveTuple::udp(path.local, SocketAddr::new(path.remote.ip(), port));
+                let mapped = SocketAddr::from(([10, 0, 0, 1 + mapped], 1000));
+                let mut response =
+                    message(Class::Success, id, peer.password(), |b| b.xor_mapped_address(mapped));
+                let _ = agent.handle_datagram(now, Datagram::new(path, &mut response));
+            }
+            Operation::Refuse(code) => {
+                let Some((path, id)) = asked.pop() else { return };
+                let code = ErrorCode::new(code).unwrap();
+                let mut response = message(Class::Error, id, peer.password(), |b| b.error_code(code));
+                let _ = agent.handle_datagram(now, Datagram::new(path, &mut response));
+            }
+            Operation::Garbage(mut bytes) => {
+                let _ = agent.handle_datagram(now, Datagram::new(path(REMOTE), &mut bytes));
+            }
+            Operation::Drain => {
+                for (path, bytes) in self.scene.sent() {
+                    let message = Message::decode(&bytes).unwrap();
+                    if message.class() == Class::Request {
+                        self.asked.push((path, message.transaction_id()));
+                    }
+                }
+                while self.scene.agent.poll_event().is_some() {}
+            }
+            Operation::Close => agent.close(),
+        }
+    }
+
+    fn assert_sound(&mut self) {
+        let Scene { agent, now } = &mut self.scene;
+        agent.handle_timeout(*now);
+        if let Some(timeout) = agent.poll_timeout() {
+            assert!(timeout > *now, "a timeout in the past, {:?}", *now - timeout);
+        }
+        let selected = agent.selected_pair();
+        assert!(selected.is_none_or(|pair| agent.is_validated(&pair.path)));
+        let usable = matches!(
+            agent.state(),
+            IceConnectionState::Connected | IceConnectionState::Completed | IceConnectionState::Disconnected
+        );
+        assert!(!usable || agent.selected_pair().is_some());
+        assert!(agent.local_candidates().count() <= 6);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_sequence_of_calls_keeps_an_agent_sound(
+        servers: bool,
+        operations in prop::collection::vec(operation(), 0..80),
+    ) {
+        let mut play = Play::new(servers);
+        for operation in operations {
+            play.perform(operation);
+            play.assert_sound();
+        }
+        // Left alone it comes to rest: in a simulated hour it wakes seldom, and what it sends stays bounded.
+        let mut wakes = 0;
+        let end = play.scene.now + Duration::from_secs(3600);
+        while let Some(timeout) = play.scene.agent.poll_timeout().filter(|timeout| *timeout < end) {
+            play.scene.now = timeout;
+            play.assert_sound();
+            wakes += 1;
+            prop_assert!(wakes < 2000);
+        }
+        prop_assert!(play.scene.sent().len() < 200);
+        prop_assert!(std::iter::from_fn(|| play.scene.agent.poll_event()).count() < 150);
+    }
+}
