@@ -64,7 +64,7 @@ fn arguments(mut arguments: impl Iterator<Item = String>) -> Option<(Config, Vec
 enum Input {
     Datagram(FiveTuple, Vec<u8>),
     Line(String),
-    EndOfInput,
+    End,
 }
 
 fn run(config: Config, addresses: &[SocketAddr]) -> Result<(), Box<dyn Error>> {
@@ -120,10 +120,10 @@ fn drive(agent: &mut Agent, sockets: &[UdpSocket], inputs: &Receiver<Input>) -> 
                 meet(agent, &line)?;
                 introduced = true;
             }
-            Ok(Input::EndOfInput) if !introduced => {
+            Ok(Input::End) if !introduced => {
                 return Err("the line of the other side is missing".into());
             }
-            Ok(Input::EndOfInput) => ended = true,
+            Ok(Input::End) => ended = true,
             Ok(Input::Datagram(..)) | Err(_) => {}
         }
     }
@@ -185,6 +185,6 @@ fn read_lines(sender: Sender<Input>) {
     std::thread::spawn(move || {
         let lines = std::io::stdin().lock().lines().map_while(Result::ok).filter(|line| !line.is_empty());
         // An end of the receiver is the end of the program.
-        let _ = lines.map(Input::Line).chain([Input::EndOfInput]).try_for_each(|input| sender.send(input));
+        let _ = lines.map(Input::Line).chain([Input::End]).try_for_each(|input| sender.send(input));
     });
 }

@@ -201,6 +201,9 @@ impl CheckList {
         self.pairs.retain(|pair| {
             pair.is_valid() || pair.checked_by_peer && pair.nomination == Nomination::Requested
         });
+        // A connection lives long; the room of the pairs that it did not need is given back.
+        self.triggered.shrink_to_fit();
+        self.pairs.shrink_to_fit();
         for pair in &mut self.pairs {
             if pair.nomination != Nomination::Requested {
                 pair.cancel_check();

@@ -79,9 +79,7 @@ struct Scene {
 impl Scene {
     /// With a local address only.
     fn alone(role: IceRole) -> Self {
-        let (now, mut config) = (Instant::now(), Config::default());
-        config.role = role;
-        Self::configured(now, config)
+        Self::configured(Instant::now(), Config { role, ..Config::default() })
     }
 
     fn configured(now: Instant, config: Config) -> Self {

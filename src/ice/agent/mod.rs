@@ -177,7 +177,12 @@ impl Layer for Agent {
     }
 
     fn poll_event(&mut self) -> Option<IceEvent> {
-        self.events.pop_front()
+        let event = self.events.pop_front();
+        if event.is_some() && self.events.is_empty() {
+            // Events are large and rare: an agent that is connected is not to hold room for those of its start.
+            self.events.shrink_to_fit();
+        }
+        event
     }
 }
 

@@ -59,13 +59,13 @@ impl Agent {
             content: Content::Response { outcome, generation },
         });
         if matches!(outcome, Outcome::Success) && generation == Generation::Current && !self.failed {
-            self.learn_from_request(now, base, path, message, &ufrag);
+            self.learn_from_request(now, base, path, message, ufrag);
         }
         Ok(())
     }
 
     /// Which generation a request belongs to, and the fragment that its sender gives as its own.
-    pub(super) fn authenticate(&self, message: &Message<'_>) -> Result<(Generation, String), IceError> {
+    pub(super) fn authenticate<'m>(&self, message: &Message<'m>) -> Result<(Generation, &'m str), IceError> {
         let username = message.username().ok_or(IceError::Ignored("a check without USERNAME"))?;
         let (ours, theirs) =
             username.split_once(':').ok_or(IceError::Ignored("a check with a malformed USERNAME"))?;
@@ -78,7 +78,7 @@ impl Agent {
         if !message.verify(&credentials.key) {
             return Err(IceError::Ignored("a check with a wrong password"));
         }
-        Ok((generation, theirs.to_owned()))
+        Ok((generation, theirs))
     }
 
     pub(super) fn unknown_attribute(&self, message: &Message<'_>) -> Option<AttributeType> {

@@ -3,8 +3,7 @@ use std::time::Duration;
 use super::*;
 
 fn limited(change: impl FnOnce(&mut Config)) -> Scene {
-    let mut config = Config::default();
-    config.role = IceRole::Controlled;
+    let mut config = Config { role: IceRole::Controlled, ..Config::default() };
     change(&mut config);
     let mut scene = Scene::configured(Instant::now(), config);
     scene.agent.set_remote_credentials(scene.now, credentials()).unwrap();

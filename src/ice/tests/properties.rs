@@ -56,14 +56,14 @@ struct Play {
 
 impl Play {
     fn new(servers: bool) -> Self {
-        let mut config = Config::default();
-        config.max_pairs = 10;
-        config.max_remote_candidates = 8;
-        config.max_local_candidates = 6;
-        config.max_queued_responses = 4;
-        if servers {
-            config.stun_servers = vec![address("203.0.113.1:3478")];
-        }
+        let config = Config {
+            stun_servers: if servers { vec![address("203.0.113.1:3478")] } else { Vec::new() },
+            max_pairs: 10,
+            max_remote_candidates: 8,
+            max_local_candidates: 6,
+            max_queued_responses: 4,
+            ..Config::default()
+        };
         Self { scene: Scene::configured(Instant::now(), config), asked: Vec::new(), peer: credentials() }
     }
 
