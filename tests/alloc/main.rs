@@ -9,6 +9,10 @@ use std::cell::Cell;
 mod dtls;
 #[cfg(all(feature = "rtp", feature = "rtcp"))]
 mod rtp;
+#[cfg(feature = "srtp")]
+mod srtp;
+#[cfg(feature = "stun")]
+mod stun;
 
 struct Counting;
 
