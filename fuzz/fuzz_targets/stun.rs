@@ -74,7 +74,9 @@ fn sign(data: &[u8], key: &IntegrityKey, id: TransactionId) {
     assert!(message.attributes().map(|attribute| attribute.value).eq(data.chunks(37)));
     let at = data.iter().fold(0, |sum: usize, byte| sum * 31 % 65_521 + usize::from(*byte)) % bytes.len();
     bytes[at] ^= 1 << (data.len() % 8);
-    assert!(Message::decode(bytes).is_err(), "the fingerprint tells");
+    // With another type, or as part of an attribute that says it is longer, it is no fingerprint any more.
+    let passes = Message::decode(bytes).is_ok_and(|message| message.has_fingerprint());
+    assert!(!passes, "the fingerprint tells");
     // The same change under a fingerprint that was made for it.
     let mut forged = bytes[..bytes.len() - 8].to_vec();
     if at < forged.len() && !(2..4).contains(&at) {
