@@ -2,8 +2,8 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// How many packets behind the newest one an SRTP packet may be; rounded up to a multiple of 64, at most
-    /// 32,768. Each stream takes one bit for each. 1,024 by default.
+    /// How many packets behind the newest one an SRTP packet may be; rounded up to a power of two, at
+    /// least 64 and at most 32,768. Each stream takes one bit for each. 1,024 by default.
     pub replay_window: usize,
     /// How many SSRCs have state in each direction at most. 1,024 by default.
     pub max_ssrcs: usize,

@@ -57,11 +57,12 @@ impl Outbound {
             }),
         };
         let index = stream.newest.nearest(sequence_number).ok_or(SrtpError::KeyExhausted { ssrc })?;
-        if self.repeated_index == RepeatedIndex::Refuse && !stream.sent.accepts(index.value()) {
+        let is_new = stream.sent.accepts(index.value());
+        if self.repeated_index == RepeatedIndex::Refuse && !is_new {
             return Err(SrtpError::Replayed { index: index.value() });
         }
         self.keys.seal_rtp(packet, header_len, ssrc, index.value())?;
-        if stream.sent.accepts(index.value()) {
+        if is_new {
             stream.sent.insert(index.value());
         }
         stream.newest = stream.newest.max(index);

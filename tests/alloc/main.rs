@@ -11,6 +11,10 @@ mod dtls;
 mod ice;
 #[cfg(all(feature = "rtp", feature = "rtcp"))]
 mod rtp;
+#[cfg(feature = "srtp")]
+mod srtp;
+#[cfg(feature = "stun")]
+mod stun;
 
 struct Counting;
 
