@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use kaon_rtc::layer::{SequenceNumber, Ssrc};
 use kaon_rtc::rtcp::{
-    CompoundRules, CompoundWriter, Encode, Packet, TransportFeedbackBuilder, WriteError, check_compound, packets,
+    CompoundRules, CompoundWriter, Encode, Packet, TransportFeedbackBuilder, WriteError, check_compound,
+    packets,
 };
 use libfuzzer_sys::fuzz_target;
 

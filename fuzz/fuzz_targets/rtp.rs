@@ -3,7 +3,8 @@
 
 use kaon_rtc::layer::{PayloadType, RtpTimestamp, SequenceNumber, Ssrc};
 use kaon_rtc::rtp::{
-    ExtensionForm, ExtensionId, ExtensionKind, ExtensionMap, Header, Packet, PacketMut, PacketWriter, RtxPayload,
+    ExtensionForm, ExtensionId, ExtensionKind, ExtensionMap, Header, Packet, PacketMut, PacketWriter,
+    RtxPayload,
 };
 use libfuzzer_sys::fuzz_target;
 

@@ -12,7 +12,8 @@ fuzz_target!(|data: &[u8]| {
     let mut packetizer = vp9::Packetizer::new(PictureId::Long(0x7fff));
     // One layer, described by the frame itself.
     let max = usize::from(max);
-    if let Some(received) = payload::round_trip(&mut packetizer, &mut vp9::Depacketizer::default(), rest, max) {
+    if let Some(received) = payload::round_trip(&mut packetizer, &mut vp9::Depacketizer::default(), rest, max)
+    {
         assert_eq!(received, rest);
     }
     // Any descriptor that a peer sends can be sent on and reads the same.

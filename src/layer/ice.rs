@@ -48,6 +48,7 @@ pub trait IceTransport: Layer<Event = IceEvent, Error = IceError> + fmt::Debug +
     fn resolve_name(&mut self, now: Instant, query: NameQuery, address: Option<IpAddr>);
 
     /// Begins an ICE restart with new credentials; the selected pair serves on until a new one is nominated.
+    /// What was told of the peer is forgotten, so restart before handing over its new credentials.
     ///
     /// # Errors
     /// [`IceError::Closed`].

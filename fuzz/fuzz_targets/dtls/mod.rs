@@ -161,8 +161,7 @@ impl Ends {
     pub fn finish(&mut self, target: DtlsRole) {
         for _ in 0..100 {
             while self.round(target, &mut Choices(&[])) {}
-            let Some(due) =
-                self.client.poll_timeout().into_iter().chain(self.server.poll_timeout()).min()
+            let Some(due) = self.client.poll_timeout().into_iter().chain(self.server.poll_timeout()).min()
             else {
                 break;
             };

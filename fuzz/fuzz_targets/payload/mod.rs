@@ -47,7 +47,8 @@ pub fn round_trip(
         .packetize(frame, max_payload_len, &mut |payload| {
             let len = payload.write(&mut buffer).expect("it is not longer than allowed");
             assert!(len > 0);
-            let piece = depacketizer.push(&buffer[..len], payload.marker, &mut received).expect("it is valid");
+            let piece =
+                depacketizer.push(&buffer[..len], payload.marker, &mut received).expect("it is valid");
             starts += usize::from(piece.starts_frame);
             ends += usize::from(piece.ends_frame);
         })

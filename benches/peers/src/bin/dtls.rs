@@ -199,7 +199,8 @@ mod theirs {
                 .kx_groups(&[NamedGroup::X25519])
                 .build()
                 .unwrap();
-            let certificates = [(); 2].map(|()| dimpl::certificate::generate_self_signed_certificate().unwrap());
+            let certificates =
+                [(); 2].map(|()| dimpl::certificate::generate_self_signed_certificate().unwrap());
             Self { config: Arc::new(config), certificates, connected: None }
         }
 

@@ -65,7 +65,10 @@ fn main() {
         let mut client = Association::new(Config::default(), &provider);
         let mut server = Association::new(Config::default(), &provider);
         client.connect(now);
-        while carry(now, &mut client, &mut server, &mut batch) + carry(now, &mut server, &mut client, &mut batch) > 0 {}
+        while carry(now, &mut client, &mut server, &mut batch)
+            + carry(now, &mut server, &mut client, &mut batch)
+            > 0
+        {}
         assert!(client.is_established() && server.is_established());
         while client.poll_event().is_some() || server.poll_event().is_some() {}
         pairs.push((client, server));
@@ -100,7 +103,13 @@ fn main() {
             for _ in 0..bytes / (16 * size) {
                 for _ in 0..16 {
                     client
-                        .send(now, StreamId(0), PayloadProtocol::BINARY, message.clone(), SendOptions::default())
+                        .send(
+                            now,
+                            StreamId(0),
+                            PayloadProtocol::BINARY,
+                            message.clone(),
+                            SendOptions::default(),
+                        )
                         .expect("room in the send buffer");
                 }
                 loop {
@@ -122,6 +131,8 @@ fn main() {
         let packets = transfer(bytes);
         let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
         let messages = bytes / (16 * size) * 16;
-        println!("{size}-byte messages: {allocations} allocations for {messages} messages in {packets} packets");
+        println!(
+            "{size}-byte messages: {allocations} allocations for {messages} messages in {packets} packets"
+        );
     }
 }
