@@ -94,7 +94,8 @@ impl Deref for Digest {
 
 impl Drop for Digest {
     fn drop(&mut self) {
-        self.bytes.zeroize();
+        // What lies behind the digest was never written.
+        self.bytes[..usize::from(self.len)].zeroize();
     }
 }
 

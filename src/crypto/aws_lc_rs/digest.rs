@@ -1,5 +1,6 @@
 use aws_lc_rs::{digest, hmac};
 
+use super::sha1_hmac::Sha1Hmac;
 use crate::crypto::{Digest, Digests, HashAlgorithm, Hasher, Hmac};
 
 pub(super) struct AwsLcDigests;
@@ -17,7 +18,7 @@ impl Digests for AwsLcDigests {
 
     fn hmac(&self, algorithm: HashAlgorithm, key: &[u8]) -> Box<dyn Hmac> {
         let algorithm = match algorithm {
-            HashAlgorithm::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+            HashAlgorithm::Sha1 => return Box::new(Sha1Hmac::new(key)),
             HashAlgorithm::Sha256 => hmac::HMAC_SHA256,
             HashAlgorithm::Sha384 => hmac::HMAC_SHA384,
             HashAlgorithm::Sha512 => hmac::HMAC_SHA512,

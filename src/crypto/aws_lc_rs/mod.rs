@@ -1,4 +1,4 @@
-//! Crypto by the crate `aws-lc-rs`.
+//! Crypto by the crate `aws-lc-rs`; HMAC-SHA1, which it does slowly on short input, by `hmac` and `sha1`.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use super::{CryptoProvider, SecureRandom};
 mod cipher;
 mod digest;
 mod key_exchange;
+mod sha1_hmac;
 mod signature;
 
 /// The provider on AWS-LC.
