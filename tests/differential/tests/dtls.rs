@@ -160,7 +160,7 @@ fn dimpl_agrees_in_both_roles() {
     let certificate = dimpl::certificate::generate_self_signed_certificate().unwrap();
     for role in [DtlsRole::Client, DtlsRole::Server] {
         for seed in 0..200 {
-            // At 30 % dimpl's back-off now and then outlasts the handshake timeout.
+            // At 30 % a handshake with dimpl now and then outlasts the handshake timeout.
             let loss = [0.0, 0.05, 0.1, 0.2][seed as usize / 3 % 4];
             run(seed, role, loss, &identity, &certificate);
         }
