@@ -101,9 +101,9 @@ impl Flight {
         loop {
             let start = segments.datagram_start();
             self.write_datagram(epochs, segments.datagram(), start, limit)?;
-            // A datagram that is shorter than the first ends the run, and so does an empty one: what is left
-            // did not fit, and begins the next.
-            if !segments.end_datagram() || self.is_sent() {
+            // What is left may need a longer datagram than the first, and begins the next run then.
+            let is_empty = segments.datagram().len() == start;
+            if is_empty || !segments.end_datagram() || self.is_sent() {
                 break;
             }
             limit = segments.max_datagram();
@@ -241,6 +241,23 @@ mod tests {
                 prop_assert_eq!(received, expected);
                 flight.rewind();
             }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_behind_a_short_datagram_begins_the_next_run() {
+        let mut epochs = WriteEpochs::new(SequenceNumber(0));
+        let mut flight = Flight::default();
+        flight.begin(true);
+        for (seq, length) in [21, 2000].into_iter().enumerate() {
+            flight.push(Epoch::PLAINTEXT, HandshakeType::Certificate, MessageSeq(seq as u16), |out| {
+                out.extend((0..length).map(|i| i as u8));
+            });
+        }
+        // The first message leaves too little of the first datagram for a fragment of the second.
+        for max_datagram in MIN_DATAGRAM..200 {
+            flight.rewind();
+            assert!(send(&mut flight, &mut epochs, max_datagram).len() > 1);
         }
     }
 
