@@ -27,6 +27,10 @@
     doc = "| `rtcp` | [`rtcp`] | RTCP packets and feedback, RFC 3550 and RFC 4585 |"
 )]
 #![cfg_attr(feature = "sdp", doc = "| `sdp` | [`sdp`] | session descriptions, RFC 8866 |")]
+#![cfg_attr(
+    feature = "session",
+    doc = "| `session` | [`session`] | a whole connection without sockets, RFC 8829 and RFC 8835 |"
+)]
 #![cfg_attr(feature = "sim", doc = "| `sim` | [`sim`] | a seeded virtual network on a virtual clock |")]
 #![forbid(unsafe_code)]
 
@@ -47,6 +51,8 @@ pub mod rtp;
 pub mod sctp;
 #[cfg(feature = "sdp")]
 pub mod sdp;
+#[cfg(feature = "session")]
+pub mod session;
 #[cfg(feature = "sim")]
 pub mod sim;
 #[cfg(feature = "srtp")]

@@ -103,7 +103,7 @@ impl Play {
                 }
                 let _ = self.agent.set_remote_credentials(now, self.peer.clone());
             }
-            11 => drop(self.agent.restart(now)),
+            11 => drop(self.agent.restart(now, self.agent.new_credentials())),
             12 => {
                 let controls = input.byte()? & 1 == 1;
                 self.agent.set_role(if controls { IceRole::Controlling } else { IceRole::Controlled });

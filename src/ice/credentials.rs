@@ -5,8 +5,9 @@ use crate::stun::IntegrityKey;
 /// The characters of random credentials: 64 of them, so that six bits make one (RFC 8839 §5.4).
 const ICE_CHARS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// Random credentials: 48 bits of fragment, 144 of password; the RFC asks for 24 and 128.
-pub(super) fn random_credentials(random: &dyn SecureRandom) -> IceCredentials {
+/// Random credentials for one generation of this side: 48 bits of fragment, 144 of password, where RFC 8839
+/// §5.4 asks for 24 and 128.
+pub fn random_credentials(random: &dyn SecureRandom) -> IceCredentials {
     const UFRAG: usize = 8;
     const PASSWORD: usize = 24;
     let mut bytes = [0; UFRAG + PASSWORD];

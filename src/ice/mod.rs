@@ -23,6 +23,7 @@ pub use crate::layer::{
 };
 pub use agent::{Agent, AgentStats};
 pub use config::Config;
+pub use credentials::random_credentials;
 
 #[cfg(test)]
 mod tests;

@@ -471,7 +471,7 @@ fn closing_ends_everything() {
     let remote = candidate("candidate:1 1 udp 2130706431 10.0.0.7 2000 typ host");
     assert_eq!(agent.add_remote_candidate(now, remote), Err(IceError::Closed));
     assert_eq!(agent.set_remote_credentials(now, credentials()), Err(IceError::Closed));
-    assert_eq!(agent.restart(now), Err(IceError::Closed));
+    assert_eq!(agent.restart(now, agent.new_credentials()), Err(IceError::Closed));
     agent.end_of_host_addresses(now);
     agent.end_of_remote_candidates(now);
     agent.resolve_name(now, NameQuery(0), None);
@@ -490,9 +490,9 @@ fn a_second_restart_before_nomination_keeps_the_first_pair() {
     let mut scene = Scene::connected(IceRole::Controlled);
     let pair = scene.agent.selected_pair().cloned();
     let old = check(&scene.agent, 5, false);
-    scene.agent.restart(scene.now).unwrap();
+    scene.agent.restart(scene.now, scene.agent.new_credentials()).unwrap();
     let between = scene.agent.local_credentials().clone();
-    scene.agent.restart(scene.now).unwrap();
+    scene.agent.restart(scene.now, scene.agent.new_credentials()).unwrap();
     assert_ne!(*scene.agent.local_credentials(), between);
     assert_eq!(scene.agent.selected_pair(), pair.as_ref());
     assert!(scene.agent.is_validated(&path(REMOTE)));
@@ -529,7 +529,7 @@ fn a_second_restart_before_nomination_keeps_the_first_pair() {
 fn a_restart_takes_back_what_was_not_yet_told() {
     let mut scene = Scene::alone(IceRole::Controlling);
     for _ in 0..100 {
-        scene.agent.restart(scene.now).unwrap();
+        scene.agent.restart(scene.now, scene.agent.new_credentials()).unwrap();
     }
     let events: Vec<_> = std::iter::from_fn(|| scene.agent.poll_event()).collect();
     let candidates = events.iter().filter(|event| matches!(event, IceEvent::LocalCandidate(_))).count();

@@ -47,12 +47,13 @@ pub trait IceTransport: Layer<Event = IceEvent, Error = IceError> + fmt::Debug +
     /// ignored.
     fn resolve_name(&mut self, now: Instant, query: NameQuery, address: Option<IpAddr>);
 
-    /// Begins an ICE restart with new credentials; the selected pair serves on until a new one is nominated.
-    /// What was told of the peer is forgotten, so restart before handing over its new credentials.
+    /// Begins an ICE restart with new credentials for this side (RFC 8445 §9); the selected pair serves on
+    /// until a new one is nominated. What was told of the peer is forgotten, so restart before handing over its
+    /// new credentials.
     ///
     /// # Errors
     /// [`IceError::Closed`].
-    fn restart(&mut self, now: Instant) -> Result<(), IceError>;
+    fn restart(&mut self, now: Instant, credentials: IceCredentials) -> Result<(), IceError>;
 
     /// The state, as the W3C defines it for `RTCIceTransport`.
     fn state(&self) -> IceConnectionState;

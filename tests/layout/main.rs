@@ -11,7 +11,7 @@ use std::path::Path;
 use source::{Crate, ModulePath};
 
 /// What each folder of `src/` may import from the crate, besides itself.
-const IMPORTS: [(&str, &[&str]); 12] = [
+const IMPORTS: [(&str, &[&str]); 13] = [
     ("layer", &[]),
     ("crypto", &[]),
     ("stun", &["layer", "crypto"]),
@@ -24,6 +24,10 @@ const IMPORTS: [(&str, &[&str]); 12] = [
     ("rtp", &["layer"]),
     ("rtcp", &["layer"]),
     ("sdp", &["layer"]),
+    (
+        "session",
+        &["layer", "crypto", "ice", "dtls", "srtp", "sctp", "datachannel", "rtp", "rtcp", "sdp"],
+    ),
     ("sim", &["layer", "crypto"]),
 ];
 

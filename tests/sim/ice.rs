@@ -151,6 +151,11 @@ impl Peers {
         }
     }
 
+    fn restart(&mut self, side: usize, now: Instant) -> Result<(), IceError> {
+        let agent = self.agent_mut(side);
+        agent.restart(now, agent.new_credentials())
+    }
+
     fn add_server(&mut self, at: &str) {
         let host = self.simulation.network().add_host([address(at).ip()]);
         self.simulation.add_layer(host, Node::Server(BindingServer::default()));
@@ -453,7 +458,7 @@ fn restart(peers: &mut Peers) {
     // What is still to be read belongs to the generation that ends.
     for side in 0..2 {
         while peers.agent_mut(side).poll_event().is_some() {}
-        peers.agent_mut(side).restart(now).unwrap();
+        peers.restart(side, now).unwrap();
     }
     for side in 0..2 {
         let credentials = peers.agent(1 - side).local_credentials().clone();
@@ -524,7 +529,7 @@ fn a_closed_agent_is_silent() {
     let now = peers.simulation.now();
     assert_eq!(peers.agent(0).state(), IceConnectionState::Closed);
     assert_eq!(peers.agent(0).poll_timeout(), None);
-    assert_eq!(peers.agent_mut(0).restart(now), Err(IceError::Closed));
+    assert_eq!(peers.restart(0, now), Err(IceError::Closed));
     assert!(peers.run_until(MINUTE, |p| p.agent(1).state() == IceConnectionState::Failed));
 }
 

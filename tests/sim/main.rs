@@ -9,3 +9,5 @@ mod dtls;
 mod ice;
 #[cfg(feature = "sctp")]
 mod sctp;
+#[cfg(feature = "session")]
+mod session;

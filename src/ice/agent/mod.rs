@@ -130,6 +130,11 @@ impl Agent {
         self.stats
     }
 
+    /// Random credentials to [restart](IceTransport::restart) with.
+    pub fn new_credentials(&self) -> IceCredentials {
+        random_credentials(&*self.provider.random)
+    }
+
     /// The local candidates found so far, peer-reflexive ones included.
     pub fn local_candidates(&self) -> impl Iterator<Item = &Candidate> {
         self.local.candidates().iter().map(|local| &local.candidate)
@@ -296,11 +301,10 @@ impl IceTransport for Agent {
         self.update(now);
     }
 
-    fn restart(&mut self, now: Instant) -> Result<(), IceError> {
+    fn restart(&mut self, now: Instant, credentials: IceCredentials) -> Result<(), IceError> {
         if self.is_closed() {
             return Err(IceError::Closed);
         }
-        let credentials = random_credentials(&*self.provider.random);
         self.begin_generation(KeyedCredentials::new(&self.provider, credentials));
         self.local.keep_host_only();
         let ended = self.gathering.is_ended();

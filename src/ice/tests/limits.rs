@@ -106,7 +106,7 @@ fn an_agent_that_nobody_drains_stays_small_for_an_hour() {
         }
         scene.advance(Duration::from_secs(15));
         if minute % 40 == 39 {
-            scene.agent.restart(scene.now).unwrap();
+            scene.agent.restart(scene.now, scene.agent.new_credentials()).unwrap();
             scene.agent.set_remote_credentials(scene.now, credentials()).unwrap();
         }
     }
@@ -150,7 +150,7 @@ fn consent_that_expires_ends_sending_and_a_restart_begins_anew() {
     let request = check(&scene.agent, 1, false);
     scene.receive(REMOTE, &request).unwrap();
     assert_eq!(scene.agent.state(), IceConnectionState::Failed, "only a restart helps");
-    scene.agent.restart(scene.now).unwrap();
+    scene.agent.restart(scene.now, scene.agent.new_credentials()).unwrap();
     scene.agent.set_remote_credentials(scene.now, credentials()).unwrap();
     scene.add_remote(REMOTE);
     for _ in 0..4 {

@@ -99,7 +99,7 @@ impl Play {
                 agent.set_role(if controls { IceRole::Controlling } else { IceRole::Controlled });
             }
             Operation::Restart => {
-                let _ = agent.restart(now);
+                let _ = agent.restart(now, agent.new_credentials());
             }
             Operation::Request { from, nominates, controls, tie_breaker } => {
                 let local = agent.local_credentials();

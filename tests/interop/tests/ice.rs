@@ -227,7 +227,7 @@ impl Run {
         let selections = self.selections;
         self.generation = self.said.len();
         self.peer.tell("restart");
-        self.agent.restart(Instant::now()).unwrap();
+        self.agent.restart(Instant::now(), self.agent.new_credentials()).unwrap();
         self.introduce();
         self.exchange("during");
         self.run_until(|run| run.selections > selections);

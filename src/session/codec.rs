@@ -1,0 +1,231 @@
+//! Codecs as they are negotiated.
+
+use crate::layer::PayloadType;
+use crate::rtp::ExtensionKind;
+use crate::sdp::{self, FeedbackKind, FormatParameters, H264Parameters, Vp9Parameters};
+
+/// Whether a transceiver carries sound or pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TrackKind {
+    /// Sound.
+    Audio,
+    /// Pictures.
+    Video,
+}
+
+/// A codec that a session can send and receive: what an `a=rtpmap` with its `a=fmtp` and `a=rtcp-fb` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Codec {
+    /// Its name in `a=rtpmap`; the case has no meaning.
+    pub name: String,
+    /// Ticks of the RTP timestamp per second.
+    pub clock_rate: u32,
+    /// Audio channels.
+    pub channels: Option<u16>,
+    /// Its parameters.
+    pub parameters: FormatParameters,
+    /// The feedback that it supports.
+    pub feedback: Vec<FeedbackKind>,
+    /// Whether lost packets are sent again on a stream of their own (RFC 4588).
+    pub retransmission: bool,
+    /// The payload type to offer, unless it is taken.
+    pub preferred_payload_type: PayloadType,
+}
+
+impl Codec {
+    /// A codec without parameters and feedback.
+    pub fn new(name: impl Into<String>, clock_rate: u32, preferred_payload_type: PayloadType) -> Self {
+        Self {
+            name: name.into(),
+            clock_rate,
+            channels: None,
+            parameters: FormatParameters::default(),
+            feedback: Vec::new(),
+            retransmission: false,
+            preferred_payload_type,
+        }
+    }
+
+    /// Opus, RFC 7587.
+    pub fn opus() -> Self {
+        Self {
+            channels: Some(2),
+            parameters: FormatParameters::new("minptime=10;useinbandfec=1"),
+            feedback: vec![FeedbackKind::TransportCc],
+            ..Self::new("opus", 48_000, PayloadType::from_low_bits(111))
+        }
+    }
+
+    /// VP8, RFC 7741.
+    pub fn vp8() -> Self {
+        Self::video("VP8", 96, "")
+    }
+
+    /// VP9 of profile 0, RFC 9628.
+    pub fn vp9() -> Self {
+        Self::video("VP9", 98, "profile-id=0")
+    }
+
+    /// H.264 in the constrained baseline profile at level 3.1, which all browsers decode, with fragmentation
+    /// (packetization mode 1), RFC 6184.
+    pub fn h264() -> Self {
+        Self::h264_profile("42e01f", 102)
+    }
+
+    /// H.264 with a `profile-level-id` of six hexadecimal digits, in packetization mode 1.
+    pub fn h264_profile(profile_level_id: &str, preferred_payload_type: u8) -> Self {
+        let parameters = format!(
+            "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={profile_level_id}"
+        );
+        Self::video("H264", preferred_payload_type, &parameters)
+    }
+
+    fn video(name: &str, payload_type: u8, parameters: &str) -> Self {
+        Self {
+            parameters: FormatParameters::new(parameters),
+            feedback: vec![
+                FeedbackKind::TransportCc,
+                FeedbackKind::CcmFir,
+                FeedbackKind::Nack,
+                FeedbackKind::NackPli,
+            ],
+            retransmission: true,
+            ..Self::new(name, 90_000, PayloadType::from_low_bits(payload_type))
+        }
+    }
+
+    /// Whether the codec has this name.
+    pub fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+
+    /// Whether both are the same codec in a configuration that either side can decode.
+    pub fn is_compatible(&self, other: &Codec) -> bool {
+        self.is_same_format(&other.name, other.clock_rate, other.channels, &other.parameters)
+    }
+
+    /// Whether a payload type of a description stands for this codec.
+    pub(super) fn describes(&self, codec: &sdp::Codec<'_>) -> bool {
+        codec.rtp_map().is_some_and(|map| {
+            self.is_same_format(&map.encoding, map.clock_rate, map.channels, codec.parameters())
+        })
+    }
+
+    fn is_same_format(
+        &self,
+        name: &str,
+        clock_rate: u32,
+        channels: Option<u16>,
+        parameters: &FormatParameters,
+    ) -> bool {
+        if !self.is(name)
+            || self.clock_rate != clock_rate
+            || self.channels.unwrap_or(1) != channels.unwrap_or(1)
+        {
+            return false;
+        }
+        if self.is("H264") {
+            // RFC 6184 §8.2.2: the profile and the packetization mode are symmetric, the level is not.
+            let (ours, theirs) =
+                (H264Parameters::from(&self.parameters), H264Parameters::from(parameters));
+            return ours.packetization_mode == theirs.packetization_mode
+                && ours.profile_level_id.same_profile(theirs.profile_level_id);
+        }
+        if self.is("VP9") {
+            return Vp9Parameters::from(&self.parameters) == Vp9Parameters::from(parameters);
+        }
+        true
+    }
+}
+
+/// A codec under the payload types that a description gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NegotiatedCodec {
+    /// The codec, with the parameters of the side that receives and the feedback of both.
+    pub codec: Codec,
+    /// Its payload type.
+    pub payload_type: PayloadType,
+    /// The payload type of its retransmissions, if they are negotiated.
+    pub rtx_payload_type: Option<PayloadType>,
+}
+
+/// What a session offers and accepts.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct MediaConfig {
+    /// Audio codecs, the preferred first. Opus by default.
+    pub audio: Vec<Codec>,
+    /// Video codecs, the preferred first. VP8, VP9, and H.264 in three profiles by default.
+    pub video: Vec<Codec>,
+    /// Header extensions of audio.
+    pub audio_extensions: Vec<ExtensionKind>,
+    /// Header extensions of video.
+    pub video_extensions: Vec<ExtensionKind>,
+}
+
+impl Default for MediaConfig {
+    fn default() -> Self {
+        use ExtensionKind::{
+            AbsSendTime, AudioLevel, Mid, RepairedRid, Rid, TransportSequenceNumber, VideoOrientation,
+        };
+        Self {
+            audio: vec![Codec::opus()],
+            video: vec![
+                Codec::vp8(),
+                Codec::vp9(),
+                Codec::h264(),
+                Codec::h264_profile("42001f", 104),
+                Codec::h264_profile("640c1f", 106),
+            ],
+            audio_extensions: vec![Mid, AbsSendTime, TransportSequenceNumber, AudioLevel],
+            video_extensions: vec![
+                Mid,
+                AbsSendTime,
+                TransportSequenceNumber,
+                VideoOrientation,
+                Rid,
+                RepairedRid,
+            ],
+        }
+    }
+}
+
+impl MediaConfig {
+    /// The codecs of a kind, the preferred first.
+    pub fn codecs(&self, kind: TrackKind) -> &[Codec] {
+        match kind {
+            TrackKind::Audio => &self.audio,
+            TrackKind::Video => &self.video,
+        }
+    }
+
+    /// The header extensions of a kind.
+    pub fn extensions(&self, kind: TrackKind) -> &[ExtensionKind] {
+        match kind {
+            TrackKind::Audio => &self.audio_extensions,
+            TrackKind::Video => &self.video_extensions,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_may_differ_and_profiles_may_not() {
+        let ours = Codec::h264();
+        assert!(ours.is_compatible(&Codec::h264_profile("42e034", 1)));
+        assert!(!ours.is_compatible(&Codec::h264_profile("640c1f", 1)));
+        let single_nal = Codec {
+            parameters: FormatParameters::new("packetization-mode=0;profile-level-id=42e01f"),
+            ..Codec::h264()
+        };
+        assert!(!ours.is_compatible(&single_nal));
+        assert!(!Codec::vp8().is_compatible(&Codec::vp9()));
+        assert!(Codec::opus().is_compatible(&Codec { name: "OPUS".into(), ..Codec::opus() }));
+        assert!(!Codec::opus().is_compatible(&Codec { channels: None, ..Codec::opus() }));
+    }
+}

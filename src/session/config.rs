@@ -1,0 +1,91 @@
+//! What a session is made with.
+
+use super::codec::MediaConfig;
+use super::transports::Transports;
+use crate::crypto::CryptoProvider;
+use crate::datachannel;
+use crate::dtls::{DtlsError, Identity};
+use crate::layer::NtpTimestamp;
+use crate::{ice, sctp};
+
+/// How sessions are made: layers, codecs and limits. Cheap to clone.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SessionConfig {
+    /// The source of randomness.
+    pub provider: CryptoProvider,
+    /// The layers below.
+    pub transports: Transports,
+    /// Codecs and header extensions.
+    pub media: MediaConfig,
+    /// The largest datagram in bytes of UDP payload. 1228 by default: an IPv6 packet of 1280 bytes with room
+    /// for a TURN channel header.
+    pub mtu: usize,
+    /// The SCTP port of this side; 5000 by default.
+    pub sctp_port: u16,
+    /// The largest data channel message in bytes that this side takes. 256 KiB by default, as browsers have.
+    pub max_message_size: usize,
+    /// Limits of data channels.
+    pub data_channels: datachannel::Limits,
+    /// The most media sections. 256 by default.
+    pub max_media_sections: usize,
+    /// The most candidates of the peer. 128 by default.
+    pub max_remote_candidates: usize,
+    /// The most RTP packets that wait for [`poll_transmit`](crate::layer::Layer::poll_transmit). 4096 by
+    /// default.
+    pub max_queued_packets: usize,
+    /// The most sent packets of a stream that are kept to answer NACKs. 512 by default, half a second of video
+    /// at 10 Mbit/s.
+    pub max_cached_packets: usize,
+    /// The most incoming RTP streams, retransmissions included. 512 by default.
+    pub max_incoming_streams: usize,
+    /// The wall-clock time at the session's beginning, for sender reports. Only differences matter to a peer
+    /// that plays several tracks in sync, so the default is just not zero.
+    pub ntp_epoch: NtpTimestamp,
+}
+
+impl SessionConfig {
+    /// Sessions of this library's own layers with the certificate of `identity`.
+    pub fn new(provider: CryptoProvider, identity: Identity) -> Self {
+        Self::with_layers(provider, identity, ice::Config::default(), sctp::Config::default())
+    }
+
+    /// The same with configurations of ICE and SCTP. The packet size of SCTP is made to fit [`mtu`](Self::mtu).
+    pub fn with_layers(
+        provider: CryptoProvider,
+        identity: Identity,
+        ice: ice::Config,
+        mut sctp: sctp::Config,
+    ) -> Self {
+        const MTU: usize = 1228;
+        sctp.mtu = MTU - DTLS_OVERHEAD;
+        let max_message_size = sctp.max_receive_message;
+        Self {
+            transports: Transports::native(&provider, identity, ice, sctp),
+            provider,
+            media: MediaConfig::default(),
+            mtu: MTU,
+            sctp_port: 5000,
+            max_message_size,
+            data_channels: datachannel::Limits::default(),
+            max_media_sections: 256,
+            max_remote_candidates: 128,
+            max_queued_packets: 4096,
+            max_cached_packets: 512,
+            max_incoming_streams: 512,
+            ntp_epoch: NtpTimestamp(1 << 63),
+        }
+    }
+
+    /// Sessions with a new certificate.
+    ///
+    /// # Errors
+    /// [`DtlsError::Crypto`] if the provider fails.
+    pub fn generate(provider: CryptoProvider) -> Result<Self, DtlsError> {
+        let identity = Identity::generate(&provider)?;
+        Ok(Self::new(provider, identity))
+    }
+}
+
+/// A record header with a 16-byte tag and an 8-byte nonce.
+const DTLS_OVERHEAD: usize = 13 + 8 + 16;

@@ -1,0 +1,120 @@
+//! What a session refuses.
+
+use crate::datachannel::DataChannelError;
+use crate::layer::{DtlsError, IceError, Mid, ParseCandidateError, SctpError, SrtpError};
+use crate::sdp;
+
+use super::description::DescriptionKind;
+use super::state::SignalingState;
+use super::transceiver::TransceiverId;
+
+/// Why a session refused something. Unless it says that the session has ended, nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The session was closed.
+    #[error("the session is closed")]
+    Closed,
+    /// The signalling state does not allow it (W3C `InvalidStateError`).
+    #[error("{what} is not possible in the signalling state {state}")]
+    InvalidState {
+        /// What was tried.
+        what: &'static str,
+        /// The state.
+        state: SignalingState,
+    },
+    /// A local description is not what was last made (W3C `InvalidModificationError`).
+    #[error("the local {0} is not the one that was last created; descriptions must not be changed")]
+    ModifiedDescription(DescriptionKind),
+    /// A description is malformed.
+    #[error(transparent)]
+    Sdp(#[from] sdp::ParseError),
+    /// A description cannot be used.
+    #[error("media section {index}: {reason}")]
+    Section {
+        /// The place of the media section, counted from 0.
+        index: usize,
+        /// What is wrong, and what was expected.
+        reason: SectionError,
+    },
+    /// A description as a whole cannot be used.
+    #[error("{0}")]
+    Description(&'static str),
+    /// There is no transceiver of this id, or it was stopped.
+    #[error("{0} does not exist or was stopped")]
+    NoTransceiver(TransceiverId),
+    /// The transceiver may not send now: not negotiated, or of a direction that does not send.
+    #[error("{0} may not send: its negotiated direction does not include sending")]
+    NotSending(TransceiverId),
+    /// The payload type is not negotiated for sending.
+    #[error("payload type {payload_type} is not negotiated for {transceiver}")]
+    PayloadType {
+        /// The payload type.
+        payload_type: u8,
+        /// The transceiver.
+        transceiver: TransceiverId,
+    },
+    /// A packet is longer than the path takes.
+    #[error("a packet of {size} bytes is longer than the {limit} that the path takes")]
+    PacketTooLong {
+        /// Its size.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A limit of the configuration is reached.
+    #[error("more than {limit} {what}; raise the limit of the configuration")]
+    Limit {
+        /// What there are too many of.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// A candidate is malformed.
+    #[error(transparent)]
+    Candidate(#[from] ParseCandidateError),
+    /// A candidate names no media section.
+    #[error("the candidate names no media section of the remote description")]
+    UnknownSection,
+    /// There is no remote description yet that a candidate could belong to.
+    #[error("a candidate came before the remote description")]
+    NoRemoteDescription,
+    /// ICE refused.
+    #[error(transparent)]
+    Ice(#[from] IceError),
+    /// DTLS refused.
+    #[error(transparent)]
+    Dtls(#[from] DtlsError),
+    /// SRTP refused.
+    #[error(transparent)]
+    Srtp(#[from] SrtpError),
+    /// SCTP refused.
+    #[error(transparent)]
+    Sctp(#[from] SctpError),
+    /// A data channel refused.
+    #[error(transparent)]
+    DataChannel(#[from] DataChannelError),
+    /// A datagram was not understood and changed nothing.
+    #[error("datagram ignored: {0}")]
+    Ignored(&'static str),
+}
+
+/// What is wrong with a media section of a description.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SectionError {
+    /// Something is missing.
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    /// Something has a value that it cannot have here.
+    #[error("{0}")]
+    Invalid(&'static str),
+    /// The section is not that of the offer in the same place.
+    #[error("expected the section of the offer with a=mid:{expected}, but found {found}")]
+    Mismatch {
+        /// The tag in the offer.
+        expected: Mid,
+        /// What stands there.
+        found: String,
+    },
+}

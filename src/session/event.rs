@@ -1,0 +1,51 @@
+//! What a session tells.
+
+use crate::datachannel::ChannelEvent;
+use crate::layer::{CandidatePair, DtlsError, IceConnectionState, NameQuery, Rid};
+
+use super::description::IceCandidateInit;
+use super::state::{ConnectionState, GatheringState, SignalingState};
+use super::transceiver::TransceiverId;
+
+/// What a session tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SessionEvent {
+    /// An offer is due: make one, unless the peer's comes first.
+    NegotiationNeeded,
+    /// The exchange of offer and answer went on.
+    SignalingState(SignalingState),
+    /// A local candidate was found; signal it to the peer. An empty one says that there is no further.
+    LocalCandidate(IceCandidateInit),
+    /// The gathering of local candidates went on.
+    GatheringState(GatheringState),
+    /// A remote candidate has a name: resolve it and call
+    /// [`resolve_name`](super::Session::resolve_name).
+    ResolveName {
+        /// To be handed back.
+        query: NameQuery,
+        /// The name, such as a UUID with `.local`.
+        name: String,
+    },
+    /// The state of ICE changed.
+    IceConnectionState(IceConnectionState),
+    /// Data and media take this pair from now on.
+    SelectedPair(Box<CandidatePair>),
+    /// The state of the whole changed.
+    ConnectionState(ConnectionState),
+    /// DTLS failed; the connection is over.
+    DtlsFailed(DtlsError),
+    /// The peer sends on this transceiver from now on.
+    Track(TransceiverId),
+    /// The peer does not send on this transceiver any more.
+    TrackEnded(TransceiverId),
+    /// The peer asks for a key frame of what this side sends.
+    KeyFrameRequested {
+        /// The transceiver.
+        transceiver: TransceiverId,
+        /// The simulcast stream.
+        rid: Option<Rid>,
+    },
+    /// Something of a data channel.
+    DataChannel(ChannelEvent),
+}

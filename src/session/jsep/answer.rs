@@ -1,0 +1,156 @@
+//! Making answers, RFC 8829 §5.3.
+
+use super::remote::{RemoteContent, RemoteSection};
+use super::section::{LocalTransport, MediaSection, data_section, rejected_section};
+use super::{Jsep, SectionContent};
+use crate::ice::random_credentials;
+use crate::layer::{DtlsRole, IceCredentials};
+use crate::rtp::ExtensionKind;
+use crate::sdp::{Direction, MediaDescription, SessionDescription, Setup};
+use crate::session::codec::TrackKind;
+use crate::session::error::SessionError;
+use crate::session::state::SignalingState;
+
+/// An answer that may be applied.
+#[derive(Debug)]
+pub(super) struct CreatedAnswer {
+    pub(super) sdp: SessionDescription,
+    pub(super) credentials: IceCredentials,
+    pub(super) role: DtlsRole,
+}
+
+impl Jsep {
+    /// An answer that accepts of the offer what this side can and wants.
+    pub(in crate::session) fn create_answer(&mut self) -> Result<SessionDescription, SessionError> {
+        let state = self.state;
+        let (SignalingState::HaveRemoteOffer | SignalingState::HaveLocalPrAnswer, Some(offer)) =
+            (state, self.remote_offer.take())
+        else {
+            return Err(self.invalid_state("creating an answer"));
+        };
+        // RFC 8839 §4.4.3: a restart is the offerer's to begin, and answered by one.
+        let restarts = match (&self.agreement.remote, &offer.transport) {
+            (Some(before), Some(now)) => before.credentials != now.credentials,
+            _ => false,
+        };
+        let credentials = match &self.created_answer {
+            Some(created) => created.credentials.clone(),
+            None if restarts => random_credentials(&*self.random),
+            None => self.agreement.local_credentials.clone(),
+        };
+        let role = self.answer_role(offer.transport.as_ref().map(|transport| transport.setup));
+        let setup = match role {
+            DtlsRole::Client => Setup::Active,
+            DtlsRole::Server => Setup::Passive,
+        };
+        let mut media = Vec::with_capacity(offer.sections.len());
+        let mut bundle = Vec::new();
+        for (section, ours) in offer.sections.iter().zip(self.offered.clone()) {
+            let transport = LocalTransport {
+                credentials: &credentials,
+                fingerprints: &self.config.fingerprints,
+                setup,
+                cname: &self.cname,
+            };
+            let accepted = match ours.content {
+                SectionContent::Media(id) if !section.rejected => {
+                    self.answer_media(section, id, &transport)
+                }
+                SectionContent::Data if !section.rejected => Some(data_section(
+                    section.mid,
+                    self.config.sctp_port,
+                    self.config.max_message_size,
+                    &transport,
+                )),
+                _ => None,
+            };
+            match accepted {
+                Some(accepted) => {
+                    bundle.push(section.mid);
+                    media.push(accepted);
+                }
+                None => media.push(rejected_section(
+                    section.kind.clone(),
+                    &section.protocol,
+                    section.formats.clone(),
+                    section.mid,
+                )),
+            }
+        }
+        // RFC 9143 §7.3.3: no group unless one was offered.
+        if self.pending_remote.as_ref().and_then(|d| d.sdp.as_ref()).is_some_and(|sdp| sdp.bundle().is_none())
+        {
+            bundle.clear();
+        }
+        self.remote_offer = Some(offer);
+        let sdp = self.describe(media, bundle);
+        self.created_answer = Some(CreatedAnswer { sdp: sdp.clone(), credentials, role });
+        Ok(sdp)
+    }
+
+    /// RFC 8842 §5.3: the role of before, if the DTLS association goes on; else the client's, which saves a
+    /// round trip.
+    fn answer_role(&self, offered: Option<Setup>) -> DtlsRole {
+        match (offered, self.agreement.dtls_role) {
+            (Some(Setup::Active), _) => DtlsRole::Server,
+            (Some(Setup::Passive), _) => DtlsRole::Client,
+            (_, Some(role)) => role,
+            (_, None) => DtlsRole::Client,
+        }
+    }
+
+    fn answer_media(
+        &self,
+        section: &RemoteSection,
+        id: crate::session::TransceiverId,
+        transport: &LocalTransport<'_>,
+    ) -> Option<MediaDescription> {
+        let transceiver = self.transceiver(id).filter(|transceiver| !transceiver.is_ending())?;
+        let codecs = section.receive_codecs(&self.codecs(transceiver));
+        if codecs.is_empty() {
+            return None;
+        }
+        let media = MediaSection {
+            mid: section.mid,
+            kind: transceiver.kind,
+            direction: answer_direction(transceiver.direction, section.direction),
+            codecs: &codecs,
+            extensions: &self.common_extensions(section, transceiver.kind),
+            sender: &transceiver.sender,
+            receive_rids: &section.sources.rids,
+        };
+        Some(media.describe(transport))
+    }
+
+    /// The extensions of the offer that this side knows, under the offer's ids.
+    fn common_extensions(&self, section: &RemoteSection, kind: TrackKind) -> Vec<(u8, ExtensionKind)> {
+        let wanted = self.config.media.extensions(kind);
+        section
+            .extensions
+            .iter()
+            .filter_map(|(id, uri)| Some((*id, ExtensionKind::from_uri(uri)?)))
+            .filter(|(_, kind)| wanted.contains(kind))
+            .collect()
+    }
+}
+
+/// What is possible of what this side wants, RFC 8829 §5.3.1.
+pub(super) fn answer_direction(wanted: Direction, offered: Direction) -> Direction {
+    let offered = offered.reversed();
+    match (wanted.sends() && offered.sends(), wanted.receives() && offered.receives()) {
+        (true, true) => Direction::SendRecv,
+        (true, false) => Direction::SendOnly,
+        (false, true) => Direction::RecvOnly,
+        (false, false) => Direction::Inactive,
+    }
+}
+
+impl RemoteSection {
+    /// What this side would make of the section.
+    pub(super) fn media_kind(&self) -> Option<TrackKind> {
+        match self.content {
+            RemoteContent::Media(kind) => Some(kind),
+            RemoteContent::Data | RemoteContent::Unknown => None,
+        }
+    }
+}

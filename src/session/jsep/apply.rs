@@ -1,0 +1,500 @@
+//! Applying descriptions, RFC 8829 §5.5 to §5.11. What can fail is checked before anything changes.
+
+use super::answer::answer_direction;
+use super::remote::{Proposal, RemoteContent, RemoteDescription, RemoteSection, RemoteTransport};
+use super::{Jsep, RollbackPoint, Section, SectionContent};
+use crate::layer::DtlsRole;
+use crate::sdp::{Direction, SessionDescription, Setup};
+use crate::session::codec::NegotiatedCodec;
+use crate::session::description::{Description, DescriptionKind};
+use crate::session::error::{SectionError, SessionError};
+use crate::session::state::SignalingState;
+use crate::session::transceiver::{Negotiated, TransceiverId, TransceiverInit};
+
+impl Jsep {
+    /// Applies a description of this side; without content, the one that was last created.
+    pub(in crate::session) fn set_local(
+        &mut self,
+        kind: DescriptionKind,
+        sdp: Option<&SessionDescription>,
+    ) -> Result<(), SessionError> {
+        match kind {
+            DescriptionKind::Offer => self.set_local_offer(sdp),
+            DescriptionKind::Answer | DescriptionKind::PrAnswer => self.set_local_answer(kind, sdp),
+            DescriptionKind::Rollback => match self.state {
+                SignalingState::HaveLocalOffer => {
+                    self.roll_back();
+                    Ok(())
+                }
+                _ => Err(self.invalid_state("a rollback of a local offer")),
+            },
+        }
+    }
+
+    /// Applies a description of the peer.
+    pub(in crate::session) fn set_remote(&mut self, description: &Description) -> Result<(), SessionError> {
+        match (description.kind, &description.sdp) {
+            (DescriptionKind::Rollback, _) => match self.state {
+                SignalingState::HaveRemoteOffer => {
+                    self.roll_back();
+                    Ok(())
+                }
+                _ => Err(self.invalid_state("a rollback of a remote offer")),
+            },
+            (DescriptionKind::Offer, Some(sdp)) => self.set_remote_offer(sdp),
+            (kind, Some(sdp)) => self.set_remote_answer(kind, sdp),
+            (_, None) => Err(SessionError::Description("the description is empty")),
+        }
+    }
+
+    fn set_local_offer(&mut self, sdp: Option<&SessionDescription>) -> Result<(), SessionError> {
+        if !matches!(self.state, SignalingState::Stable | SignalingState::HaveLocalOffer) {
+            return Err(self.invalid_state("a local offer"));
+        }
+        let created = self
+            .created_offer
+            .take_if(|created| sdp.is_none_or(|sdp| *sdp == created.sdp))
+            .ok_or(SessionError::ModifiedDescription(DescriptionKind::Offer))?;
+        self.begin_exchange();
+        for section in &created.sections {
+            if let SectionContent::Media(id) = section.content
+                && let Ok(transceiver) = self.transceiver_mut(id)
+            {
+                transceiver.negotiated.mid = Some(section.mid);
+            }
+        }
+        self.offered = created.sections;
+        self.agreement.local_credentials = created.credentials;
+        self.agreement.is_first_offerer.get_or_insert(true);
+        self.pending_local = Some(Description { kind: DescriptionKind::Offer, sdp: Some(created.sdp) });
+        self.state = SignalingState::HaveLocalOffer;
+        Ok(())
+    }
+
+    fn set_remote_offer(&mut self, sdp: &SessionDescription) -> Result<(), SessionError> {
+        if !matches!(
+            self.state,
+            SignalingState::Stable | SignalingState::HaveLocalOffer | SignalingState::HaveRemoteOffer
+        ) {
+            return Err(self.invalid_state("a remote offer"));
+        }
+        let offer = RemoteDescription::read(sdp, Proposal::Offer, self.config.max_sections)?;
+        self.check_remote_offer(&offer)?;
+        // W3C WebRTC §4.4.1.5: an offer takes back the own one that it collides with; a newer offer replaces
+        // the one before.
+        if self.state != SignalingState::Stable {
+            self.roll_back();
+        }
+        self.begin_exchange();
+        self.offered = offer.sections.iter().map(|section| self.take_section(section)).collect();
+        self.agreement.is_first_offerer.get_or_insert(false);
+        self.pending_remote = Some(Description { kind: DescriptionKind::Offer, sdp: Some(sdp.clone()) });
+        self.remote_offer = Some(offer);
+        self.created_answer = None;
+        self.state = SignalingState::HaveRemoteOffer;
+        Ok(())
+    }
+
+    /// RFC 8829 §5.8: sections keep their places and are not taken away.
+    fn check_remote_offer(&self, offer: &RemoteDescription) -> Result<(), SessionError> {
+        // Of an offer of this side that collides, nothing is agreed on.
+        let before = match &self.rollback {
+            Some(point) => &point.agreement,
+            None => &self.agreement,
+        };
+        if offer.sections.len() < before.sections.len() {
+            return Err(SessionError::Description(
+                "the offer has fewer media sections than were agreed on; a section that has ended keeps its \
+                 place with port 0",
+            ));
+        }
+        for (index, (section, known)) in offer.sections.iter().zip(&before.sections).enumerate() {
+            let is_reused = matches!(known.content, SectionContent::Rejected { .. });
+            if section.mid != known.mid && !is_reused {
+                let found = section.mid.to_string();
+                let reason = SectionError::Mismatch { expected: known.mid, found };
+                return Err(SessionError::Section { index, reason });
+            }
+        }
+        self.check_fingerprints(before.remote.as_ref(), offer.transport.as_ref())
+    }
+
+    /// A DTLS association lives as long as the session; RFC 8842 §5.1 would have a new one for a new
+    /// fingerprint.
+    fn check_fingerprints(
+        &self,
+        before: Option<&RemoteTransport>,
+        now: Option<&RemoteTransport>,
+    ) -> Result<(), SessionError> {
+        match (before, now) {
+            (Some(before), Some(now)) if before.fingerprints != now.fingerprints => {
+                Err(SessionError::Description(
+                    "the fingerprint differs from the one agreed on; a new certificate needs a new connection",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What a section of a remote offer is for, RFC 8829 §5.10.
+    fn take_section(&mut self, section: &RemoteSection) -> Section {
+        for codec in &section.codecs {
+            let ours = section.media_kind().map(|kind| self.config.media.codecs(kind)).unwrap_or_default();
+            let known = codec.find(ours).cloned();
+            self.agreement.registry.learn(codec.payload_type, known.as_ref());
+            if let Some(rtx) = codec.rtx_payload_type {
+                self.agreement.registry.learn_retransmission(rtx, codec.payload_type);
+            }
+        }
+        for (id, uri) in &section.extensions {
+            self.agreement.registry.learn_extension(*id, uri);
+        }
+        let content = match section.content {
+            RemoteContent::Media(_) if section.rejected => SectionContent::rejected(section),
+            RemoteContent::Media(kind) => match self.transceiver_for(section, kind) {
+                Some(id) => SectionContent::Media(id),
+                None => SectionContent::rejected(section),
+            },
+            RemoteContent::Data if !section.rejected => SectionContent::Data,
+            RemoteContent::Data | RemoteContent::Unknown => SectionContent::rejected(section),
+        };
+        Section { mid: section.mid, content }
+    }
+
+    fn transceiver_for(
+        &mut self,
+        section: &RemoteSection,
+        kind: crate::session::TrackKind,
+    ) -> Option<TransceiverId> {
+        let known = self.transceivers.iter().position(|transceiver| {
+            transceiver.negotiated.mid == Some(section.mid) && transceiver.kind == kind
+        });
+        let waiting = || {
+            self.transceivers.iter().position(|transceiver| {
+                transceiver.by_track
+                    && transceiver.negotiated.mid.is_none()
+                    && !transceiver.is_ending()
+                    && transceiver.kind == kind
+                    && transceiver.direction.sends()
+            })
+        };
+        let index = match known.or_else(waiting) {
+            Some(index) => index,
+            None => {
+                self.add_transceiver(kind, TransceiverInit::new(Direction::RecvOnly)).ok()?;
+                let index = self.transceivers.len() - 1;
+                self.transceivers[index].by_remote = true;
+                index
+            }
+        };
+        let transceiver = &mut self.transceivers[index];
+        transceiver.negotiated.mid = Some(section.mid);
+        transceiver.negotiated.remote = section.sources.clone();
+        Some(transceiver.id)
+    }
+
+    fn set_local_answer(
+        &mut self,
+        kind: DescriptionKind,
+        sdp: Option<&SessionDescription>,
+    ) -> Result<(), SessionError> {
+        if !matches!(self.state, SignalingState::HaveRemoteOffer | SignalingState::HaveLocalPrAnswer) {
+            return Err(self.invalid_state("a local answer"));
+        }
+        let (Some(created), Some(offer)) = (
+            self.created_answer.take_if(|created| sdp.is_none_or(|sdp| *sdp == created.sdp)),
+            self.remote_offer.take(),
+        ) else {
+            return Err(SessionError::ModifiedDescription(kind));
+        };
+        let sections = std::mem::take(&mut self.offered);
+        let mut agreed = Vec::with_capacity(sections.len());
+        for ((section, ours), answered) in offer.sections.iter().zip(&sections).zip(&created.sdp.media) {
+            let rejected = answered.is_rejected();
+            if let SectionContent::Media(id) = ours.content
+                && !rejected
+                && let Some(transceiver) = self.transceiver(id)
+            {
+                let codecs = self.codecs(transceiver);
+                let direction = answer_direction(transceiver.direction, section.direction);
+                let (send, receive) = (section.send_codecs(&codecs), section.receive_codecs(&codecs));
+                self.agree_on(id, section, send, receive, direction, direction);
+            }
+            if ours.content == SectionContent::Data && !rejected {
+                self.agreement.data = section.data;
+            }
+            agreed.push(self.settle(ours, section, rejected));
+        }
+        self.agreement.reduced_size = accepts_reduced_size(&offer);
+        self.agreement.local_credentials = created.credentials.clone();
+        if offer.transport.is_some() {
+            self.agreement.dtls_role = Some(created.role);
+        }
+        self.take_transport(offer.transport.clone());
+        let description = Description { kind, sdp: Some(created.sdp.clone()) };
+        if kind == DescriptionKind::PrAnswer {
+            self.pending_local = Some(description);
+            self.created_answer = Some(created);
+            self.remote_offer = Some(offer);
+            self.offered = sections;
+            self.state = SignalingState::HaveLocalPrAnswer;
+        } else {
+            self.agreement.sections = agreed;
+            self.current_remote = self.pending_remote.take();
+            self.current_local = Some(description);
+            self.end_exchange();
+        }
+        Ok(())
+    }
+
+    fn set_remote_answer(
+        &mut self,
+        kind: DescriptionKind,
+        sdp: &SessionDescription,
+    ) -> Result<(), SessionError> {
+        if !matches!(self.state, SignalingState::HaveLocalOffer | SignalingState::HaveRemotePrAnswer) {
+            return Err(self.invalid_state("a remote answer"));
+        }
+        let answer = RemoteDescription::read(sdp, Proposal::Answer, self.config.max_sections)?;
+        self.check_remote_answer(&answer)?;
+        let sections = self.offered.clone();
+        let mut agreed = Vec::with_capacity(sections.len());
+        for (section, ours) in answer.sections.iter().zip(&sections) {
+            let mut rejected = section.rejected;
+            if let SectionContent::Media(id) = ours.content
+                && !rejected
+                && let Some(transceiver) = self.transceiver(id)
+            {
+                let codecs = self.codecs(transceiver);
+                let offered = self.offered_direction(section).unwrap_or(transceiver.direction);
+                let send = section.send_codecs(&codecs);
+                let receive = self.received_codecs(&codecs, &send);
+                let direction = answer_direction(offered, section.direction);
+                rejected = send.is_empty();
+                self.agree_on(id, section, send, receive, direction, offered);
+            }
+            if ours.content == SectionContent::Data && !rejected {
+                self.agreement.data = section.data;
+            }
+            agreed.push(self.settle(ours, section, rejected));
+        }
+        self.agreement.reduced_size = accepts_reduced_size(&answer);
+        if let Some(transport) = &answer.transport {
+            self.agreement.dtls_role = Some(match transport.setup {
+                Setup::Active => DtlsRole::Server,
+                _ => DtlsRole::Client,
+            });
+        }
+        self.take_transport(answer.transport);
+        let description = Description { kind, sdp: Some(sdp.clone()) };
+        if kind == DescriptionKind::PrAnswer {
+            self.pending_remote = Some(description);
+            self.state = SignalingState::HaveRemotePrAnswer;
+        } else {
+            self.agreement.sections = agreed;
+            self.wants_ice_restart = false;
+            self.current_local = self.pending_local.take();
+            self.current_remote = Some(description);
+            self.end_exchange();
+        }
+        Ok(())
+    }
+
+    /// RFC 3264 §6: an answer has the sections of the offer.
+    fn check_remote_answer(&self, answer: &RemoteDescription) -> Result<(), SessionError> {
+        if answer.sections.len() != self.offered.len() {
+            return Err(SessionError::Description(
+                "the answer has another number of media sections than the offer",
+            ));
+        }
+        for (index, (section, ours)) in answer.sections.iter().zip(&self.offered).enumerate() {
+            let error = |reason| Err(SessionError::Section { index, reason });
+            if section.mid != ours.mid {
+                let found = section.mid.to_string();
+                return error(SectionError::Mismatch { expected: ours.mid, found });
+            }
+            let fits = match &ours.content {
+                SectionContent::Media(id) => {
+                    section.media_kind().is_some()
+                        && section.media_kind() == self.transceiver(*id).map(|t| t.kind)
+                }
+                SectionContent::Data => section.content == RemoteContent::Data,
+                SectionContent::Rejected { .. } if !section.rejected => {
+                    return error(SectionError::Invalid("a section that was offered with port 0 is accepted"));
+                }
+                SectionContent::Rejected { .. } => true,
+            };
+            if !fits && !section.rejected {
+                return error(SectionError::Invalid("the kind of media or the protocol is not the offer's"));
+            }
+        }
+        if let (Some(role), Some(transport)) = (self.agreement.dtls_role, &answer.transport) {
+            let answered =
+                if transport.setup == Setup::Active { DtlsRole::Server } else { DtlsRole::Client };
+            if answered != role {
+                return Err(SessionError::Description(
+                    "a=setup would turn the DTLS roles around; they stay for the life of the connection",
+                ));
+            }
+        }
+        self.check_fingerprints(self.agreement.remote.as_ref(), answer.transport.as_ref())
+    }
+
+    /// The direction that this side offered for a section.
+    fn offered_direction(&self, section: &RemoteSection) -> Option<Direction> {
+        let sdp = self.pending_local.as_ref()?.sdp.as_ref()?;
+        sdp.media_by_mid(section.mid)?.direction()
+    }
+
+    /// What the peer may send of `ours`, under the payload types that this side offered.
+    fn received_codecs(
+        &mut self,
+        ours: &[crate::session::Codec],
+        answered: &[NegotiatedCodec],
+    ) -> Vec<NegotiatedCodec> {
+        let mut codecs = Vec::with_capacity(answered.len());
+        for answer in answered {
+            if let Some(ours) = ours.iter().find(|codec| codec.is_compatible(&answer.codec))
+                && let Some(mut negotiated) = self.agreement.registry.negotiate(ours)
+            {
+                negotiated.codec.feedback.clone_from(&answer.codec.feedback);
+                negotiated.rtx_payload_type =
+                    negotiated.rtx_payload_type.filter(|_| answer.rtx_payload_type.is_some());
+                codecs.push(negotiated);
+            }
+        }
+        codecs
+    }
+
+    fn agree_on(
+        &mut self,
+        id: TransceiverId,
+        section: &RemoteSection,
+        send_codecs: Vec<NegotiatedCodec>,
+        receive_codecs: Vec<NegotiatedCodec>,
+        direction: Direction,
+        local_direction: Direction,
+    ) {
+        let Ok(transceiver) = self.transceiver_mut(id) else { return };
+        let negotiated = &mut transceiver.negotiated;
+        negotiated.current_direction = Some(direction);
+        negotiated.local_direction = local_direction;
+        negotiated.remote_direction = section.direction;
+        negotiated.send_codecs = send_codecs;
+        negotiated.receive_codecs = receive_codecs;
+        negotiated.remote = section.sources.clone();
+    }
+
+    /// What becomes of a section when its answer is there.
+    fn settle(&self, ours: &Section, theirs: &RemoteSection, rejected: bool) -> Section {
+        let content = match &ours.content {
+            SectionContent::Media(_) | SectionContent::Data if rejected => SectionContent::rejected(theirs),
+            content => content.clone(),
+        };
+        Section { mid: ours.mid, content }
+    }
+
+    /// The peer's transport as the last description has it. Without an ICE restart, candidates add up.
+    fn take_transport(&mut self, transport: Option<RemoteTransport>) {
+        let Some(mut transport) = transport else { return };
+        if let Some(before) = self.agreement.remote.take()
+            && before.credentials == transport.credentials
+        {
+            let mut candidates = before.candidates;
+            for candidate in transport.candidates.drain(..) {
+                if !candidates.contains(&candidate) {
+                    candidates.push(candidate);
+                }
+            }
+            transport.candidates = candidates;
+            transport.has_all_candidates |= before.has_all_candidates;
+        }
+        transport.candidates.truncate(self.config.max_remote_candidates);
+        self.agreement.remote = Some(transport);
+    }
+
+    fn begin_exchange(&mut self) {
+        if self.rollback.is_none() {
+            self.rollback = Some(Box::new(RollbackPoint {
+                agreement: self.agreement.clone(),
+                transceivers: self
+                    .transceivers
+                    .iter()
+                    .map(|transceiver| (transceiver.id, transceiver.negotiated.clone()))
+                    .collect(),
+            }));
+        }
+    }
+
+    /// Goes back to what was agreed on before the exchange began, RFC 8829 §4.1.10.2.
+    fn roll_back(&mut self) {
+        let Some(point) = self.rollback.take() else { return };
+        self.agreement = point.agreement;
+        self.transceivers.retain_mut(|transceiver| {
+            let before = point.transceivers.iter().find(|(id, _)| *id == transceiver.id);
+            let announced = transceiver.negotiated.announced;
+            match before {
+                Some((_, negotiated)) => transceiver.negotiated = negotiated.clone(),
+                // RFC 8829 §5.7: what a remote offer made goes with it, unless the application sends on it.
+                None if transceiver.by_remote && !transceiver.by_track => return false,
+                None => transceiver.negotiated = Negotiated::default(),
+            }
+            transceiver.negotiated.announced = announced;
+            true
+        });
+        self.pending_local = None;
+        self.pending_remote = None;
+        self.remote_offer = None;
+        self.created_answer = None;
+        self.offered.clear();
+        self.state = SignalingState::Stable;
+    }
+
+    /// Offer and answer are complete.
+    fn end_exchange(&mut self) {
+        self.pending_local = None;
+        self.pending_remote = None;
+        self.rollback = None;
+        self.remote_offer = None;
+        self.created_offer = None;
+        self.created_answer = None;
+        self.offered.clear();
+        self.state = SignalingState::Stable;
+        self.negotiation_needed = false;
+        let sections = &self.agreement.sections;
+        for transceiver in &mut self.transceivers {
+            let has_section =
+                sections.iter().any(|section| section.content == SectionContent::Media(transceiver.id));
+            if transceiver.negotiated.mid.is_some() && !has_section {
+                transceiver.stopped = true;
+                transceiver.direction = Direction::Inactive;
+                transceiver.negotiated.current_direction = None;
+                transceiver.negotiated.remote.sends = false;
+            }
+        }
+    }
+
+    /// Forgets transceivers that have ended and of which the application knows.
+    pub(in crate::session) fn forget_stopped(&mut self) {
+        self.transceivers.retain(|transceiver| !transceiver.stopped || transceiver.negotiated.announced);
+    }
+}
+
+impl SectionContent {
+    fn rejected(section: &RemoteSection) -> Self {
+        SectionContent::Rejected {
+            kind: section.kind.clone(),
+            protocol: section.protocol.clone(),
+            formats: section.formats.clone(),
+        }
+    }
+}
+
+/// Whether every section for media takes RTCP of reduced size; all share one transport.
+fn accepts_reduced_size(description: &RemoteDescription) -> bool {
+    description
+        .sections
+        .iter()
+        .filter(|section| !section.rejected && section.media_kind().is_some())
+        .all(|section| section.reduced_size)
+}

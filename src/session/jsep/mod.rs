@@ -1,0 +1,423 @@
+//! The exchange of offer and answer: RFC 8829 (JSEP), RFC 3264 and W3C WebRTC §4.4, without any transport.
+
+mod answer;
+mod apply;
+mod negotiation_needed;
+mod offer;
+mod registry;
+mod remote;
+mod section;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use super::codec::{Codec, MediaConfig, TrackKind};
+use super::description::{Description, DescriptionKind};
+use super::error::SessionError;
+use super::state::SignalingState;
+use super::transceiver::{Negotiated, SenderIdentity, Transceiver, TransceiverId, TransceiverInit};
+use crate::crypto::SecureRandom;
+use crate::layer::{Candidate, DtlsRole, Fingerprint, IceCredentials, Mid, Ssrc};
+use crate::sdp::{Attribute, Connection, Line, MediaDescription, MediaKind, Origin, SessionDescription, Timing};
+use registry::Registry;
+use remote::RemoteDescription;
+
+pub(super) use remote::{RemoteData, RemoteTransport};
+
+/// What a [`Jsep`] needs to know of the session.
+#[derive(Debug)]
+pub(super) struct JsepConfig {
+    pub(super) media: MediaConfig,
+    pub(super) fingerprints: Vec<Fingerprint>,
+    pub(super) sctp_port: u16,
+    pub(super) max_message_size: usize,
+    pub(super) max_sections: usize,
+    pub(super) max_remote_candidates: usize,
+}
+
+/// The signalling of one session.
+pub(super) struct Jsep {
+    config: JsepConfig,
+    random: Arc<dyn SecureRandom>,
+    cname: String,
+    session_id: String,
+    session_version: u64,
+    state: SignalingState,
+    transceivers: Vec<Transceiver>,
+    next_transceiver: u32,
+    /// The channels of the application want a section.
+    wants_data: bool,
+    /// The next offer is to restart ICE.
+    wants_ice_restart: bool,
+    negotiation_needed: bool,
+    agreement: Agreement,
+    /// What a rollback goes back to, while an exchange is under way.
+    rollback: Option<Box<RollbackPoint>>,
+    current_local: Option<Description>,
+    pending_local: Option<Description>,
+    current_remote: Option<Description>,
+    pending_remote: Option<Description>,
+    created_offer: Option<CreatedOffer>,
+    created_answer: Option<answer::CreatedAnswer>,
+    /// The offer under way, of the side that made it.
+    remote_offer: Option<RemoteDescription>,
+    /// Where the offer under way puts what.
+    offered: Vec<Section>,
+}
+
+/// What both sides agree on, or what the exchange under way proposes.
+#[derive(Clone, Debug)]
+struct Agreement {
+    sections: Vec<Section>,
+    registry: Registry,
+    local_credentials: IceCredentials,
+    remote: Option<RemoteTransport>,
+    dtls_role: Option<DtlsRole>,
+    data: Option<RemoteData>,
+    /// The peer takes RTCP packets without a report in front (RFC 5506).
+    reduced_size: bool,
+    /// This side made the first offer.
+    is_first_offerer: Option<bool>,
+}
+
+/// A media section, in the place that it has in every description.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Section {
+    mid: Mid,
+    content: SectionContent,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum SectionContent {
+    Media(TransceiverId),
+    Data,
+    /// Rejected or ended; its place may be taken by another.
+    Rejected { kind: MediaKind, protocol: String, formats: Vec<String> },
+}
+
+#[derive(Debug)]
+struct RollbackPoint {
+    agreement: Agreement,
+    transceivers: Vec<(TransceiverId, Negotiated)>,
+}
+
+/// An offer that may be applied.
+#[derive(Debug)]
+struct CreatedOffer {
+    sdp: SessionDescription,
+    sections: Vec<Section>,
+    credentials: IceCredentials,
+}
+
+impl Jsep {
+    pub(super) fn new(
+        config: JsepConfig,
+        random: Arc<dyn SecureRandom>,
+        local_credentials: IceCredentials,
+    ) -> Self {
+        // RFC 8829 §5.2.1: 63 random bits.
+        let session_id = random_u64(&*random) >> 1;
+        Self {
+            config,
+            cname: format!("{:016x}", random_u64(&*random)),
+            session_id: session_id.to_string(),
+            session_version: 0,
+            random,
+            state: SignalingState::Stable,
+            transceivers: Vec::new(),
+            next_transceiver: 0,
+            wants_data: false,
+            wants_ice_restart: false,
+            negotiation_needed: false,
+            agreement: Agreement {
+                sections: Vec::new(),
+                registry: Registry::default(),
+                local_credentials,
+                remote: None,
+                dtls_role: None,
+                data: None,
+                reduced_size: false,
+                is_first_offerer: None,
+            },
+            rollback: None,
+            current_local: None,
+            pending_local: None,
+            current_remote: None,
+            pending_remote: None,
+            created_offer: None,
+            created_answer: None,
+            remote_offer: None,
+            offered: Vec::new(),
+        }
+    }
+
+    pub(super) fn state(&self) -> SignalingState {
+        self.state
+    }
+
+    pub(super) fn close(&mut self) {
+        self.state = SignalingState::Closed;
+        for transceiver in &mut self.transceivers {
+            transceiver.stopped = true;
+            transceiver.negotiated.current_direction = None;
+        }
+    }
+
+    pub(super) fn cname(&self) -> &str {
+        &self.cname
+    }
+
+    /// The credentials that this side's ICE agent is to have.
+    pub(super) fn local_credentials(&self) -> &IceCredentials {
+        &self.agreement.local_credentials
+    }
+
+    /// How to reach the peer, once both sides have described themselves.
+    pub(super) fn remote_transport(&self) -> Option<&RemoteTransport> {
+        self.agreement.remote.as_ref()
+    }
+
+    pub(super) fn dtls_role(&self) -> Option<DtlsRole> {
+        self.agreement.dtls_role
+    }
+
+    pub(super) fn is_first_offerer(&self) -> bool {
+        self.agreement.is_first_offerer == Some(true)
+    }
+
+    /// What the peer says of its SCTP, if data channels are agreed on.
+    pub(super) fn data(&self) -> Option<RemoteData> {
+        self.agreement.data
+    }
+
+    pub(super) fn reduced_size_rtcp(&self) -> bool {
+        self.agreement.reduced_size
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        &self.agreement.registry
+    }
+
+    /// Whether a local description was applied, so that candidates may be gathered.
+    pub(super) fn has_local_description(&self) -> bool {
+        self.current_local.is_some() || self.pending_local.is_some()
+    }
+
+    /// The section whose transport all share, for candidates of this side.
+    pub(super) fn tagged_section(&self) -> Option<(usize, Mid)> {
+        self.agreement
+            .sections
+            .iter()
+            .enumerate()
+            .find(|(_, section)| !matches!(section.content, SectionContent::Rejected { .. }))
+            .map(|(index, section)| (index, section.mid))
+    }
+
+    pub(super) fn local_description(&self) -> Option<&Description> {
+        self.pending_local.as_ref().or(self.current_local.as_ref())
+    }
+
+    pub(super) fn remote_description(&self) -> Option<&Description> {
+        self.pending_remote.as_ref().or(self.current_remote.as_ref())
+    }
+
+    pub(super) fn current_descriptions(&self) -> (Option<&Description>, Option<&Description>) {
+        (self.current_local.as_ref(), self.current_remote.as_ref())
+    }
+
+    pub(super) fn pending_descriptions(&self) -> (Option<&Description>, Option<&Description>) {
+        (self.pending_local.as_ref(), self.pending_remote.as_ref())
+    }
+
+    pub(super) fn transceivers(&self) -> &[Transceiver] {
+        &self.transceivers
+    }
+
+    pub(super) fn transceivers_mut(&mut self) -> &mut [Transceiver] {
+        &mut self.transceivers
+    }
+
+    pub(super) fn transceiver(&self, id: TransceiverId) -> Option<&Transceiver> {
+        self.transceivers.iter().find(|transceiver| transceiver.id == id)
+    }
+
+    /// A transceiver that was not stopped.
+    pub(super) fn transceiver_mut(&mut self, id: TransceiverId) -> Result<&mut Transceiver, SessionError> {
+        self.transceivers
+            .iter_mut()
+            .find(|transceiver| transceiver.id == id && !transceiver.is_ending())
+            .ok_or(SessionError::NoTransceiver(id))
+    }
+
+    pub(super) fn add_transceiver(
+        &mut self,
+        kind: TrackKind,
+        init: TransceiverInit,
+    ) -> Result<TransceiverId, SessionError> {
+        let in_use = self.transceivers.iter().filter(|transceiver| !transceiver.stopped).count();
+        if in_use >= self.config.max_sections {
+            return Err(SessionError::Limit { what: "transceivers", limit: self.config.max_sections });
+        }
+        let id = TransceiverId(self.next_transceiver);
+        self.next_transceiver += 1;
+        let track_id = match init.track_id {
+            Some(track_id) => track_id,
+            None => format!("{:016x}", random_u64(&*self.random)),
+        };
+        let ssrc = self.new_ssrc(None);
+        let rtx_ssrc = self.new_ssrc(Some(ssrc));
+        self.transceivers.push(Transceiver {
+            id,
+            kind,
+            direction: init.direction,
+            codecs: init.codecs,
+            sender: SenderIdentity { ssrc, rtx_ssrc, streams: init.streams, track_id },
+            by_track: false,
+            by_remote: false,
+            stopping: false,
+            stopped: false,
+            negotiated: Negotiated::default(),
+        });
+        Ok(id)
+    }
+
+    /// RFC 3550 §8.1: random, and unlike those in use.
+    fn new_ssrc(&self, other: Option<Ssrc>) -> Ssrc {
+        loop {
+            let ssrc = Ssrc((random_u64(&*self.random) >> 32) as u32);
+            let in_use = self.transceivers.iter().any(|transceiver| {
+                transceiver.sender.ssrc == ssrc
+                    || transceiver.sender.rtx_ssrc == ssrc
+                    || transceiver.negotiated.remote.ssrcs.contains(&ssrc)
+            });
+            if !in_use && other != Some(ssrc) && ssrc.0 != 0 {
+                return ssrc;
+            }
+        }
+    }
+
+    pub(super) fn stop(&mut self, id: TransceiverId) -> Result<(), SessionError> {
+        let transceiver = self.transceiver_mut(id)?;
+        transceiver.stopping = true;
+        transceiver.direction = crate::sdp::Direction::Inactive;
+        if transceiver.negotiated.mid.is_none() {
+            // The peer never heard of it.
+            self.transceivers.retain(|transceiver| transceiver.id != id);
+        }
+        Ok(())
+    }
+
+    pub(super) fn want_data(&mut self) {
+        self.wants_data = true;
+    }
+
+    pub(super) fn want_ice_restart(&mut self) {
+        self.wants_ice_restart = true;
+    }
+
+    /// The codecs to negotiate for a transceiver, the preferred first.
+    fn codecs(&self, transceiver: &Transceiver) -> Vec<Codec> {
+        match transceiver.codecs.as_slice() {
+            [] => self.config.media.codecs(transceiver.kind).to_vec(),
+            preferred => preferred.to_vec(),
+        }
+    }
+
+    /// Adds a candidate of the peer to its last description. `None`: there will be no further one.
+    pub(super) fn add_remote_candidate(
+        &mut self,
+        candidate: Option<Candidate>,
+        ufrag: Option<&str>,
+    ) -> Result<(), SessionError> {
+        let limit = self.config.max_remote_candidates;
+        let pending = self.remote_offer.as_mut().and_then(|offer| offer.transport.as_mut());
+        let remotes = pending.into_iter().chain(self.agreement.remote.as_mut());
+        let mut any = false;
+        for remote in remotes {
+            any = true;
+            // RFC 8838 §16: a candidate of another generation is not for this one.
+            if ufrag.is_some_and(|ufrag| ufrag != remote.credentials.ufrag()) {
+                continue;
+            }
+            match &candidate {
+                None => remote.has_all_candidates = true,
+                Some(candidate) if remote.candidates.contains(candidate) => {}
+                Some(_) if remote.candidates.len() >= limit => {
+                    return Err(SessionError::Limit { what: "remote candidates", limit });
+                }
+                Some(candidate) => remote.candidates.push(candidate.clone()),
+            }
+            return Ok(());
+        }
+        if any { Ok(()) } else { Err(SessionError::NoRemoteDescription) }
+    }
+
+    /// Whether a section of the remote description has this tag or place.
+    pub(super) fn has_remote_section(&self, mid: Option<&str>, index: Option<u16>) -> bool {
+        let Some(sdp) = self.remote_description().and_then(|description| description.sdp.as_ref()) else {
+            return false;
+        };
+        match (mid, index) {
+            (Some(mid), _) => sdp.media.iter().any(|media| media.mid().is_some_and(|m| m.as_str() == mid)),
+            (None, Some(index)) => usize::from(index) < sdp.media.len(),
+            (None, None) => true,
+        }
+    }
+
+    /// A description of this side around these sections.
+    fn describe(&mut self, media: Vec<MediaDescription>, bundle: Vec<Mid>) -> SessionDescription {
+        self.session_version += 1;
+        let connection =
+            Connection { address: "127.0.0.1".to_owned(), ..Connection::unspecified() };
+        let mut sdp = SessionDescription {
+            origin: Origin {
+                username: "-".to_owned(),
+                session_id: self.session_id.clone(),
+                session_version: self.session_version,
+                connection,
+            },
+            session_name: "-".to_owned(),
+            lines: vec![Line::Timing(Timing::default())],
+            media,
+        };
+        if !bundle.is_empty() {
+            sdp.push(Attribute::Group(crate::sdp::Group {
+                semantics: crate::sdp::Group::BUNDLE.to_owned(),
+                mids: bundle,
+            }));
+        }
+        sdp.push(Attribute::ExtMapAllowMixed);
+        sdp.push(Attribute::other("msid-semantic", Some(" WMS *")));
+        sdp
+    }
+
+    fn invalid_state(&self, what: &'static str) -> SessionError {
+        match self.state {
+            SignalingState::Closed => SessionError::Closed,
+            state => SessionError::InvalidState { what, state },
+        }
+    }
+}
+
+impl std::fmt::Debug for Jsep {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Jsep")
+            .field("state", &self.state)
+            .field("transceivers", &self.transceivers.len())
+            .field("sections", &self.agreement.sections.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn random_u64(random: &dyn SecureRandom) -> u64 {
+    let mut bytes = [0; 8];
+    random.fill(&mut bytes);
+    u64::from_be_bytes(bytes)
+}
+
+/// What kind of description a side applies, apart from a rollback.
+fn proposes(kind: DescriptionKind) -> bool {
+    kind == DescriptionKind::Offer
+}

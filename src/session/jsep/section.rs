@@ -1,0 +1,205 @@
+//! Media sections of descriptions of this side.
+
+use crate::layer::{Fingerprint, IceCredentials, Mid, Rid, Ssrc};
+use crate::rtp::ExtensionKind;
+use crate::sdp::{
+    Attribute, Connection, Direction, ExtMap, Fmtp, FormatParameters, Line, MediaDescription, MediaKind, Msid,
+    RidAttribute, RidDirection, Rtcp, RtcpFeedback, RtpMap, Setup, Simulcast, SimulcastRid, SimulcastStreams,
+    SsrcAttribute, SsrcGroup,
+};
+use crate::session::codec::{NegotiatedCodec, TrackKind};
+use crate::session::transceiver::SenderIdentity;
+
+/// What stands in every section of this side.
+#[derive(Debug)]
+pub(super) struct LocalTransport<'a> {
+    pub(super) credentials: &'a IceCredentials,
+    pub(super) fingerprints: &'a [Fingerprint],
+    pub(super) setup: Setup,
+    pub(super) cname: &'a str,
+}
+
+/// What a section for media says.
+#[derive(Debug)]
+pub(super) struct MediaSection<'a> {
+    pub(super) mid: Mid,
+    pub(super) kind: TrackKind,
+    pub(super) direction: Direction,
+    pub(super) codecs: &'a [NegotiatedCodec],
+    pub(super) extensions: &'a [(u8, ExtensionKind)],
+    pub(super) sender: &'a SenderIdentity,
+    /// Simulcast streams of the peer that this side takes.
+    pub(super) receive_rids: &'a [Rid],
+}
+
+impl MediaSection<'_> {
+    pub(super) fn describe(&self, transport: &LocalTransport<'_>) -> MediaDescription {
+        let kind = match self.kind {
+            TrackKind::Audio => MediaKind::Audio,
+            TrackKind::Video => MediaKind::Video,
+        };
+        let formats = self
+            .codecs
+            .iter()
+            .flat_map(|codec| std::iter::once(codec.payload_type).chain(codec.rtx_payload_type))
+            .map(|payload_type| payload_type.to_string())
+            .collect();
+        let mut media = open_section(kind, "UDP/TLS/RTP/SAVPF", formats);
+        media.push(Attribute::Rtcp(Rtcp { port: 9, connection: Some(Connection::unspecified()) }));
+        push_transport(&mut media, self.mid, transport);
+        for (id, kind) in self.extensions {
+            media.push(Attribute::ExtMap(ExtMap {
+                id: u16::from(*id),
+                direction: None,
+                uri: kind.uri().to_owned(),
+                attributes: String::new(),
+            }));
+        }
+        media.push(Attribute::Direction(self.direction));
+        if self.direction.sends() {
+            self.msids().for_each(|msid| media.push(Attribute::Msid(msid)));
+        }
+        media.push(Attribute::RtcpMux);
+        media.push(Attribute::RtcpReducedSize);
+        for codec in self.codecs {
+            push_codec(&mut media, codec);
+        }
+        if !self.receive_rids.is_empty() {
+            self.push_simulcast(&mut media);
+        }
+        if self.direction.sends() {
+            self.push_sources(&mut media, transport.cname);
+        }
+        media
+    }
+
+    fn msids(&self) -> impl Iterator<Item = Msid> {
+        let track = &self.sender.track_id;
+        // RFC 8830 §2: a track of no stream has the stream "-".
+        let none = self.sender.streams.is_empty().then(|| "-".to_owned());
+        self.sender
+            .streams
+            .iter()
+            .cloned()
+            .chain(none)
+            .map(|stream| Msid { stream, track: Some(track.clone()) })
+    }
+
+    fn push_simulcast(&self, media: &mut MediaDescription) {
+        for id in self.receive_rids {
+            media.push(Attribute::Rid(RidAttribute {
+                id: *id,
+                direction: RidDirection::Recv,
+                restrictions: Vec::new(),
+            }));
+        }
+        let streams =
+            self.receive_rids.iter().map(|rid| vec![SimulcastRid { rid: *rid, paused: false }]).collect();
+        let list = SimulcastStreams { direction: RidDirection::Recv, streams };
+        media.push(Attribute::Simulcast(Simulcast { lists: vec![list] }));
+    }
+
+    /// Names the sources, for peers that go by SSRC and to pair a stream with its retransmissions.
+    fn push_sources(&self, media: &mut MediaDescription, cname: &str) {
+        let retransmits = self.codecs.iter().any(|codec| codec.rtx_payload_type.is_some());
+        let sources: &[Ssrc] =
+            if retransmits { &[self.sender.ssrc, self.sender.rtx_ssrc] } else { &[self.sender.ssrc] };
+        if retransmits {
+            media.push(Attribute::SsrcGroup(SsrcGroup {
+                semantics: "FID".to_owned(),
+                sources: sources.to_vec(),
+            }));
+        }
+        for ssrc in sources {
+            let mut push = |name: &str, value: String| {
+                let attribute =
+                    SsrcAttribute { ssrc: *ssrc, name: name.to_owned(), value: Some(value) };
+                media.push(Attribute::Ssrc(attribute));
+            };
+            push("cname", cname.to_owned());
+            if let Some(msid) = self.msids().next() {
+                push("msid", msid.to_string());
+            }
+        }
+    }
+}
+
+/// A section for data channels, RFC 8841.
+pub(super) fn data_section(
+    mid: Mid,
+    port: u16,
+    max_message_size: usize,
+    transport: &LocalTransport<'_>,
+) -> MediaDescription {
+    let formats = vec!["webrtc-datachannel".to_owned()];
+    let mut media = open_section(MediaKind::Application, "UDP/DTLS/SCTP", formats);
+    push_transport(&mut media, mid, transport);
+    media.push(Attribute::SctpPort(port));
+    media.push(Attribute::MaxMessageSize(max_message_size as u64));
+    media
+}
+
+/// A section that is rejected or has ended: port 0, RFC 8829 §5.3.1.
+pub(super) fn rejected_section(
+    kind: MediaKind,
+    protocol: &str,
+    formats: Vec<String>,
+    mid: Mid,
+) -> MediaDescription {
+    let mut media = open_section(kind, protocol, formats);
+    media.port = 0;
+    media.push(Attribute::Mid(mid));
+    media.push(Attribute::Direction(Direction::Inactive));
+    media
+}
+
+fn open_section(kind: MediaKind, protocol: &str, formats: Vec<String>) -> MediaDescription {
+    MediaDescription {
+        kind,
+        // RFC 8829 §5.2.1: 9 stands for an address that candidates will tell.
+        port: 9,
+        port_count: None,
+        protocol: protocol.to_owned(),
+        formats,
+        lines: vec![Line::Connection(Connection::unspecified())],
+    }
+}
+
+fn push_transport(media: &mut MediaDescription, mid: Mid, transport: &LocalTransport<'_>) {
+    media.push(Attribute::IceUfrag(transport.credentials.ufrag().to_owned()));
+    media.push(Attribute::IcePwd(transport.credentials.password().to_owned()));
+    media.push(Attribute::IceOptions(vec!["trickle".to_owned()]));
+    for fingerprint in transport.fingerprints {
+        media.push(Attribute::Fingerprint(fingerprint.clone()));
+    }
+    media.push(Attribute::Setup(transport.setup));
+    media.push(Attribute::Mid(mid));
+}
+
+fn push_codec(media: &mut MediaDescription, negotiated: &NegotiatedCodec) {
+    let NegotiatedCodec { codec, payload_type, rtx_payload_type } = negotiated;
+    let payload_type = *payload_type;
+    media.push(Attribute::RtpMap(RtpMap {
+        payload_type,
+        encoding: codec.name.clone(),
+        clock_rate: codec.clock_rate,
+        channels: codec.channels,
+    }));
+    for kind in &codec.feedback {
+        let feedback = RtcpFeedback { payload_type: Some(payload_type), kind: kind.clone() };
+        media.push(Attribute::RtcpFeedback(feedback));
+    }
+    if !codec.parameters.as_str().is_empty() {
+        media.push(Attribute::Fmtp(Fmtp { payload_type, parameters: codec.parameters.clone() }));
+    }
+    if let Some(rtx) = *rtx_payload_type {
+        media.push(Attribute::RtpMap(RtpMap {
+            payload_type: rtx,
+            encoding: "rtx".to_owned(),
+            clock_rate: codec.clock_rate,
+            channels: None,
+        }));
+        let parameters = FormatParameters::new(format!("apt={payload_type}"));
+        media.push(Attribute::Fmtp(Fmtp { payload_type: rtx, parameters }));
+    }
+}

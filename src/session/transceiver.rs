@@ -1,0 +1,188 @@
+//! Transceivers, W3C WebRTC §5.4.
+
+use std::fmt;
+
+use super::codec::{Codec, NegotiatedCodec, TrackKind};
+use crate::layer::{Mid, Rid, Ssrc};
+use crate::sdp::{Direction, Msid, SsrcGroup};
+
+/// Names a transceiver of a session for as long as the session lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TransceiverId(pub(super) u32);
+
+impl fmt::Display for TransceiverId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "transceiver {}", self.0)
+    }
+}
+
+/// What a transceiver is to be (W3C `RTCRtpTransceiverInit`).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TransceiverInit {
+    /// The direction to negotiate; both ways by default.
+    pub direction: Direction,
+    /// The streams that what it sends belongs to. The receiver plays tracks of the same stream in sync.
+    pub streams: Vec<String>,
+    /// The name of the track that it sends; a random one by default.
+    pub track_id: Option<String>,
+    /// The codecs to negotiate, the preferred first; those of the configuration when empty.
+    pub codecs: Vec<Codec>,
+}
+
+impl Default for TransceiverInit {
+    fn default() -> Self {
+        Self { direction: Direction::SendRecv, streams: Vec::new(), track_id: None, codecs: Vec::new() }
+    }
+}
+
+impl TransceiverInit {
+    /// A transceiver of this direction.
+    pub fn new(direction: Direction) -> Self {
+        Self { direction, ..Self::default() }
+    }
+
+    /// The same with a stream that what it sends belongs to.
+    #[must_use]
+    pub fn stream(mut self, stream: impl Into<String>) -> Self {
+        self.streams.push(stream.into());
+        self
+    }
+
+    /// The same with codecs to negotiate, the preferred first.
+    #[must_use]
+    pub fn codecs(mut self, codecs: impl IntoIterator<Item = Codec>) -> Self {
+        self.codecs = codecs.into_iter().collect();
+        self
+    }
+}
+
+/// One sender and one receiver that share a media section.
+#[derive(Clone, Debug)]
+pub struct Transceiver {
+    pub(super) id: TransceiverId,
+    pub(super) kind: TrackKind,
+    pub(super) direction: Direction,
+    pub(super) codecs: Vec<Codec>,
+    pub(super) sender: SenderIdentity,
+    /// Made by [`add_track`](super::Session::add_track), so that a remote offer may make use of it (RFC 8829
+    /// §5.10).
+    pub(super) by_track: bool,
+    /// Made by a remote offer, and gone with it when that is rolled back.
+    pub(super) by_remote: bool,
+    /// Its end was asked for and not yet negotiated.
+    pub(super) stopping: bool,
+    pub(super) stopped: bool,
+    pub(super) negotiated: Negotiated,
+}
+
+/// How what a transceiver sends is named.
+#[derive(Clone, Debug)]
+pub(super) struct SenderIdentity {
+    pub(super) ssrc: Ssrc,
+    pub(super) rtx_ssrc: Ssrc,
+    pub(super) streams: Vec<String>,
+    pub(super) track_id: String,
+}
+
+/// What offer and answer agreed on.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Negotiated {
+    pub(super) mid: Option<Mid>,
+    /// `None` until an answer was applied.
+    pub(super) current_direction: Option<Direction>,
+    /// The directions of the last answered descriptions, each as its own side said.
+    pub(super) local_direction: Direction,
+    pub(super) remote_direction: Direction,
+    /// The application was told that the peer sends.
+    pub(super) announced: bool,
+    /// What the peer takes, the preferred first, under its payload types.
+    pub(super) send_codecs: Vec<NegotiatedCodec>,
+    /// What this side takes, under its payload types.
+    pub(super) receive_codecs: Vec<NegotiatedCodec>,
+    pub(super) remote: RemoteSources,
+}
+
+/// What the peer says of its streams in a media section.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct RemoteSources {
+    /// The peer sends, as far as it says.
+    pub(super) sends: bool,
+    pub(super) msids: Vec<Msid>,
+    pub(super) ssrcs: Vec<Ssrc>,
+    pub(super) groups: Vec<SsrcGroup>,
+    /// The simulcast streams that the peer sends.
+    pub(super) rids: Vec<Rid>,
+}
+
+impl RemoteSources {
+    /// The stream whose packets `rtx` repairs, by `a=ssrc-group:FID`.
+    pub(super) fn repaired_by(&self, rtx: Ssrc) -> Option<Ssrc> {
+        self.groups.iter().filter(|group| group.semantics == "FID").find_map(|group| match group.sources[..] {
+            [primary, repair] if repair == rtx => Some(primary),
+            _ => None,
+        })
+    }
+}
+
+impl Transceiver {
+    /// Its name.
+    pub fn id(&self) -> TransceiverId {
+        self.id
+    }
+
+    /// Whether it carries sound or pictures.
+    pub fn kind(&self) -> TrackKind {
+        self.kind
+    }
+
+    /// The tag of its media section; `None` before one is agreed on.
+    pub fn mid(&self) -> Option<Mid> {
+        self.negotiated.mid
+    }
+
+    /// The direction that this side wants.
+    pub fn direction(&self) -> Direction {
+        self.direction
+    }
+
+    /// The direction that was negotiated; `None` before the first answer.
+    pub fn current_direction(&self) -> Option<Direction> {
+        self.negotiated.current_direction
+    }
+
+    /// Whether it has ended.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// The codecs that the peer takes, the preferred first.
+    pub fn send_codecs(&self) -> &[NegotiatedCodec] {
+        &self.negotiated.send_codecs
+    }
+
+    /// The codecs that this side takes.
+    pub fn receive_codecs(&self) -> &[NegotiatedCodec] {
+        &self.negotiated.receive_codecs
+    }
+
+    /// The streams and tracks that what the peer sends belongs to.
+    pub fn remote_msids(&self) -> &[Msid] {
+        &self.negotiated.remote.msids
+    }
+
+    /// The SSRC that this side sends with.
+    pub fn ssrc(&self) -> Ssrc {
+        self.sender.ssrc
+    }
+
+    /// Whether packets may be sent now.
+    pub fn may_send(&self) -> bool {
+        !self.stopped && self.negotiated.current_direction.is_some_and(Direction::sends)
+    }
+
+    /// Whether the section may be given to another transceiver.
+    pub(super) fn is_ending(&self) -> bool {
+        self.stopping || self.stopped
+    }
+}

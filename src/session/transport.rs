@@ -1,0 +1,373 @@
+//! The one transport of a session: ICE, DTLS, SRTP and SCTP put together (RFC 8835), with the data channels on
+//! top.
+
+use std::time::Instant;
+
+use super::association::Association;
+use super::jsep::{Jsep, RemoteData};
+use super::state::ConnectionState;
+use super::transports::Transports;
+use crate::datachannel::{self, DataChannels};
+use crate::layer::{
+    Datagram, DtlsError, DtlsEvent, DtlsRole, DtlsTransport, FiveTuple, IceConnectionState, IceCredentials,
+    IceEvent, IceRole, IceTransport, Layer, SctpTransport, SrtpKeyingMaterial, SrtpTransport, Transmit,
+    TransmitBatch,
+};
+
+/// The layers below media and data.
+#[derive(Debug)]
+pub(super) struct Transport {
+    transports: Transports,
+    sctp_port: u16,
+    ice: Box<dyn IceTransport>,
+    dtls: Option<Box<dyn DtlsTransport>>,
+    srtp: Option<Box<dyn SrtpTransport>>,
+    sctp: Association,
+    channels: DataChannels,
+    data: Option<RemoteData>,
+    /// The data channels were told of the association.
+    has_channels: bool,
+    has_role: bool,
+    /// What of the peer's description ICE was told.
+    remote_credentials: Option<IceCredentials>,
+    remote_candidates: usize,
+    remote_ended: bool,
+    /// Where DTLS last came from, for answers while no pair is selected.
+    dtls_path: Option<FiveTuple>,
+    dtls_end: Option<DtlsEnd>,
+    /// SCTP packets before DTLS protects them.
+    sctp_batch: TransmitBatch,
+    /// The last datagrams of a session that was closed.
+    farewell: Vec<(FiveTuple, Vec<u8>)>,
+}
+
+/// How the DTLS connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum DtlsEnd {
+    Closed,
+    Failed(DtlsError),
+}
+
+/// What a transport tells the session.
+#[derive(Debug)]
+pub(super) enum TransportEvent {
+    Ice(IceEvent),
+    /// SRTP may be used.
+    Secured,
+    DtlsEnded(DtlsEnd),
+}
+
+impl Transport {
+    pub(super) fn new(
+        now: Instant,
+        transports: Transports,
+        limits: datachannel::Limits,
+        sctp_port: u16,
+        mtu: usize,
+    ) -> Self {
+        Self {
+            ice: (transports.ice)(now),
+            transports,
+            sctp_port,
+            dtls: None,
+            srtp: None,
+            sctp: Association::default(),
+            channels: DataChannels::new(limits),
+            data: None,
+            has_channels: false,
+            has_role: false,
+            remote_credentials: None,
+            remote_candidates: 0,
+            remote_ended: false,
+            dtls_path: None,
+            dtls_end: None,
+            sctp_batch: TransmitBatch::new(mtu),
+            farewell: Vec::new(),
+        }
+    }
+
+    pub(super) fn ice(&mut self) -> &mut dyn IceTransport {
+        &mut *self.ice
+    }
+
+    pub(super) fn ice_ref(&self) -> &dyn IceTransport {
+        &*self.ice
+    }
+
+    pub(super) fn dtls(&self) -> Option<&dyn DtlsTransport> {
+        self.dtls.as_deref()
+    }
+
+    pub(super) fn srtp(&mut self) -> Option<&mut Box<dyn SrtpTransport>> {
+        self.srtp.as_mut()
+    }
+
+    pub(super) fn has_srtp(&self) -> bool {
+        self.srtp.is_some()
+    }
+
+    pub(super) fn sctp(&self) -> &dyn SctpTransport {
+        &self.sctp
+    }
+
+    /// The data channels with the association they run over.
+    pub(super) fn channels(&mut self) -> (&mut DataChannels, &mut dyn SctpTransport) {
+        (&mut self.channels, &mut self.sctp)
+    }
+
+    pub(super) fn channels_ref(&self) -> &DataChannels {
+        &self.channels
+    }
+
+    /// The path that everything but ICE takes.
+    pub(super) fn path(&self) -> Option<FiveTuple> {
+        self.ice.selected_pair().map(|pair| pair.path)
+    }
+
+    /// Whether data and media can pass.
+    pub(super) fn is_secured(&self) -> bool {
+        self.dtls.as_ref().is_some_and(|dtls| dtls.is_connected())
+    }
+
+    pub(super) fn state(&self) -> ConnectionState {
+        use IceConnectionState as Ice;
+        match (&self.dtls_end, self.ice.state()) {
+            (Some(DtlsEnd::Closed), _) | (_, Ice::Closed) => ConnectionState::Closed,
+            (Some(DtlsEnd::Failed(_)), _) | (_, Ice::Failed) => ConnectionState::Failed,
+            (_, Ice::Disconnected) => ConnectionState::Disconnected,
+            (_, Ice::New) if self.dtls.is_none() => ConnectionState::New,
+            (_, Ice::Connected | Ice::Completed) if self.is_secured() => ConnectionState::Connected,
+            _ => ConnectionState::Connecting,
+        }
+    }
+
+    /// Brings the layers to what the signalling agreed on.
+    pub(super) fn follow(&mut self, now: Instant, jsep: &Jsep) {
+        if self.ice.local_credentials() != jsep.local_credentials() {
+            // Refused only by an agent that is closed, which nothing can help.
+            let _ = self.ice.restart(now, jsep.local_credentials().clone());
+            self.remote_credentials = None;
+        }
+        let Some(remote) = jsep.remote_transport() else { return };
+        if !self.has_role {
+            self.has_role = true;
+            // RFC 8445 §6.1.1: the offerer controls, unless only the other side is a full agent.
+            let controls = jsep.is_first_offerer() || remote.ice_lite;
+            self.ice.set_role(if controls { IceRole::Controlling } else { IceRole::Controlled });
+        }
+        if self.remote_credentials.as_ref() != Some(&remote.credentials) {
+            let _ = self.ice.set_remote_credentials(now, remote.credentials.clone());
+            self.remote_credentials = Some(remote.credentials.clone());
+            self.remote_candidates = 0;
+            self.remote_ended = false;
+        }
+        for candidate in remote.candidates.iter().skip(self.remote_candidates) {
+            // One that the agent cannot use (TCP, too many) takes nothing from the others.
+            let _ = self.ice.add_remote_candidate(now, candidate.clone());
+        }
+        self.remote_candidates = remote.candidates.len();
+        if remote.has_all_candidates && !self.remote_ended {
+            self.remote_ended = true;
+            self.ice.end_of_remote_candidates(now);
+        }
+        self.data = jsep.data();
+        if let Some(data) = self.data {
+            self.sctp.set_remote_max_message_size(data.max_message_size);
+        }
+        self.start_dtls(jsep);
+        self.start_sctp(now);
+    }
+
+    /// A client begins when there is a path; a server is there before, because the peer may have one first.
+    pub(super) fn start_dtls(&mut self, jsep: &Jsep) {
+        let (Some(role), Some(remote)) = (jsep.dtls_role(), jsep.remote_transport()) else { return };
+        let may_begin = role == DtlsRole::Server || self.ice.selected_pair().is_some();
+        if self.dtls.is_some() || self.dtls_end.is_some() || !may_begin {
+            return;
+        }
+        match (self.transports.dtls)(role, &remote.fingerprints) {
+            Ok(dtls) => self.dtls = Some(dtls),
+            Err(error) => self.dtls_end = Some(DtlsEnd::Failed(error)),
+        }
+    }
+
+    fn start_sctp(&mut self, now: Instant) {
+        let (Some(data), Some(dtls)) = (self.data, &self.dtls) else { return };
+        if dtls.is_connected() && !self.has_channels {
+            self.has_channels = true;
+            self.sctp.get_or_make(|| make_sctp(&self.transports, self.sctp_port, data)).connect(now);
+            self.channels.set_role(&mut self.sctp, now, dtls.role());
+        }
+    }
+
+    /// Takes a DTLS datagram.
+    pub(super) fn receive_dtls(
+        &mut self,
+        now: Instant,
+        datagram: Datagram<'_>,
+    ) -> Result<(), super::SessionError> {
+        let path = datagram.path;
+        // Before ICE has validated the path, anybody could have sent it.
+        if !self.ice.is_validated(&path) {
+            return Err(super::SessionError::Ignored("DTLS on a path that ICE has not validated"));
+        }
+        let Some(dtls) = &mut self.dtls else {
+            return Err(super::SessionError::Ignored("DTLS before the roles are agreed on"));
+        };
+        self.dtls_path = Some(path);
+        let (sctp, data, transports, port) = (&mut self.sctp, self.data, &self.transports, self.sctp_port);
+        dtls.receive(now, datagram, &mut |packet| {
+            let Some(data) = data else { return };
+            // The peer may be connected first, and its first packet comes with the end of the handshake.
+            let sctp = sctp.get_or_make(|| make_sctp(transports, port, data));
+            // What SCTP refuses, it counts.
+            let _ = sctp.handle_datagram(now, Datagram::new(path, packet));
+        })?;
+        Ok(())
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        self.ice.handle_timeout(now);
+        if let Some(dtls) = &mut self.dtls {
+            dtls.handle_timeout(now);
+        }
+        self.sctp.handle_timeout(now);
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let ice = self.ice.poll_timeout();
+        let dtls = self.dtls.as_ref().and_then(|dtls| dtls.poll_timeout());
+        let sctp = self.sctp.poll_timeout();
+        ice.into_iter().chain(dtls).chain(sctp).min()
+    }
+
+    /// What the layers tell.
+    pub(super) fn poll_event(&mut self, now: Instant) -> Option<TransportEvent> {
+        if let Some(event) = self.ice.poll_event() {
+            return Some(TransportEvent::Ice(event));
+        }
+        while let Some(event) = self.dtls.as_mut().and_then(|dtls| dtls.poll_event()) {
+            match event {
+                DtlsEvent::Connected { .. } => {
+                    self.start_srtp();
+                    self.start_sctp(now);
+                    return Some(match self.dtls_end.clone() {
+                        Some(end) => TransportEvent::DtlsEnded(end),
+                        None => TransportEvent::Secured,
+                    });
+                }
+                DtlsEvent::ApplicationData(packet) => {
+                    let mut packet = packet.to_vec();
+                    if let Some(path) = self.dtls_path {
+                        let _ = self.sctp.handle_datagram(now, Datagram::new(path, &mut packet));
+                    }
+                }
+                DtlsEvent::Closed => return Some(self.end_dtls(DtlsEnd::Closed)),
+                DtlsEvent::Failed(error) => return Some(self.end_dtls(DtlsEnd::Failed(error))),
+            }
+        }
+        while let Some(event) = self.sctp.poll_event() {
+            self.channels.handle_event(&mut self.sctp, now, &event);
+        }
+        None
+    }
+
+    fn start_srtp(&mut self) {
+        let Some(dtls) = &self.dtls else { return };
+        let Ok(SrtpKeyingMaterial { client, server }) = dtls.srtp_keying_material() else { return };
+        let made = match dtls.role() {
+            DtlsRole::Client => (self.transports.srtp)(&client, &server),
+            DtlsRole::Server => (self.transports.srtp)(&server, &client),
+        };
+        match made {
+            Ok(srtp) => self.srtp = Some(srtp),
+            Err(_) => {
+                self.dtls_end = Some(DtlsEnd::Failed(DtlsError::Crypto("deriving the SRTP keys")));
+            }
+        }
+    }
+
+    fn end_dtls(&mut self, end: DtlsEnd) -> TransportEvent {
+        self.dtls_end = Some(end.clone());
+        TransportEvent::DtlsEnded(end)
+    }
+
+    /// Datagrams of ICE and of the DTLS handshake.
+    pub(super) fn poll_transmit_set_up(
+        &mut self,
+        now: Instant,
+        out: &mut TransmitBatch,
+    ) -> Option<Transmit> {
+        if let Some((path, datagram)) = self.farewell.pop() {
+            let mut segments = out.segments(Some(path), None);
+            segments.datagram().extend_from_slice(&datagram);
+            segments.end_datagram();
+            return segments.finish();
+        }
+        if let Some(transmit) = self.ice.poll_transmit(now, out) {
+            return Some(transmit);
+        }
+        let path = self.path().or(self.dtls_path)?;
+        let mut transmit = self.dtls.as_mut()?.poll_transmit(now, out)?;
+        transmit.path = Some(path);
+        Some(transmit)
+    }
+
+    /// Datagrams of SCTP, each in a DTLS record.
+    pub(super) fn poll_transmit_data(&mut self, now: Instant, out: &mut TransmitBatch) -> Option<Transmit> {
+        let path = self.path()?;
+        let dtls = self.dtls.as_mut().filter(|dtls| dtls.is_connected())?;
+        self.sctp_batch.clear();
+        let packets = self.sctp.poll_transmit(now, &mut self.sctp_batch)?;
+        let mut segments = out.segments(Some(path), packets.ecn);
+        for packet in self.sctp_batch.datagrams(&packets) {
+            if dtls.seal(packet, segments.datagram()).is_err() || !segments.end_datagram() {
+                break;
+            }
+        }
+        segments.finish()
+    }
+
+    /// Ends all layers; what is left to send is the farewell.
+    pub(super) fn close(&mut self, now: Instant) {
+        if self.dtls_end.is_none() {
+            self.farewell = self.say_farewell(now);
+        }
+        self.sctp.abort(now);
+        while let Some(event) = self.sctp.poll_event() {
+            self.channels.handle_event(&mut self.sctp, now, &event);
+        }
+        self.ice.close();
+        self.dtls = None;
+        self.srtp = None;
+    }
+
+    /// An ABORT and a close_notify, last first.
+    fn say_farewell(&mut self, now: Instant) -> Vec<(FiveTuple, Vec<u8>)> {
+        let mut farewell = Vec::new();
+        let (Some(path), Some(dtls)) = (self.path(), &mut self.dtls) else { return farewell };
+        let mut batch = TransmitBatch::new(self.sctp_batch.max_datagram());
+        self.sctp.abort(now);
+        self.sctp_batch.clear();
+        if let Some(packets) = self.sctp.poll_transmit(now, &mut self.sctp_batch)
+            && let Some(abort) = self.sctp_batch.datagrams(&packets).last()
+        {
+            let mut record = Vec::new();
+            if dtls.seal(abort, &mut record).is_ok() {
+                farewell.push((path, record));
+            }
+        }
+        dtls.close(now);
+        while let Some(transmit) = dtls.poll_transmit(now, &mut batch) {
+            farewell.extend(batch.datagrams(&transmit).map(|datagram| (path, datagram.to_vec())));
+        }
+        farewell.reverse();
+        farewell
+    }
+}
+
+fn make_sctp(transports: &Transports, port: u16, data: RemoteData) -> Box<dyn SctpTransport> {
+    let mut sctp = (transports.sctp)(port, data.port);
+    sctp.set_remote_max_message_size(data.max_message_size);
+    sctp
+}
