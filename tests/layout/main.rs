@@ -11,7 +11,7 @@ use std::path::Path;
 use source::{Crate, ModulePath};
 
 /// What each folder of `src/` may import from the crate, besides itself.
-const IMPORTS: [(&str, &[&str]); 12] = [
+const IMPORTS: [(&str, &[&str]); 13] = [
     ("layer", &[]),
     ("crypto", &[]),
     ("stun", &["layer", "crypto"]),
@@ -24,6 +24,7 @@ const IMPORTS: [(&str, &[&str]); 12] = [
     ("rtp", &["layer"]),
     ("rtcp", &["layer"]),
     ("sdp", &["layer"]),
+    ("media", &["layer", "rtp", "rtcp"]),
     ("sim", &["layer", "crypto"]),
 ];
 
