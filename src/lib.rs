@@ -28,6 +28,10 @@
 )]
 #![cfg_attr(feature = "sdp", doc = "| `sdp` | [`sdp`] | session descriptions, RFC 8866 |")]
 #![cfg_attr(
+    feature = "media",
+    doc = "| `media` | [`media`] | what senders and receivers of media do: retransmission, reports, feedback, frames |"
+)]
+#![cfg_attr(
     feature = "session",
     doc = "| `session` | [`session`] | a whole connection without sockets, RFC 8829 and RFC 8835 |"
 )]
@@ -43,6 +47,8 @@ pub mod datachannel;
 pub mod dtls;
 #[cfg(feature = "ice")]
 pub mod ice;
+#[cfg(feature = "media")]
+pub mod media;
 #[cfg(feature = "rtcp")]
 pub mod rtcp;
 #[cfg(feature = "rtp")]

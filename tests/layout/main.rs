@@ -11,7 +11,7 @@ use std::path::Path;
 use source::{Crate, ModulePath};
 
 /// What each folder of `src/` may import from the crate, besides itself.
-const IMPORTS: [(&str, &[&str]); 13] = [
+const IMPORTS: [(&str, &[&str]); 14] = [
     ("layer", &[]),
     ("crypto", &[]),
     ("stun", &["layer", "crypto"]),
@@ -24,9 +24,10 @@ const IMPORTS: [(&str, &[&str]); 13] = [
     ("rtp", &["layer"]),
     ("rtcp", &["layer"]),
     ("sdp", &["layer"]),
+    ("media", &["layer", "rtp", "rtcp"]),
     (
         "session",
-        &["layer", "crypto", "ice", "dtls", "srtp", "sctp", "datachannel", "rtp", "rtcp", "sdp"],
+        &["layer", "crypto", "ice", "dtls", "srtp", "sctp", "datachannel", "rtp", "rtcp", "sdp", "media"],
     ),
     ("sim", &["layer", "crypto"]),
 ];
