@@ -10,6 +10,7 @@
 //! | [`PacketCache`], [`RtxSender`]: send packets again | [`NackGenerator`], [`unwrap_rtx`]: ask for them and take them |
 //! | [`SenderStatistics`] | [`ReceiverStatistics`] |
 //! | [`ReportSchedule`] | [`ReportSchedule`] |
+//! | [`SendHistory`] | [`TransportArrivals`]: transport-wide feedback |
 
 mod nack;
 mod packet_cache;
@@ -17,6 +18,7 @@ mod receiver_statistics;
 mod report_schedule;
 mod rtx;
 mod sender_statistics;
+mod transport_feedback;
 
 pub use nack::{NackConfig, NackGenerator};
 pub use packet_cache::{PacketCache, PacketCacheConfig, Retransmission};
@@ -24,3 +26,6 @@ pub use receiver_statistics::{ReceivedSenderReport, ReceiverStatistics, Sequence
 pub use report_schedule::{ReportSchedule, ReportScheduleConfig};
 pub use rtx::{RtxSender, unwrap_rtx};
 pub use sender_statistics::{MAX_ROUND_TRIP_TIME, RemoteReception, SenderStatistics};
+pub use transport_feedback::{
+    FeedbackArrival, FeedbackSummary, SendHistory, TransportArrivals, TransportFeedbackConfig,
+};

@@ -294,6 +294,20 @@ fn transport_feedback_of_every_chunk_kind() {
 }
 
 #[test]
+fn transport_feedback_begins_before_the_first_arrival() {
+    let mut builder = TransportFeedbackBuilder::new(Ssrc(1), Ssrc(2), 0, 100);
+    builder.push(SequenceNumber(1), Duration::from_millis(1)).unwrap();
+    builder.begin(Some(SequenceNumber(65535)), 7);
+    assert!(builder.is_empty());
+    let older = builder.push(SequenceNumber(65534), Duration::ZERO);
+    assert!(matches!(older, Err(PushError::NotNewer { .. })));
+    builder.push(SequenceNumber(2), Duration::from_millis(64)).unwrap();
+    let feedback = builder.finish().unwrap();
+    assert_eq!((feedback.feedback_count, feedback.status_count), (7, 4));
+    assert_eq!(arrivals(&feedback), [(65535, None), (0, None), (1, None), (2, Some(256))]);
+}
+
+#[test]
 fn malformed_transport_feedback() {
     let head = |status_count: u16, behind: &[u8]| {
         let mut bytes = vec![0x8f, 205, 0, (4 + behind.len() / 4) as u8, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0];

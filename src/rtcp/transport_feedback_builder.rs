@@ -31,6 +31,8 @@ pub struct TransportFeedbackBuilder {
     sources: (Ssrc, Ssrc),
     feedback_count: u8,
     max_len: usize,
+    // What is to be reported on first, if not the first arrival.
+    base: Option<SequenceNumber>,
     arrivals: Option<Arrivals>,
     pending: PendingChunk,
     chunks: SmallVec<[u8; 64]>,
@@ -74,11 +76,25 @@ impl TransportFeedbackBuilder {
             sources: (sender, media),
             feedback_count,
             max_len,
+            base: None,
             arrivals: None,
             pending: PendingChunk::default(),
             chunks: SmallVec::new(),
             deltas: SmallVec::new(),
         }
+    }
+
+    /// Begins another packet, numbered `feedback_count`, and keeps the memory of this one.
+    ///
+    /// It reports on packets from `base` on, if that is given: those from there to the first arrival are
+    /// missing.
+    pub fn begin(&mut self, base: Option<SequenceNumber>, feedback_count: u8) {
+        self.base = base;
+        self.feedback_count = feedback_count;
+        self.arrivals = None;
+        self.pending = PendingChunk::default();
+        self.chunks.clear();
+        self.deltas.clear();
     }
 
     /// Whether no arrival was pushed.
@@ -100,7 +116,14 @@ impl TransportFeedbackBuilder {
             last_ticks: ticks - ticks % TICKS_PER_REFERENCE,
         });
         let mut gap = 0;
-        if arrivals.count > 0 {
+        if let (0, Some(base)) = (arrivals.count, self.base) {
+            let distance = number.distance_from(base);
+            if distance < 0 {
+                return Err(PushError::NotNewer { number, last: base });
+            }
+            gap = distance as u16;
+            arrivals.base = base;
+        } else if arrivals.count > 0 {
             let last = arrivals.base.wrapping_add(arrivals.count - 1);
             let distance = number.distance_from(last);
             if distance <= 0 {
