@@ -151,6 +151,11 @@ impl Segments<'_> {
         if self.segment_size == 0 { self.batch.max_datagram } else { self.segment_size }
     }
 
+    /// Whether no datagram was ended yet.
+    pub fn is_empty(&self) -> bool {
+        self.datagram == self.start
+    }
+
     /// Whether another datagram may be appended.
     pub fn has_room(&self) -> bool {
         let written = self.datagram - self.start;

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::layer::SequenceNumber;
-use crate::rtp::Packet;
 
 /// How much a [`PacketCache`] keeps.
 ///
@@ -15,7 +14,7 @@ use crate::rtp::Packet;
 pub struct PacketCacheConfig {
     /// The most packets that are kept, 1 to 32768: beyond that, sequence numbers are ambiguous. Default 1024.
     pub max_packets: usize,
-    /// The most bytes of packets that are kept. Memory is taken as it is needed. Default 1 MiB.
+    /// The most bytes of packets that are kept. Default 1 MiB.
     pub max_bytes: usize,
     /// How long a packet is kept. Default 1 s.
     pub max_age: Duration,
@@ -34,38 +33,36 @@ impl Default for PacketCacheConfig {
     }
 }
 
-/// The packets that a stream has sent lately.
-///
-/// Packets lie in one ring of bytes, in the order in which they were sent; the oldest make room for new ones.
+/// The packets that a stream has sent lately, as whatever `P` the caller makes packets from again: bytes, or a
+/// header and a payload that many subscribers share.
 #[derive(Debug)]
-pub struct PacketCache {
+pub struct PacketCache<P> {
     config: PacketCacheConfig,
-    entries: VecDeque<Entry>,
+    // In the order in which they were sent; the oldest make room for new ones.
+    entries: VecDeque<Entry<P>>,
     // The number of the first of `entries`, counted from the first packet ever.
     first: u32,
     // By the low bits of the sequence number: the number of the entry that was put there last.
     index: Vec<u32>,
-    bytes: Vec<u8>,
-    // Where the next packet goes. Equal to the start of the first entry when all bytes are taken.
-    head: usize,
+    bytes: usize,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Entry {
+#[derive(Debug)]
+struct Entry<P> {
     number: SequenceNumber,
-    start: usize,
-    len: usize,
+    size: usize,
     sent: Instant,
     sent_again: Option<Instant>,
     retransmissions: u8,
+    packet: P,
 }
 
 /// What a [`PacketCache`] says to a request for a packet.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Retransmission<'a> {
+pub enum Retransmission<'a, P> {
     /// Send this packet again.
-    Packet(Packet<'a>),
+    Packet(&'a P),
     /// It was sent less than a round-trip time ago: the request is older than that.
     TooSoon,
     /// It was sent again as often as it may be.
@@ -74,7 +71,7 @@ pub enum Retransmission<'a> {
     Unknown,
 }
 
-impl PacketCache {
+impl<P> PacketCache<P> {
     /// A cache that holds nothing yet.
     pub fn new(config: PacketCacheConfig) -> Self {
         let max_packets = config.max_packets.clamp(1, 1 << 15);
@@ -83,34 +80,34 @@ impl PacketCache {
             entries: VecDeque::new(),
             first: 0,
             index: Vec::new(),
-            bytes: Vec::new(),
-            head: 0,
+            bytes: 0,
         }
     }
 
-    /// Keeps a copy of a packet that is sent `now`. One that is larger than the whole cache is not kept.
-    pub fn insert(&mut self, now: Instant, packet: &Packet<'_>) {
-        let bytes = packet.as_bytes();
-        self.expire(now);
-        while self.entries.len() >= self.config.max_packets {
+    /// Keeps a packet of `size` bytes that is sent `now`. One that is larger than the whole cache is not kept.
+    pub fn insert(&mut self, now: Instant, number: SequenceNumber, size: usize, packet: P) {
+        while self.entries.front().is_some_and(|entry| self.is_expired(entry, now)) {
             self.evict();
         }
-        let Some(start) = self.allocate(bytes.len()) else { return };
-        self.bytes[start..start + bytes.len()].copy_from_slice(bytes);
+        if size > self.config.max_bytes {
+            return;
+        }
+        while self.entries.len() >= self.config.max_packets || self.bytes + size > self.config.max_bytes {
+            self.evict();
+        }
         if self.index.is_empty() {
             self.index = vec![0; self.config.max_packets.next_power_of_two()];
         }
-        let number = packet.sequence_number();
         let slot = self.slot(number);
         self.index[slot] = self.first.wrapping_add(self.entries.len() as u32);
-        let len = bytes.len();
-        self.entries.push_back(Entry { number, start, len, sent: now, sent_again: None, retransmissions: 0 });
+        self.bytes += size;
+        let entry = Entry { number, size, sent: now, sent_again: None, retransmissions: 0, packet };
+        self.entries.push_back(entry);
     }
 
     /// The packet, whether or not it may be sent again.
-    pub fn get(&self, now: Instant, number: SequenceNumber) -> Option<Packet<'_>> {
-        let entry = self.entries.get(self.find(now, number)?)?;
-        Packet::parse(&self.bytes[entry.start..entry.start + entry.len]).ok()
+    pub fn get(&self, now: Instant, number: SequenceNumber) -> Option<&P> {
+        Some(&self.entries.get(self.find(now, number)?)?.packet)
     }
 
     /// Asks for a packet that the peer misses, over a path with this round-trip time. What is returned counts
@@ -123,7 +120,7 @@ impl PacketCache {
         now: Instant,
         number: SequenceNumber,
         round_trip_time: Duration,
-    ) -> Retransmission<'_> {
+    ) -> Retransmission<'_, P> {
         let Some(entry) = self.find(now, number).and_then(|at| self.entries.get_mut(at)) else {
             return Retransmission::Unknown;
         };
@@ -135,10 +132,7 @@ impl PacketCache {
         }
         entry.retransmissions += 1;
         entry.sent_again = Some(now);
-        match Packet::parse(&self.bytes[entry.start..entry.start + entry.len]) {
-            Ok(packet) => Retransmission::Packet(packet),
-            Err(_) => Retransmission::Unknown,
-        }
+        Retransmission::Packet(&entry.packet)
     }
 
     /// The number of packets that are kept.
@@ -169,68 +163,15 @@ impl PacketCache {
         (entry.number == number && !self.is_expired(entry, now)).then_some(at)
     }
 
-    fn is_expired(&self, entry: &Entry, now: Instant) -> bool {
+    fn is_expired(&self, entry: &Entry<P>, now: Instant) -> bool {
         now.saturating_duration_since(entry.sent) > self.config.max_age
     }
 
-    fn expire(&mut self, now: Instant) {
-        while self.entries.front().is_some_and(|entry| self.is_expired(entry, now)) {
-            self.evict();
-        }
-    }
-
     fn evict(&mut self) {
-        if self.entries.pop_front().is_some() {
+        if let Some(entry) = self.entries.pop_front() {
             self.first = self.first.wrapping_add(1);
+            self.bytes -= entry.size;
         }
-        if self.entries.is_empty() {
-            self.head = 0;
-        }
-    }
-
-    // Room for `len` bytes in one piece: what is free, then more memory, then what the oldest packets hold.
-    fn allocate(&mut self, len: usize) -> Option<usize> {
-        if len > self.config.max_bytes {
-            return None;
-        }
-        loop {
-            if let Some(start) = self.place(len) {
-                self.head = start + len;
-                return Some(start);
-            }
-            if self.bytes.len() < self.config.max_bytes {
-                self.grow(len);
-            } else {
-                self.evict();
-            }
-        }
-    }
-
-    fn place(&self, len: usize) -> Option<usize> {
-        let capacity = self.bytes.len();
-        match self.entries.front() {
-            None => (len <= capacity).then_some(0),
-            Some(oldest) if self.head <= oldest.start => {
-                (oldest.start - self.head >= len).then_some(self.head)
-            }
-            Some(_) if capacity - self.head >= len => Some(self.head),
-            Some(oldest) => (oldest.start >= len).then_some(0),
-        }
-    }
-
-    fn grow(&mut self, len: usize) {
-        const FIRST: usize = 16 << 10;
-        let capacity =
-            (2 * self.bytes.len()).max(self.bytes.len() + len).max(FIRST).min(self.config.max_bytes);
-        let mut bytes = vec![0; capacity];
-        self.head = 0;
-        for entry in &mut self.entries {
-            let end = self.head + entry.len;
-            bytes[self.head..end].copy_from_slice(&self.bytes[entry.start..entry.start + entry.len]);
-            entry.start = self.head;
-            self.head = end;
-        }
-        self.bytes = bytes;
     }
 }
 
@@ -249,8 +190,9 @@ mod tests {
         bytes
     }
 
-    fn insert(cache: &mut PacketCache, now: Instant, bytes: &[u8]) {
-        cache.insert(now, &Packet::parse(bytes).unwrap());
+    fn insert(cache: &mut PacketCache<Vec<u8>>, now: Instant, bytes: &[u8]) {
+        let number = SequenceNumber(u16::from_be_bytes([bytes[2], bytes[3]]));
+        cache.insert(now, number, bytes.len(), bytes.to_vec());
     }
 
     #[test]
@@ -261,7 +203,7 @@ mod tests {
         let at = |ms| now + Duration::from_millis(ms);
         assert!(matches!(cache.retransmit(at(1), SequenceNumber(6), RTT), Retransmission::Unknown));
         let Retransmission::Packet(sent) = cache.retransmit(at(1), SequenceNumber(5), RTT) else { panic!() };
-        assert_eq!(sent.as_bytes(), packet(5, 100));
+        assert_eq!(*sent, packet(5, 100));
         assert!(matches!(cache.retransmit(at(50), SequenceNumber(5), RTT), Retransmission::TooSoon));
         assert!(matches!(cache.retransmit(at(51), SequenceNumber(5), RTT), Retransmission::Packet(_)));
     }
@@ -304,7 +246,7 @@ mod tests {
         assert_eq!(cache.len(), 2);
         insert(&mut cache, now, &packet(3, 100));
         assert!(cache.get(now, SequenceNumber(3)).is_none(), "larger than all of the cache");
-        assert_eq!(cache.get(now, SequenceNumber(2)).unwrap().as_bytes(), packet(2, 10));
+        assert_eq!(*cache.get(now, SequenceNumber(2)).unwrap(), packet(2, 10));
     }
 
     #[test]
@@ -312,7 +254,7 @@ mod tests {
         let mut cache = PacketCache::new(PacketCacheConfig::default());
         insert(&mut cache, Instant::now(), &packet(0, 10));
         cache.clear();
-        assert!(cache.is_empty() && cache.bytes.capacity() == 0);
+        assert!(cache.is_empty() && cache.entries.capacity() == 0);
     }
 
     proptest! {
@@ -339,11 +281,11 @@ mod tests {
                 }
                 sent.retain(|(other, _)| *other != number);
                 sent.push((number, bytes));
-                prop_assert!(cache.len() <= max_packets && cache.bytes.len() <= max_bytes);
+                prop_assert!(cache.len() <= max_packets && cache.bytes <= max_bytes);
                 let mut found = 0;
                 for (number, bytes) in &sent {
                     if let Some(kept) = cache.get(now, *number) {
-                        prop_assert_eq!(kept.as_bytes(), &bytes[..]);
+                        prop_assert_eq!(kept, bytes);
                         found += 1;
                     }
                 }

@@ -14,10 +14,6 @@ use crate::layer::{
 pub(super) struct Association(Option<Box<dyn SctpTransport>>);
 
 impl Association {
-    pub(super) fn exists(&self) -> bool {
-        self.0.is_some()
-    }
-
     /// The association, made if it does not exist.
     pub(super) fn get_or_make(
         &mut self,

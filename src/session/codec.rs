@@ -2,7 +2,7 @@
 
 use crate::layer::PayloadType;
 use crate::rtp::ExtensionKind;
-use crate::sdp::{self, FeedbackKind, FormatParameters, H264Parameters, Vp9Parameters};
+use crate::sdp::{FeedbackKind, FormatParameters, H264Parameters, Vp9Parameters};
 
 /// Whether a transceiver carries sound or pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,9 +75,8 @@ impl Codec {
 
     /// H.264 with a `profile-level-id` of six hexadecimal digits, in packetization mode 1.
     pub fn h264_profile(profile_level_id: &str, preferred_payload_type: u8) -> Self {
-        let parameters = format!(
-            "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={profile_level_id}"
-        );
+        let parameters =
+            format!("level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={profile_level_id}");
         Self::video("H264", preferred_payload_type, &parameters)
     }
 
@@ -105,13 +104,6 @@ impl Codec {
         self.is_same_format(&other.name, other.clock_rate, other.channels, &other.parameters)
     }
 
-    /// Whether a payload type of a description stands for this codec.
-    pub(super) fn describes(&self, codec: &sdp::Codec<'_>) -> bool {
-        codec.rtp_map().is_some_and(|map| {
-            self.is_same_format(&map.encoding, map.clock_rate, map.channels, codec.parameters())
-        })
-    }
-
     fn is_same_format(
         &self,
         name: &str,
@@ -127,8 +119,7 @@ impl Codec {
         }
         if self.is("H264") {
             // RFC 6184 §8.2.2: the profile and the packetization mode are symmetric, the level is not.
-            let (ours, theirs) =
-                (H264Parameters::from(&self.parameters), H264Parameters::from(parameters));
+            let (ours, theirs) = (H264Parameters::from(&self.parameters), H264Parameters::from(parameters));
             return ours.packetization_mode == theirs.packetization_mode
                 && ours.profile_level_id.same_profile(theirs.profile_level_id);
         }

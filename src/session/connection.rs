@@ -12,12 +12,13 @@ use super::description::{Description, DescriptionKind, IceCandidateInit};
 use super::error::SessionError;
 use super::event::SessionEvent;
 use super::jsep::{Jsep, JsepConfig};
+use super::media::{IncomingRtp, Media, OutgoingRtp};
 use super::state::{ConnectionState, GatheringState, SignalingState};
 use super::transceiver::{Transceiver, TransceiverId, TransceiverInit};
 use super::transport::{DtlsEnd, Transport, TransportEvent};
 use crate::datachannel::{ChannelId, ChannelInit, ChannelState, MessageKind};
 use crate::layer::{
-    Candidate, CandidatePair, Datagram, IceConnectionState, IceEvent, Layer, NameQuery, Transmit,
+    Candidate, CandidatePair, Datagram, IceConnectionState, IceEvent, Layer, NameQuery, Rid, Transmit,
     TransmitBatch,
 };
 use crate::sdp::{Attribute, Direction, SessionDescription};
@@ -27,6 +28,7 @@ use crate::sdp::{Attribute, Direction, SessionDescription};
 pub struct Session {
     jsep: Jsep,
     transport: Transport,
+    media: Media,
     events: VecDeque<SessionEvent>,
     /// The latest time that was told.
     now: Instant,
@@ -59,6 +61,7 @@ impl Session {
         Self {
             jsep: Jsep::new(jsep_config, config.provider.random.clone(), credentials),
             transport,
+            media: Media::new(now, &config),
             events: VecDeque::new(),
             now,
             local_candidates: Vec::new(),
@@ -361,6 +364,68 @@ impl Session {
         self.jsep.transceiver(id)
     }
 
+    /// Sends an RTP packet. What waits is sent by [`poll_transmit`](Layer::poll_transmit).
+    ///
+    /// # Errors
+    /// [`SessionError::NotSending`], [`SessionError::PayloadType`], and [`SessionError::Limit`] when too many
+    /// packets wait already.
+    pub fn send_rtp(
+        &mut self,
+        now: Instant,
+        id: TransceiverId,
+        packet: OutgoingRtp,
+    ) -> Result<(), SessionError> {
+        self.advance(now);
+        self.media.send(id, packet)
+    }
+
+    /// Asks the peer for a key frame of what it sends on a transceiver: of all its streams, or of one simulcast
+    /// stream. Requests that follow each other within half a second are one.
+    pub fn request_key_frame(&mut self, id: TransceiverId, rid: Option<Rid>) {
+        self.media.request_key_frame(id, rid);
+    }
+
+    /// Takes one datagram as [`Layer::handle_datagram`] does, and hands an RTP packet in it to `deliver` where
+    /// it lies. `handle_datagram` drops RTP packets.
+    ///
+    /// # Errors
+    /// As [`Layer::handle_datagram`].
+    pub fn receive(
+        &mut self,
+        now: Instant,
+        datagram: Datagram<'_>,
+        deliver: &mut dyn FnMut(IncomingRtp<'_>),
+    ) -> Result<(), SessionError> {
+        self.advance(now);
+        // RFC 7983 §7.
+        let result = match datagram.bytes.first() {
+            Some(0..=3) => self.transport.ice().handle_datagram(now, datagram).map_err(Into::into),
+            Some(20..=63) => self.transport.receive_dtls(now, datagram),
+            Some(128..=191) => return self.receive_media(now, datagram, deliver),
+            _ => Err(SessionError::Ignored("neither STUN, DTLS nor RTP")),
+        };
+        self.pump();
+        result
+    }
+
+    fn receive_media(
+        &mut self,
+        now: Instant,
+        datagram: Datagram<'_>,
+        deliver: &mut dyn FnMut(IncomingRtp<'_>),
+    ) -> Result<(), SessionError> {
+        let Some(srtp) = self.transport.srtp() else {
+            return Err(SessionError::Ignored("media before the keys are agreed on"));
+        };
+        // RFC 5761 §4: the second byte tells RTCP packet types from RTP payload types.
+        if datagram.bytes.get(1).is_some_and(|second| (192..=223).contains(second)) {
+            let events = &mut self.events;
+            self.media.receive_rtcp(now, srtp, datagram.bytes, &mut |event| events.push_back(event))
+        } else {
+            self.media.receive_rtp(now, srtp, datagram.bytes, deliver)
+        }
+    }
+
     // ---- Data channels ----
 
     /// Makes a data channel. The first one needs an offer of this side; later ones need none.
@@ -455,6 +520,7 @@ impl Session {
         }
         self.jsep.close();
         self.transport.close(now);
+        self.media.follow(now, &self.jsep);
         self.local_candidates = Vec::new();
         self.update_states();
     }
@@ -474,6 +540,7 @@ impl Session {
     fn follow(&mut self, now: Instant) {
         let generation = self.transport.ice().local_credentials().clone();
         self.transport.follow(now, &self.jsep);
+        self.media.follow(now, &self.jsep);
         if *self.transport.ice().local_credentials() != generation {
             self.local_candidates.clear();
             self.set_gathering(GatheringState::New);
@@ -590,32 +657,32 @@ impl Layer for Session {
     type Error = SessionError;
 
     fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), SessionError> {
-        self.advance(now);
-        // RFC 7983 §7.
-        let result = match datagram.bytes.first() {
-            Some(0..=3) => self.transport.ice().handle_datagram(now, datagram).map_err(Into::into),
-            Some(20..=63) => self.transport.receive_dtls(now, datagram),
-            _ => Err(SessionError::Ignored("neither STUN, DTLS nor RTP")),
-        };
-        self.pump();
-        result
+        self.receive(now, datagram, &mut |_| {})
     }
 
     fn handle_timeout(&mut self, now: Instant) {
         self.advance(now);
         self.transport.handle_timeout(now);
+        self.media.handle_timeout(now);
         self.pump();
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.transport.poll_timeout()
+        self.transport.poll_timeout().into_iter().chain(self.media.poll_timeout()).min()
     }
 
     fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBatch) -> Option<Transmit> {
         self.advance(now);
-        self.transport
-            .poll_transmit_set_up(now, out)
-            .or_else(|| self.transport.poll_transmit_data(now, out))
+        if let Some(transmit) = self.transport.poll_transmit_set_up(now, out) {
+            return Some(transmit);
+        }
+        if let Some(path) = self.transport.path()
+            && let Some(srtp) = self.transport.srtp()
+            && let Some(transmit) = self.media.poll_transmit(now, srtp, path, out)
+        {
+            return Some(transmit);
+        }
+        self.transport.poll_transmit_data(now, out)
     }
 
     fn poll_event(&mut self) -> Option<SessionEvent> {

@@ -29,11 +29,12 @@
 mod association;
 mod codec;
 mod config;
+mod connection;
 mod description;
 mod error;
 mod event;
 mod jsep;
-mod connection;
+mod media;
 mod state;
 mod transceiver;
 mod transport;
@@ -41,10 +42,11 @@ mod transports;
 
 pub use codec::{Codec, MediaConfig, NegotiatedCodec, TrackKind};
 pub use config::SessionConfig;
+pub use connection::Session;
 pub use description::{Description, DescriptionKind, IceCandidateInit, UnknownDescriptionKind};
 pub use error::{SectionError, SessionError};
 pub use event::SessionEvent;
-pub use connection::Session;
+pub use media::{IncomingRtp, OutgoingRtp};
 pub use state::{ConnectionState, GatheringState, SignalingState};
 pub use transceiver::{Transceiver, TransceiverId, TransceiverInit};
 pub use transports::{MakeDtls, MakeIce, MakeSctp, MakeSrtp, Transports};

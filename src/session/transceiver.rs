@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::codec::{Codec, NegotiatedCodec, TrackKind};
 use crate::layer::{Mid, Rid, Ssrc};
+use crate::rtp::ExtensionMap;
 use crate::sdp::{Direction, Msid, SsrcGroup};
 
 /// Names a transceiver of a session for as long as the session lives.
@@ -100,6 +101,8 @@ pub(super) struct Negotiated {
     pub(super) send_codecs: Vec<NegotiatedCodec>,
     /// What this side takes, under its payload types.
     pub(super) receive_codecs: Vec<NegotiatedCodec>,
+    /// The header extensions that both sides know.
+    pub(super) extensions: ExtensionMap,
     pub(super) remote: RemoteSources,
 }
 
@@ -118,10 +121,12 @@ pub(super) struct RemoteSources {
 impl RemoteSources {
     /// The stream whose packets `rtx` repairs, by `a=ssrc-group:FID`.
     pub(super) fn repaired_by(&self, rtx: Ssrc) -> Option<Ssrc> {
-        self.groups.iter().filter(|group| group.semantics == "FID").find_map(|group| match group.sources[..] {
-            [primary, repair] if repair == rtx => Some(primary),
-            _ => None,
-        })
+        self.groups.iter().filter(|group| group.semantics == "FID").find_map(
+            |group| match group.sources[..] {
+                [primary, repair] if repair == rtx => Some(primary),
+                _ => None,
+            },
+        )
     }
 }
 

@@ -98,12 +98,11 @@ impl Transport {
         self.dtls.as_deref()
     }
 
-    pub(super) fn srtp(&mut self) -> Option<&mut Box<dyn SrtpTransport>> {
-        self.srtp.as_mut()
-    }
-
-    pub(super) fn has_srtp(&self) -> bool {
-        self.srtp.is_some()
+    pub(super) fn srtp(&mut self) -> Option<&mut dyn SrtpTransport> {
+        match &mut self.srtp {
+            Some(srtp) => Some(&mut **srtp),
+            None => None,
+        }
     }
 
     pub(super) fn sctp(&self) -> &dyn SctpTransport {
@@ -293,11 +292,7 @@ impl Transport {
     }
 
     /// Datagrams of ICE and of the DTLS handshake.
-    pub(super) fn poll_transmit_set_up(
-        &mut self,
-        now: Instant,
-        out: &mut TransmitBatch,
-    ) -> Option<Transmit> {
+    pub(super) fn poll_transmit_set_up(&mut self, now: Instant, out: &mut TransmitBatch) -> Option<Transmit> {
         if let Some((path, datagram)) = self.farewell.pop() {
             let mut segments = out.segments(Some(path), None);
             segments.datagram().extend_from_slice(&datagram);

@@ -18,8 +18,7 @@ pub type MakeIce = dyn Fn(Instant) -> Box<dyn IceTransport> + Send + Sync;
 pub type MakeDtls =
     dyn Fn(DtlsRole, &[Fingerprint]) -> Result<Box<dyn DtlsTransport>, DtlsError> + Send + Sync;
 /// Makes an SRTP context that protects with the first key and unprotects with the second.
-pub type MakeSrtp =
-    dyn Fn(&MasterKey, &MasterKey) -> Result<Box<dyn SrtpTransport>, SrtpError> + Send + Sync;
+pub type MakeSrtp = dyn Fn(&MasterKey, &MasterKey) -> Result<Box<dyn SrtpTransport>, SrtpError> + Send + Sync;
 /// Makes an SCTP association between the local and the remote port.
 pub type MakeSctp = dyn Fn(u16, u16) -> Box<dyn SctpTransport> + Send + Sync;
 
@@ -69,8 +68,7 @@ impl Transports {
                 Ok(Box::new(srtp::Context::new(&for_srtp, local, remote, srtp::Config::default())?))
             }),
             sctp: Arc::new(move |local_port, remote_port| {
-                let config =
-                    sctp::Config { local_port, remote_port, zero_checksum: true, ..sctp.clone() };
+                let config = sctp::Config { local_port, remote_port, zero_checksum: true, ..sctp.clone() };
                 Box::new(sctp::Association::new(config, &for_sctp))
             }),
         }

@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use kaon_rtc::crypto::{CryptoProvider, SeededRandom};
 use kaon_rtc::datachannel::{ChannelEvent, ChannelId, ChannelInit, MessageKind};
-use kaon_rtc::layer::{Layer, Reliability};
+use kaon_rtc::layer::{Datagram, Layer, Reliability, RtpTimestamp, SequenceNumber, Transmit, TransmitBatch};
+use kaon_rtc::sdp::Direction;
 use kaon_rtc::session::{
-    ConnectionState, Description, DescriptionKind, Session, SessionConfig, SessionEvent, SignalingState,
+    ConnectionState, Description, DescriptionKind, OutgoingRtp, Session, SessionConfig, SessionError,
+    SessionEvent, SignalingState, TrackKind, TransceiverId, TransceiverInit,
 };
 use kaon_rtc::sim::{HostId, Link, Network, Simulation};
 
@@ -20,9 +22,46 @@ fn config(seed: u64) -> SessionConfig {
     SessionConfig::generate(provider).unwrap()
 }
 
+/// A session with an application that keeps what arrives.
+#[derive(Debug)]
+struct Node {
+    session: Session,
+    received: Vec<(TransceiverId, SequenceNumber, RtpTimestamp, Vec<u8>)>,
+}
+
+impl Layer for Node {
+    type Event = SessionEvent;
+    type Error = SessionError;
+
+    fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), SessionError> {
+        let received = &mut self.received;
+        self.session.receive(now, datagram, &mut |rtp| {
+            let packet = rtp.packet;
+            let payload = packet.payload().to_vec();
+            received.push((rtp.transceiver, packet.sequence_number(), packet.timestamp(), payload));
+        })
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.session.handle_timeout(now);
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.session.poll_timeout()
+    }
+
+    fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBatch) -> Option<Transmit> {
+        self.session.poll_transmit(now, out)
+    }
+
+    fn poll_event(&mut self) -> Option<SessionEvent> {
+        self.session.poll_event()
+    }
+}
+
 /// Two sessions, what they told, and signalling that carries descriptions and candidates at once.
 struct Peers {
-    simulation: Simulation<Session>,
+    simulation: Simulation<Node>,
     hosts: [HostId; 2],
     events: [Vec<SessionEvent>; 2],
 }
@@ -43,14 +82,14 @@ impl Peers {
             let mut session = Session::new(epoch, config(seed.wrapping_mul(2) + side));
             session.add_host_address(epoch, address).unwrap();
             session.end_of_host_addresses(epoch);
-            simulation.add_layer(host, session);
+            simulation.add_layer(host, Node { session, received: Vec::new() });
             host
         });
         Self { simulation, hosts, events: [Vec::new(), Vec::new()] }
     }
 
     fn session(&mut self, side: usize) -> &mut Session {
-        self.simulation.layer_mut(self.hosts[side])
+        &mut self.simulation.layer_mut(self.hosts[side]).session
     }
 
     /// One exchange, begun by `side`.
@@ -273,5 +312,66 @@ fn reliable_messages_survive_any_network() {
             sent.len()
         );
         assert_eq!(peers.messages(1, there), sent, "seed {seed}");
+    }
+}
+
+/// Sends `frames` of ten packets at thirty a second from side 0.
+fn send_video(peers: &mut Peers, id: TransceiverId, frames: u32) {
+    let payload_type = peers.session(0).transceiver(id).unwrap().send_codecs()[0].payload_type;
+    for frame in 0..frames {
+        let now = peers.simulation.now();
+        for part in 0..10u8 {
+            let mut payload = vec![part; 1000];
+            payload[..4].copy_from_slice(&frame.to_be_bytes());
+            let timestamp = RtpTimestamp(frame.wrapping_mul(3000));
+            let packet = OutgoingRtp::new(payload_type, timestamp, part == 9, payload.into());
+            peers.session(0).send_rtp(now, id, packet).unwrap();
+        }
+        peers.run_until(Duration::from_millis(33), |_| false);
+    }
+}
+
+#[test]
+fn video_and_audio_arrive() {
+    let mut peers = Peers::new(6, link());
+    let video = peers.session(0).add_track(TrackKind::Video, TransceiverInit::default()).unwrap();
+    let audio = peers.session(0).add_track(TrackKind::Audio, TransceiverInit::default()).unwrap();
+    peers.negotiate(0);
+    assert_eq!(peers.session(0).transceiver(video).unwrap().current_direction(), Some(Direction::SendOnly));
+    peers.connect();
+    send_video(&mut peers, video, 30);
+    let opus = peers.session(0).transceiver(audio).unwrap().send_codecs()[0].payload_type;
+    let now = peers.simulation.now();
+    let packet = OutgoingRtp::new(opus, RtpTimestamp(1), true, Bytes::from_static(b"opus"));
+    peers.session(0).send_rtp(now, audio, packet).unwrap();
+    peers.run_until(Duration::from_secs(1), |_| false);
+    let received = std::mem::take(&mut peers.simulation.layer_mut(peers.hosts[1]).received);
+    let tracks: Vec<_> = peers.events[1]
+        .iter()
+        .filter_map(|event| if let SessionEvent::Track(id) = event { Some(*id) } else { None })
+        .collect();
+    assert_eq!(tracks.len(), 2);
+    assert_eq!(received.len(), 301);
+    assert_eq!(received.iter().filter(|packet| packet.0 == tracks[0]).count(), 300);
+    assert_eq!(received[300].3, b"opus");
+}
+
+#[test]
+fn lost_video_is_sent_again() {
+    for seed in 0..40 {
+        let loss = f64::from(seed as u32 % 21) / 100.0;
+        let delay = Duration::from_millis(seed * 7 % 150);
+        let mut peers = Peers::new(seed, Link { loss, delay, reordering: 0.02, ..Link::default() });
+        let video = peers.session(0).add_track(TrackKind::Video, TransceiverInit::default()).unwrap();
+        peers.negotiate(0);
+        peers.connect();
+        send_video(&mut peers, video, 90);
+        peers.run_until(Duration::from_secs(3), |_| false);
+        let received = &peers.simulation.layer_mut(peers.hosts[1]).received;
+        let mut numbers: Vec<_> = received.iter().map(|packet| packet.1.0).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        // The first packets and the last show their loss to nobody.
+        assert!(numbers.len() >= 890, "seed {seed}: {} of 900 at a loss of {loss}", numbers.len());
     }
 }

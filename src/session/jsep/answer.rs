@@ -53,9 +53,7 @@ impl Jsep {
                 cname: &self.cname,
             };
             let accepted = match ours.content {
-                SectionContent::Media(id) if !section.rejected => {
-                    self.answer_media(section, id, &transport)
-                }
+                SectionContent::Media(id) if !section.rejected => self.answer_media(section, id, &transport),
                 SectionContent::Data if !section.rejected => Some(data_section(
                     section.mid,
                     self.config.sctp_port,

@@ -320,7 +320,9 @@ impl Jsep {
                 }
                 SectionContent::Data => section.content == RemoteContent::Data,
                 SectionContent::Rejected { .. } if !section.rejected => {
-                    return error(SectionError::Invalid("a section that was offered with port 0 is accepted"));
+                    return error(SectionError::Invalid(
+                        "a section that was offered with port 0 is accepted",
+                    ));
                 }
                 SectionContent::Rejected { .. } => true,
             };
@@ -329,8 +331,7 @@ impl Jsep {
             }
         }
         if let (Some(role), Some(transport)) = (self.agreement.dtls_role, &answer.transport) {
-            let answered =
-                if transport.setup == Setup::Active { DtlsRole::Server } else { DtlsRole::Client };
+            let answered = if transport.setup == Setup::Active { DtlsRole::Server } else { DtlsRole::Client };
             if answered != role {
                 return Err(SessionError::Description(
                     "a=setup would turn the DTLS roles around; they stay for the life of the connection",
@@ -375,13 +376,17 @@ impl Jsep {
         direction: Direction,
         local_direction: Direction,
     ) {
-        let Ok(transceiver) = self.transceiver_mut(id) else { return };
+        let Some(transceiver) = self.transceivers.iter_mut().find(|transceiver| transceiver.id == id) else {
+            return;
+        };
+        let wanted = self.config.media.extensions(transceiver.kind);
         let negotiated = &mut transceiver.negotiated;
         negotiated.current_direction = Some(direction);
         negotiated.local_direction = local_direction;
         negotiated.remote_direction = section.direction;
         negotiated.send_codecs = send_codecs;
         negotiated.receive_codecs = receive_codecs;
+        negotiated.extensions = section.extension_map(wanted);
         negotiated.remote = section.sources.clone();
     }
 

@@ -20,7 +20,9 @@ use super::state::SignalingState;
 use super::transceiver::{Negotiated, SenderIdentity, Transceiver, TransceiverId, TransceiverInit};
 use crate::crypto::SecureRandom;
 use crate::layer::{Candidate, DtlsRole, Fingerprint, IceCredentials, Mid, Ssrc};
-use crate::sdp::{Attribute, Connection, Line, MediaDescription, MediaKind, Origin, SessionDescription, Timing};
+use crate::sdp::{
+    Attribute, Connection, Line, MediaDescription, MediaKind, Origin, SessionDescription, Timing,
+};
 use registry::Registry;
 use remote::RemoteDescription;
 
@@ -94,7 +96,11 @@ enum SectionContent {
     Media(TransceiverId),
     Data,
     /// Rejected or ended; its place may be taken by another.
-    Rejected { kind: MediaKind, protocol: String, formats: Vec<String> },
+    Rejected {
+        kind: MediaKind,
+        protocol: String,
+        formats: Vec<String>,
+    },
 }
 
 #[derive(Debug)]
@@ -369,8 +375,7 @@ impl Jsep {
     /// A description of this side around these sections.
     fn describe(&mut self, media: Vec<MediaDescription>, bundle: Vec<Mid>) -> SessionDescription {
         self.session_version += 1;
-        let connection =
-            Connection { address: "127.0.0.1".to_owned(), ..Connection::unspecified() };
+        let connection = Connection { address: "127.0.0.1".to_owned(), ..Connection::unspecified() };
         let mut sdp = SessionDescription {
             origin: Origin {
                 username: "-".to_owned(),

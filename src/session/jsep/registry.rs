@@ -35,8 +35,7 @@ impl Registry {
                 payload_type
             }
         };
-        let rtx_payload_type =
-            if codec.retransmission { self.retransmission(payload_type) } else { None };
+        let rtx_payload_type = if codec.retransmission { self.retransmission(payload_type) } else { None };
         Some(NegotiatedCodec { codec: codec.clone(), payload_type, rtx_payload_type })
     }
 

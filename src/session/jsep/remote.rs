@@ -1,10 +1,9 @@
 //! What a remote description says, checked before anything of it is applied.
 
 use crate::layer::{Candidate, Fingerprint, IceCredentials, Mid, PayloadType, Rid};
-use crate::rtp::ExtensionId;
+use crate::rtp::{ExtensionId, ExtensionKind, ExtensionMap};
 use crate::sdp::{
-    Attribute, Direction, FeedbackKind, MediaDescription, MediaKind, RidDirection,
-    SessionDescription, Setup,
+    Attribute, Direction, FeedbackKind, MediaDescription, MediaKind, RidDirection, SessionDescription, Setup,
 };
 use crate::session::codec::{Codec, NegotiatedCodec, TrackKind};
 use crate::session::error::{SectionError, SessionError};
@@ -105,9 +104,9 @@ impl RemoteDescription {
         }
         // RFC 9143 §7.2: the first of the group that is not rejected carries the attributes for all.
         let tagged = match bundle {
-            Some(mids) => mids
-                .iter()
-                .find_map(|mid| sections.iter().position(|s| s.mid == *mid && !s.rejected)),
+            Some(mids) => {
+                mids.iter().find_map(|mid| sections.iter().position(|s| s.mid == *mid && !s.rejected))
+            }
             None => sections.iter().position(|section| !section.rejected),
         };
         let transport = tagged
@@ -194,6 +193,19 @@ impl RemoteSection {
             reduced_size: media.attributes().any(|attribute| *attribute == Attribute::RtcpReducedSize),
             data,
         })
+    }
+
+    /// The extensions of `wanted` that the peer has, too, under the ids of the description.
+    pub(super) fn extension_map(&self, wanted: &[ExtensionKind]) -> ExtensionMap {
+        let mut map = ExtensionMap::new();
+        for (id, uri) in &self.extensions {
+            if let (Some(id), Some(kind)) = (ExtensionId::new(*id), ExtensionKind::from_uri(uri))
+                && wanted.contains(&kind)
+            {
+                map.insert(id, kind);
+            }
+        }
+        map
     }
 
     /// The codecs of `ours` that the peer has, too, in the peer's order and under its payload types, as this

@@ -3,9 +3,9 @@
 use crate::layer::{Fingerprint, IceCredentials, Mid, Rid, Ssrc};
 use crate::rtp::ExtensionKind;
 use crate::sdp::{
-    Attribute, Connection, Direction, ExtMap, Fmtp, FormatParameters, Line, MediaDescription, MediaKind, Msid,
-    RidAttribute, RidDirection, Rtcp, RtcpFeedback, RtpMap, Setup, Simulcast, SimulcastRid, SimulcastStreams,
-    SsrcAttribute, SsrcGroup,
+    Attribute, Connection, Direction, ExtMap, Fmtp, FormatParameters, Line, MediaDescription, MediaKind,
+    Msid, RidAttribute, RidDirection, Rtcp, RtcpFeedback, RtpMap, Setup, Simulcast, SimulcastRid,
+    SimulcastStreams, SsrcAttribute, SsrcGroup,
 };
 use crate::session::codec::{NegotiatedCodec, TrackKind};
 use crate::session::transceiver::SenderIdentity;
@@ -112,8 +112,7 @@ impl MediaSection<'_> {
         }
         for ssrc in sources {
             let mut push = |name: &str, value: String| {
-                let attribute =
-                    SsrcAttribute { ssrc: *ssrc, name: name.to_owned(), value: Some(value) };
+                let attribute = SsrcAttribute { ssrc: *ssrc, name: name.to_owned(), value: Some(value) };
                 media.push(Attribute::Ssrc(attribute));
             };
             push("cname", cname.to_owned());

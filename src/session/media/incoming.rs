@@ -1,0 +1,400 @@
+//! Streams that the peer sends, and how a packet finds its transceiver (RFC 8843 §9.2).
+
+use std::time::{Duration, Instant};
+
+use rustc_hash::FxHashMap;
+
+use crate::layer::{Mid, PayloadType, Rid, SequenceNumber, Ssrc};
+use crate::media::{NackConfig, NackGenerator, ReceiverStatistics, SequenceCheck};
+use crate::rtp::{ExtensionMap, ExtensionValues, Packet};
+use crate::sdp::FeedbackKind;
+use crate::session::codec::TrackKind;
+use crate::session::transceiver::{RemoteSources, Transceiver, TransceiverId};
+
+/// An RTP packet that arrived.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct IncomingRtp<'a> {
+    /// The transceiver it is for.
+    pub transceiver: TransceiverId,
+    /// The simulcast stream, of a peer that sends several.
+    pub rid: Option<Rid>,
+    /// The packet, decrypted. One that was sent again in a stream of its own looks like the original.
+    pub packet: Packet<'a>,
+    /// Its header extensions.
+    pub extensions: ExtensionValues,
+    /// When it arrived.
+    pub arrival: Instant,
+}
+
+/// All streams of the peer.
+#[derive(Debug)]
+pub(in crate::session) struct Incoming {
+    routes: Vec<Route>,
+    extensions: ExtensionMap,
+    streams: FxHashMap<Ssrc, IncomingStream>,
+    max_streams: usize,
+    /// Not later than the first NACK is due.
+    next_nack: Option<Instant>,
+    /// Streams of which a key frame is to be asked for.
+    key_frames_wanted: Vec<Ssrc>,
+}
+
+/// A transceiver that receives.
+#[derive(Debug)]
+struct Route {
+    transceiver: TransceiverId,
+    kind: TrackKind,
+    mid: Option<Mid>,
+    formats: Vec<Format>,
+    sources: RemoteSources,
+}
+
+/// What a payload type of a transceiver is.
+#[derive(Clone, Copy, Debug)]
+struct Format {
+    payload_type: PayloadType,
+    clock_rate: u32,
+    rtx: Option<PayloadType>,
+    nack: bool,
+    pli: bool,
+}
+
+#[derive(Debug)]
+pub(in crate::session) enum IncomingStream {
+    Media(Box<MediaStream>),
+    /// Retransmissions of another.
+    Repair {
+        of: Ssrc,
+        transceiver: TransceiverId,
+    },
+}
+
+/// A stream of media.
+#[derive(Debug)]
+pub(in crate::session) struct MediaStream {
+    pub(in crate::session) transceiver: TransceiverId,
+    pub(in crate::session) rid: Option<Rid>,
+    pub(in crate::session) ssrc: Ssrc,
+    pub(in crate::session) payload_type: PayloadType,
+    pub(in crate::session) statistics: ReceiverStatistics,
+    pub(in crate::session) counters: IncomingCounters,
+    nack: Option<NackGenerator>,
+    pli: bool,
+    last_pli: Option<Instant>,
+}
+
+/// What is counted of a stream besides packets and bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::session) struct IncomingCounters {
+    pub(in crate::session) header_bytes: u64,
+    pub(in crate::session) retransmitted_packets: u64,
+    pub(in crate::session) retransmitted_bytes: u64,
+    pub(in crate::session) nacks: u64,
+    pub(in crate::session) plis: u64,
+    pub(in crate::session) last_packet: Option<Instant>,
+}
+
+/// What a packet is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Routed {
+    Media {
+        transceiver: TransceiverId,
+        rid: Option<Rid>,
+    },
+    /// A retransmission, to be unwrapped into a packet of this source and payload type.
+    Repair {
+        of: Ssrc,
+        payload_type: PayloadType,
+    },
+}
+
+/// A key frame is not asked for again within this time: the first one asked for is under way.
+const PLI_INTERVAL: Duration = Duration::from_millis(500);
+
+impl Incoming {
+    pub(super) fn new(max_streams: usize) -> Self {
+        Self {
+            routes: Vec::new(),
+            extensions: ExtensionMap::new(),
+            streams: FxHashMap::default(),
+            max_streams,
+            next_nack: None,
+            key_frames_wanted: Vec::new(),
+        }
+    }
+
+    /// Brings the routes to what was negotiated.
+    pub(super) fn follow(&mut self, transceivers: &[Transceiver], extensions: ExtensionMap) {
+        self.extensions = extensions;
+        self.routes = transceivers
+            .iter()
+            .filter(|transceiver| {
+                let direction = transceiver.current_direction();
+                !transceiver.is_stopped() && direction.is_some_and(|direction| direction.receives())
+            })
+            .map(Route::new)
+            .collect();
+        let routes = &self.routes;
+        self.streams.retain(|_, stream| routes.iter().any(|route| route.transceiver == stream.transceiver()));
+    }
+
+    /// Finds out what a packet is, and learns of a stream that it is the first of. `None`: nobody's.
+    pub(super) fn route(&mut self, packet: &Packet<'_>, extensions: &ExtensionValues) -> Option<Routed> {
+        let (ssrc, payload_type) = (packet.ssrc(), packet.payload_type());
+        if let Some(stream) = self.streams.get(&ssrc) {
+            let transceiver = stream.transceiver();
+            let route = self.routes.iter().find(|route| route.transceiver == transceiver)?;
+            // RFC 8843 §9.2: a packet with another MID moves its source.
+            let has_moved = extensions.mid.is_some_and(|mid| route.mid != Some(mid));
+            if !has_moved {
+                return match stream {
+                    IncomingStream::Media(stream) if route.format(payload_type).is_some() => {
+                        Some(Routed::Media { transceiver, rid: stream.rid })
+                    }
+                    IncomingStream::Media(_) => None,
+                    IncomingStream::Repair { of, .. } => {
+                        let payload_type = route.repaired_by(payload_type)?;
+                        Some(Routed::Repair { of: *of, payload_type })
+                    }
+                };
+            }
+            self.streams.remove(&ssrc);
+        }
+        self.learn(packet, extensions)
+    }
+
+    /// A source that was not seen before.
+    fn learn(&mut self, packet: &Packet<'_>, extensions: &ExtensionValues) -> Option<Routed> {
+        if self.streams.len() >= self.max_streams {
+            return None;
+        }
+        let (ssrc, payload_type) = (packet.ssrc(), packet.payload_type());
+        let route = match extensions.mid {
+            Some(mid) => self.routes.iter().find(|route| route.mid == Some(mid))?,
+            None => self
+                .routes
+                .iter()
+                .find(|route| route.sources.ssrcs.contains(&ssrc))
+                .or_else(|| only(self.routes.iter().filter(|route| route.knows(payload_type))))?,
+        };
+        let transceiver = route.transceiver;
+        if let Some(repaired) = route.repaired_by(payload_type) {
+            let of = self.find_repaired(route, ssrc, extensions)?;
+            self.streams.insert(ssrc, IncomingStream::Repair { of, transceiver });
+            return Some(Routed::Repair { of, payload_type: repaired });
+        }
+        let format = *route.format(payload_type)?;
+        let rid = extensions.rid.filter(|rid| route.sources.rids.contains(rid));
+        // RFC 8852 §3.2: a new source with the RID of another takes its place.
+        let replaced = |stream: &IncomingStream| match stream {
+            IncomingStream::Media(stream) => {
+                rid.is_some() && stream.transceiver == transceiver && stream.rid == rid
+            }
+            IncomingStream::Repair { .. } => false,
+        };
+        self.streams.retain(|_, stream| !replaced(stream));
+        let stream = MediaStream {
+            transceiver,
+            rid,
+            ssrc,
+            payload_type,
+            statistics: ReceiverStatistics::new(ssrc, format.clock_rate),
+            counters: IncomingCounters::default(),
+            nack: format.nack.then(|| NackGenerator::new(NackConfig::default())),
+            pli: format.pli && route.kind == TrackKind::Video,
+            last_pli: None,
+        };
+        self.streams.insert(ssrc, IncomingStream::Media(Box::new(stream)));
+        Some(Routed::Media { transceiver, rid })
+    }
+
+    /// The source that a stream of retransmissions repairs: by `a=ssrc-group`, by the repaired RID, or because
+    /// there is one only.
+    fn find_repaired(&self, route: &Route, ssrc: Ssrc, extensions: &ExtensionValues) -> Option<Ssrc> {
+        if let Some(of) = route.sources.repaired_by(ssrc) {
+            return Some(of);
+        }
+        let rid = extensions.repaired_rid.map(|repaired| repaired.0);
+        let media = self.streams.values().filter_map(IncomingStream::as_media);
+        only(
+            media
+                .filter(|stream| stream.transceiver == route.transceiver)
+                .filter(|stream| rid.is_none() || stream.rid == rid)
+                .map(|stream| stream.ssrc),
+        )
+    }
+
+    /// The negotiated header extensions, by id.
+    pub(super) fn extensions(&self) -> &ExtensionMap {
+        &self.extensions
+    }
+
+    /// Counts a packet of media. `again`: it came in a stream of retransmissions.
+    pub(super) fn received(&mut self, now: Instant, packet: &Packet<'_>, again: bool) {
+        let Some(IncomingStream::Media(stream)) = self.streams.get_mut(&packet.ssrc()) else { return };
+        let (number, payload_len) = (packet.sequence_number(), packet.payload().len());
+        stream.payload_type = packet.payload_type();
+        stream.counters.last_packet = Some(now);
+        stream.counters.header_bytes += packet.header_len() as u64;
+        if again {
+            stream.counters.retransmitted_packets += 1;
+            stream.counters.retransmitted_bytes += payload_len as u64;
+        } else {
+            let check = stream.statistics.received(now, number, packet.timestamp(), payload_len);
+            if check == SequenceCheck::Restarted
+                && let Some(nack) = &mut stream.nack
+            {
+                nack.reset();
+            }
+        }
+        let Some(nack) = &mut stream.nack else { return };
+        nack.received(now, number);
+        if let Some(due) = nack.poll_timeout() {
+            self.next_nack = Some(self.next_nack.map_or(due, |next| next.min(due)));
+        }
+        if nack.take_key_frame_needed() {
+            let ssrc = stream.ssrc;
+            self.want_key_frame(ssrc);
+        }
+    }
+
+    /// Asks for a key frame of a stream.
+    pub(super) fn want_key_frame(&mut self, ssrc: Ssrc) {
+        if !self.key_frames_wanted.contains(&ssrc) {
+            self.key_frames_wanted.push(ssrc);
+        }
+    }
+
+    /// The sources of a transceiver.
+    pub(super) fn sources(&self, transceiver: TransceiverId, rid: Option<Rid>) -> Vec<Ssrc> {
+        self.media()
+            .filter(|stream| stream.transceiver == transceiver && (rid.is_none() || stream.rid == rid))
+            .map(|stream| stream.ssrc)
+            .collect()
+    }
+
+    /// The next source to ask for a key frame.
+    pub(super) fn take_key_frame_wanted(&mut self, now: Instant) -> Option<Ssrc> {
+        while let Some(ssrc) = self.key_frames_wanted.pop() {
+            if let Some(IncomingStream::Media(stream)) = self.streams.get_mut(&ssrc)
+                && stream.pli
+                && stream.last_pli.is_none_or(|last| now.saturating_duration_since(last) >= PLI_INTERVAL)
+            {
+                stream.last_pli = Some(now);
+                stream.counters.plis += 1;
+                return Some(ssrc);
+            }
+        }
+        None
+    }
+
+    pub(super) fn wants_key_frames(&self) -> bool {
+        !self.key_frames_wanted.is_empty()
+    }
+
+    /// When a NACK may be due.
+    pub(super) fn next_nack(&self) -> Option<Instant> {
+        self.next_nack
+    }
+
+    /// Hands out the source and the missing packets of each stream that lacks some.
+    pub(super) fn poll_nacks(
+        &mut self,
+        now: Instant,
+        mut nack: impl FnMut(Ssrc, &[crate::rtcp::NackEntry]) -> bool,
+    ) {
+        self.next_nack = None;
+        let mut entries = [crate::rtcp::NackEntry { first: SequenceNumber(0), following: 0 }; 32];
+        for stream in self.streams.values_mut() {
+            let IncomingStream::Media(stream) = stream else { continue };
+            let Some(generator) = &mut stream.nack else { continue };
+            let count = generator.poll_nack(now, &mut entries);
+            if count > 0 && nack(stream.ssrc, &entries[..count]) {
+                stream.counters.nacks += 1;
+            }
+            if let Some(due) = generator.poll_timeout() {
+                self.next_nack = Some(self.next_nack.map_or(due, |next| next.min(due)));
+            }
+        }
+    }
+
+    pub(super) fn set_round_trip_time(&mut self, round_trip_time: Duration) {
+        for stream in self.streams.values_mut() {
+            if let IncomingStream::Media(stream) = stream
+                && let Some(nack) = &mut stream.nack
+            {
+                nack.set_round_trip_time(round_trip_time);
+            }
+        }
+    }
+
+    pub(super) fn media_mut(&mut self) -> impl Iterator<Item = &mut MediaStream> {
+        self.streams.values_mut().filter_map(|stream| match stream {
+            IncomingStream::Media(stream) => Some(&mut **stream),
+            IncomingStream::Repair { .. } => None,
+        })
+    }
+
+    pub(in crate::session) fn media(&self) -> impl Iterator<Item = &MediaStream> {
+        self.streams.values().filter_map(IncomingStream::as_media)
+    }
+}
+
+impl IncomingStream {
+    fn transceiver(&self) -> TransceiverId {
+        match self {
+            Self::Media(stream) => stream.transceiver,
+            Self::Repair { transceiver, .. } => *transceiver,
+        }
+    }
+
+    fn as_media(&self) -> Option<&MediaStream> {
+        match self {
+            Self::Media(stream) => Some(stream),
+            Self::Repair { .. } => None,
+        }
+    }
+}
+
+impl Route {
+    fn new(transceiver: &Transceiver) -> Self {
+        let formats = transceiver
+            .receive_codecs()
+            .iter()
+            .map(|negotiated| Format {
+                payload_type: negotiated.payload_type,
+                clock_rate: negotiated.codec.clock_rate,
+                rtx: negotiated.rtx_payload_type,
+                nack: negotiated.codec.feedback.contains(&FeedbackKind::Nack),
+                pli: negotiated.codec.feedback.contains(&FeedbackKind::NackPli),
+            })
+            .collect();
+        Self {
+            transceiver: transceiver.id(),
+            kind: transceiver.kind(),
+            mid: transceiver.mid(),
+            formats,
+            sources: transceiver.negotiated.remote.clone(),
+        }
+    }
+
+    fn format(&self, payload_type: PayloadType) -> Option<&Format> {
+        self.formats.iter().find(|format| format.payload_type == payload_type)
+    }
+
+    /// The payload type whose retransmissions have this one.
+    fn repaired_by(&self, rtx: PayloadType) -> Option<PayloadType> {
+        self.formats.iter().find(|format| format.rtx == Some(rtx)).map(|format| format.payload_type)
+    }
+
+    fn knows(&self, payload_type: PayloadType) -> bool {
+        self.format(payload_type).is_some() || self.repaired_by(payload_type).is_some()
+    }
+}
+
+/// The element, if there is exactly one.
+fn only<T>(mut elements: impl Iterator<Item = T>) -> Option<T> {
+    let first = elements.next()?;
+    elements.next().is_none().then_some(first)
+}

@@ -1,0 +1,230 @@
+//! RTP and RTCP of a session: streams, reports and feedback.
+
+mod clock;
+mod incoming;
+mod outgoing;
+mod rtcp;
+
+pub use incoming::IncomingRtp;
+pub use outgoing::OutgoingRtp;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::config::SessionConfig;
+use super::error::SessionError;
+use super::event::SessionEvent;
+use super::jsep::Jsep;
+use super::transceiver::TransceiverId;
+use crate::crypto::SecureRandom;
+use crate::layer::{FiveTuple, Rid, SrtpTransport, Transmit, TransmitBatch};
+use crate::media::unwrap_rtx;
+use crate::rtp::Packet;
+use clock::Clock;
+use incoming::{Incoming, Routed};
+use outgoing::{Outgoing, Written};
+use rtcp::Reports;
+
+pub(super) use incoming::MediaStream;
+pub(super) use outgoing::OutgoingStream;
+
+/// Streams in both directions.
+#[derive(Debug)]
+pub(super) struct Media {
+    pub(super) clock: Clock,
+    incoming: Incoming,
+    outgoing: Outgoing,
+    reports: Reports,
+    random: Random,
+    pub(super) dropped_packets: u64,
+}
+
+/// The provider's random source.
+struct Random(Arc<dyn SecureRandom>);
+
+impl std::fmt::Debug for Random {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Random")
+    }
+}
+
+impl Media {
+    pub(super) fn new(now: Instant, config: &SessionConfig) -> Self {
+        Self {
+            clock: Clock::new(now, config.ntp_epoch),
+            incoming: Incoming::new(config.max_incoming_streams),
+            outgoing: Outgoing::new(config.max_queued_packets, config.max_cached_packets),
+            reports: Reports::new(),
+            random: Random(config.provider.random.clone()),
+            dropped_packets: 0,
+        }
+    }
+
+    /// Brings the streams to what the signalling agreed on.
+    pub(super) fn follow(&mut self, now: Instant, jsep: &Jsep) {
+        self.outgoing.follow(jsep.transceivers(), &*self.random.0);
+        self.incoming.follow(jsep.transceivers(), jsep.registry().extension_map());
+        self.reports.follow(now, jsep, &*self.random.0);
+    }
+
+    pub(super) fn incoming(&self) -> impl Iterator<Item = &MediaStream> {
+        self.incoming.media()
+    }
+
+    pub(super) fn outgoing(&self, id: TransceiverId) -> Option<&OutgoingStream> {
+        self.outgoing.stream(id)
+    }
+
+    pub(super) fn round_trip_time(&self) -> Duration {
+        self.reports.round_trip_time()
+    }
+
+    pub(super) fn send(&mut self, id: TransceiverId, packet: OutgoingRtp) -> Result<(), SessionError> {
+        self.outgoing.send(id, packet)
+    }
+
+    /// Asks the peer for a key frame.
+    pub(super) fn request_key_frame(&mut self, id: TransceiverId, rid: Option<Rid>) {
+        for ssrc in self.incoming.sources(id, rid) {
+            self.incoming.want_key_frame(ssrc);
+        }
+    }
+
+    /// Takes an SRTP packet and hands what is in it to `deliver`.
+    pub(super) fn receive_rtp(
+        &mut self,
+        now: Instant,
+        srtp: &mut dyn SrtpTransport,
+        bytes: &mut [u8],
+        deliver: &mut dyn FnMut(IncomingRtp<'_>),
+    ) -> Result<(), SessionError> {
+        let len = srtp.unprotect_rtp(bytes)?;
+        let bytes = &mut bytes[..len];
+        let malformed = |_| SessionError::Ignored("not an RTP packet");
+        let packet = Packet::parse(bytes).map_err(malformed)?;
+        let extensions = packet.extension_values(self.incoming.extensions());
+        if let Some(number) = extensions.transport_sequence_number {
+            self.reports.arrived(now, number.0, packet.ssrc());
+        }
+        match self.incoming.route(&packet, &extensions) {
+            None => Err(SessionError::Ignored("an RTP packet of no negotiated stream")),
+            Some(Routed::Media { transceiver, rid }) => {
+                self.incoming.received(now, &packet, false);
+                deliver(IncomingRtp { transceiver, rid, packet, extensions, arrival: now });
+                Ok(())
+            }
+            Some(Routed::Repair { of, payload_type }) => {
+                // Padding alone probes the path.
+                let Some(original) = unwrap_rtx(bytes, of, payload_type).map_err(malformed)? else {
+                    return Ok(());
+                };
+                let packet = Packet::parse(original).map_err(malformed)?;
+                if let Some(Routed::Media { transceiver, rid }) = self.incoming.route(&packet, &extensions) {
+                    self.incoming.received(now, &packet, true);
+                    deliver(IncomingRtp { transceiver, rid, packet, extensions, arrival: now });
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes an SRTCP packet.
+    pub(super) fn receive_rtcp(
+        &mut self,
+        now: Instant,
+        srtp: &mut dyn SrtpTransport,
+        bytes: &mut [u8],
+        event: &mut dyn FnMut(SessionEvent),
+    ) -> Result<(), SessionError> {
+        let len = srtp.unprotect_rtcp(bytes)?;
+        let (incoming, outgoing) = (&mut self.incoming, &mut self.outgoing);
+        self.reports.receive(now, &self.clock, &bytes[..len], incoming, outgoing, event);
+        Ok(())
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        let (incoming, outgoing) = (&mut self.incoming, &mut self.outgoing);
+        self.reports.handle_timeout(now, &self.clock, incoming, outgoing, &*self.random.0);
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.reports.poll_timeout(&self.incoming)
+    }
+
+    /// Datagrams of RTP and RTCP.
+    pub(super) fn poll_transmit(
+        &mut self,
+        now: Instant,
+        srtp: &mut dyn SrtpTransport,
+        path: FiveTuple,
+        out: &mut TransmitBatch,
+    ) -> Option<Transmit> {
+        if let Some(transmit) = self.poll_rtcp(now, srtp, path, out) {
+            return Some(transmit);
+        }
+        if self.outgoing.is_empty() {
+            return None;
+        }
+        let overhead = srtp.rtp_overhead();
+        let mut segments = out.segments(Some(path), None);
+        while segments.has_room() {
+            let start = segments.datagram_start();
+            let limit = segments.max_datagram();
+            let written = self.outgoing.write_next(now, &self.clock, limit, overhead, segments.datagram());
+            let keep = match written {
+                Written::Nothing => break,
+                // The run of equal segments ends here, unless no datagram is long enough.
+                Written::TooLong if !segments.is_empty() => break,
+                Written::TooLong => {
+                    self.outgoing.drop_next();
+                    self.dropped_packets += 1;
+                    continue;
+                }
+                Written::Protected => {
+                    segments.end_datagram();
+                    continue;
+                }
+                Written::Plain(keep) => keep,
+            };
+            let buffer = segments.datagram();
+            let len = buffer.len() - start;
+            buffer.resize(start + len + overhead, 0);
+            match srtp.protect_rtp(&mut buffer[start..], len) {
+                Ok(protected) => {
+                    buffer.truncate(start + protected);
+                    if let Some((id, number)) = keep {
+                        self.outgoing.keep(now, id, number, &buffer[start..]);
+                    }
+                    segments.end_datagram();
+                }
+                Err(_) => {
+                    self.dropped_packets += 1;
+                    segments.abandon_datagram();
+                }
+            }
+        }
+        segments.finish()
+    }
+
+    fn poll_rtcp(
+        &mut self,
+        now: Instant,
+        srtp: &mut dyn SrtpTransport,
+        path: FiveTuple,
+        out: &mut TransmitBatch,
+    ) -> Option<Transmit> {
+        if !self.reports.has_datagrams() && !self.incoming.wants_key_frames() {
+            return None;
+        }
+        let datagram = self.reports.pop(now, &mut self.incoming)?;
+        let mut segments = out.segments(Some(path), None);
+        let start = segments.datagram_start();
+        let buffer = segments.datagram();
+        buffer.extend_from_slice(&datagram);
+        buffer.resize(start + datagram.len() + srtp.rtcp_overhead(), 0);
+        let len = srtp.protect_rtcp(&mut buffer[start..], datagram.len()).ok()?;
+        buffer.truncate(start + len);
+        segments.end_datagram();
+        segments.finish()
+    }
+}

@@ -1,0 +1,350 @@
+//! Reports and feedback: RFC 3550 §6, RFC 4585 and RFC 5104.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::clock::Clock;
+use super::incoming::Incoming;
+use super::outgoing::Outgoing;
+use crate::crypto::SecureRandom;
+use crate::layer::{SequenceNumber, Ssrc};
+use crate::media::{ReportSchedule, ReportScheduleConfig, TransportArrivals, TransportFeedbackConfig};
+use crate::rtcp::{
+    CompoundWriter, Encode, Fir, Nack, Packet, Pli, ReceiverReport, Records, ReportBlock, SdesChunk,
+    SdesItem, SdesItemType, SdesItems, SourceDescription, packets,
+};
+use crate::session::codec::TrackKind;
+use crate::session::event::SessionEvent;
+use crate::session::jsep::Jsep;
+
+/// What of RTCP is sent when.
+#[derive(Debug)]
+pub(super) struct Reports {
+    cname: String,
+    /// The SSRC of packets that are about no stream of this side.
+    local_ssrc: Option<Ssrc>,
+    reduced_size: bool,
+    schedule: Option<ReportSchedule>,
+    arrivals: Option<TransportArrivals>,
+    /// Datagrams that wait to be protected and sent.
+    outbox: VecDeque<Vec<u8>>,
+    round_trip_time: Duration,
+}
+
+/// The most datagrams that wait; a path that is gone loses the oldest.
+const MAX_OUTBOX: usize = 64;
+/// The longest datagram before it is protected.
+const MAX_DATAGRAM: usize = 1100;
+/// The most blocks or chunks of one packet: the count has five bits.
+const MAX_COUNT: usize = 31;
+/// The round-trip time until one was measured.
+const INITIAL_ROUND_TRIP_TIME: Duration = Duration::from_millis(100);
+
+impl Reports {
+    pub(super) fn new() -> Self {
+        Self {
+            cname: String::new(),
+            local_ssrc: None,
+            reduced_size: false,
+            schedule: None,
+            arrivals: None,
+            outbox: VecDeque::new(),
+            round_trip_time: INITIAL_ROUND_TRIP_TIME,
+        }
+    }
+
+    /// Brings the reports to what the signalling agreed on.
+    pub(super) fn follow(&mut self, now: Instant, jsep: &Jsep, random: &dyn SecureRandom) {
+        let mut agreed = jsep
+            .transceivers()
+            .iter()
+            .filter(|transceiver| !transceiver.is_stopped() && transceiver.current_direction().is_some())
+            .peekable();
+        let Some(first) = agreed.peek() else { return };
+        self.local_ssrc = Some(first.ssrc());
+        self.cname.clear();
+        self.cname.push_str(jsep.cname());
+        self.reduced_size = jsep.reduced_size_rtcp();
+        if self.schedule.is_none() {
+            let config = match agreed.any(|transceiver| transceiver.kind() == TrackKind::Video) {
+                true => ReportScheduleConfig::video(),
+                false => ReportScheduleConfig::audio(),
+            };
+            self.schedule = Some(ReportSchedule::new(config, now, random_u32(random)));
+        }
+    }
+
+    pub(super) fn round_trip_time(&self) -> Duration {
+        self.round_trip_time
+    }
+
+    /// A packet with a transport-wide number arrived.
+    pub(super) fn arrived(&mut self, now: Instant, number: SequenceNumber, media: Ssrc) {
+        let Some(local) = self.local_ssrc else { return };
+        self.arrivals
+            .get_or_insert_with(|| TransportArrivals::new(TransportFeedbackConfig::default(), local, media))
+            .received(now, number);
+    }
+
+    pub(super) fn poll_timeout(&self, incoming: &Incoming) -> Option<Instant> {
+        let schedule = self.schedule.as_ref().map(ReportSchedule::poll_timeout);
+        let arrivals = self.arrivals.as_ref().and_then(TransportArrivals::poll_timeout);
+        schedule.into_iter().chain(arrivals).chain(incoming.next_nack()).min()
+    }
+
+    /// Writes what is due.
+    pub(super) fn handle_timeout(
+        &mut self,
+        now: Instant,
+        clock: &Clock,
+        incoming: &mut Incoming,
+        outgoing: &mut Outgoing,
+        random: &dyn SecureRandom,
+    ) {
+        if incoming.next_nack().is_some_and(|due| due <= now) {
+            self.write_nacks(now, incoming);
+        }
+        self.write_transport_feedback(now);
+        if self.schedule.as_ref().is_some_and(|schedule| schedule.is_due(now)) {
+            let size = self.write_reports(now, clock, incoming, outgoing);
+            if let Some(schedule) = &mut self.schedule {
+                schedule.report_sent(now, size, random_u32(random));
+            }
+        }
+    }
+
+    /// The next datagram to protect and send.
+    pub(super) fn pop(&mut self, now: Instant, incoming: &mut Incoming) -> Option<Vec<u8>> {
+        while let Some(media) = incoming.take_key_frame_wanted(now) {
+            if let Some(sender) = self.local_ssrc {
+                self.write_feedback(&Pli { sender, media });
+            }
+        }
+        self.outbox.pop_front()
+    }
+
+    pub(super) fn has_datagrams(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
+    fn write_nacks(&mut self, now: Instant, incoming: &mut Incoming) {
+        let Some(sender) = self.local_ssrc else { return };
+        incoming.poll_nacks(now, |media, entries| {
+            self.write_feedback(&Nack { sender, media, entries: Records::from(entries) })
+        });
+    }
+
+    fn write_transport_feedback(&mut self, now: Instant) {
+        // Taken out so that what it lends can be written.
+        let Some(mut arrivals) = self.arrivals.take() else { return };
+        while let Some(feedback) = arrivals.poll_feedback(now) {
+            self.write_feedback(&feedback);
+        }
+        self.arrivals = Some(arrivals);
+    }
+
+    /// One feedback packet as a datagram, behind an empty report where the peer insists on one.
+    fn write_feedback(&mut self, packet: &impl Encode) -> bool {
+        let mut buffer = [0; MAX_DATAGRAM];
+        let mut writer = CompoundWriter::new(&mut buffer);
+        let mut written = Ok(());
+        if !self.reduced_size
+            && let Some(ssrc) = self.local_ssrc
+        {
+            written = writer
+                .push(&ReceiverReport { ssrc, ..ReceiverReport::default() })
+                .and_then(|()| push_cname(&mut writer, &self.cname, &[ssrc]));
+        }
+        if written.and_then(|()| writer.push(packet)).is_err() {
+            return false;
+        }
+        let len = writer.finish();
+        self.send(&buffer[..len]);
+        true
+    }
+
+    /// A sender report for each stream of this side, and blocks on all of the peer's. Tells the size of the
+    /// first datagram, for the schedule.
+    fn write_reports(
+        &mut self,
+        now: Instant,
+        clock: &Clock,
+        incoming: &mut Incoming,
+        outgoing: &mut Outgoing,
+    ) -> usize {
+        const UDP_IP_HEADERS: usize = 28;
+        let Some(local) = self.local_ssrc else { return 0 };
+        let blocks: Vec<ReportBlock> =
+            incoming.media_mut().filter_map(|stream| stream.statistics.report_block(now)).collect();
+        let ntp = clock.ntp(now);
+        let senders: Vec<_> = outgoing
+            .streams_mut()
+            .filter_map(|stream| stream.statistics.as_ref()?.sender_report(now, ntp))
+            .collect();
+        let mut blocks = blocks.chunks(MAX_COUNT);
+        let mut datagram = Datagram::new(&self.cname);
+        let mut datagrams = Vec::new();
+        for mut report in senders {
+            report.blocks = Records::from(blocks.next().unwrap_or_default());
+            datagram = datagram.push(&report, report.ssrc, &mut datagrams);
+        }
+        let mut rest = blocks.next();
+        // RFC 3550 §6.1: every datagram begins with a report, an empty one if there is nothing to report.
+        while rest.is_some() || datagram.is_empty() && datagrams.is_empty() {
+            let report = ReceiverReport {
+                ssrc: local,
+                blocks: Records::from(rest.unwrap_or_default()),
+                ..ReceiverReport::default()
+            };
+            datagram = datagram.push(&report, local, &mut datagrams);
+            rest = blocks.next();
+        }
+        datagram.finish(&mut datagrams);
+        let size = datagrams.first().map_or(0, Vec::len) + UDP_IP_HEADERS;
+        for datagram in datagrams {
+            self.send(&datagram);
+        }
+        size
+    }
+
+    fn send(&mut self, datagram: &[u8]) {
+        if self.outbox.len() >= MAX_OUTBOX {
+            self.outbox.pop_front();
+        }
+        self.outbox.push_back(datagram.to_vec());
+    }
+
+    /// Takes what the peer reports and asks.
+    pub(super) fn receive(
+        &mut self,
+        now: Instant,
+        clock: &Clock,
+        datagram: &[u8],
+        incoming: &mut Incoming,
+        outgoing: &mut Outgoing,
+        event: &mut dyn FnMut(SessionEvent),
+    ) {
+        // What is malformed is left out.
+        for packet in packets(datagram).flatten() {
+            match packet {
+                Packet::SenderReport(report) => {
+                    if let Some(stream) = incoming.media_mut().find(|stream| stream.ssrc == report.ssrc) {
+                        stream.statistics.sender_report_received(now, &report);
+                    }
+                    self.take_blocks(now, clock, report.blocks.iter(), incoming, outgoing);
+                }
+                Packet::ReceiverReport(report) => {
+                    self.take_blocks(now, clock, report.blocks.iter(), incoming, outgoing);
+                }
+                Packet::Nack(nack) => {
+                    outgoing.retransmit(now, nack.media, nack.sequence_numbers(), self.round_trip_time);
+                }
+                Packet::Pli(Pli { media, .. }) => {
+                    if let Some((transceiver, stream)) = outgoing.by_ssrc(media) {
+                        stream.counters.plis += 1;
+                        event(SessionEvent::KeyFrameRequested { transceiver, rid: None });
+                    }
+                }
+                Packet::Fir(Fir { entries, .. }) => {
+                    for entry in entries.iter() {
+                        // RFC 5104 §4.3.1.1: a request that is repeated has the number of the first.
+                        if let Some((transceiver, stream)) = outgoing.by_ssrc(entry.ssrc)
+                            && stream.last_fir.replace(entry.sequence_number) != Some(entry.sequence_number)
+                        {
+                            stream.counters.firs += 1;
+                            event(SessionEvent::KeyFrameRequested { transceiver, rid: None });
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn take_blocks(
+        &mut self,
+        now: Instant,
+        clock: &Clock,
+        blocks: impl Iterator<Item = ReportBlock>,
+        incoming: &mut Incoming,
+        outgoing: &mut Outgoing,
+    ) {
+        for block in blocks {
+            let Some((_, stream)) = outgoing.by_ssrc(block.ssrc) else { continue };
+            let Some(statistics) = &mut stream.statistics else { continue };
+            if let Some(round_trip_time) = statistics.report_received(now, clock.ntp(now), &block) {
+                self.round_trip_time = round_trip_time;
+                incoming.set_round_trip_time(round_trip_time);
+            }
+        }
+    }
+}
+
+/// Reports of several sources with their names, in as few datagrams as they fit into.
+struct Datagram<'a> {
+    cname: &'a str,
+    bytes: Vec<u8>,
+    sources: Vec<Ssrc>,
+}
+
+impl<'a> Datagram<'a> {
+    fn new(cname: &'a str) -> Self {
+        Self { cname, bytes: Vec::new(), sources: Vec::new() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Adds a report, to the next datagram if this one is full.
+    fn push(mut self, report: &impl Encode, source: Ssrc, done: &mut Vec<Vec<u8>>) -> Self {
+        let chunk = 4 + (2 + self.cname.len() + 1).next_multiple_of(4);
+        let names = 4 + chunk * (self.sources.len() + 1);
+        let is_full =
+            self.bytes.len() + report.encoded_len() + names > MAX_DATAGRAM || self.sources.len() == MAX_COUNT;
+        if is_full && !self.is_empty() {
+            let cname = self.cname;
+            self.finish(done);
+            self = Self::new(cname);
+        }
+        let start = self.bytes.len();
+        self.bytes.resize(start + report.encoded_len(), 0);
+        if report.encode(&mut self.bytes[start..]).is_err() {
+            self.bytes.truncate(start);
+            return self;
+        }
+        if !self.sources.contains(&source) {
+            self.sources.push(source);
+        }
+        self
+    }
+
+    fn finish(mut self, done: &mut Vec<Vec<u8>>) {
+        let start = self.bytes.len();
+        self.bytes.resize(MAX_DATAGRAM.max(start), 0);
+        let mut writer = CompoundWriter::new(&mut self.bytes[start..]);
+        // Room for the names was left.
+        let _ = push_cname(&mut writer, self.cname, &self.sources);
+        let len = writer.finish();
+        self.bytes.truncate(start + len);
+        done.push(self.bytes);
+    }
+}
+
+/// RFC 3550 §6.1: every compound packet has the name of its sources.
+fn push_cname(
+    writer: &mut CompoundWriter<'_>,
+    cname: &str,
+    sources: &[Ssrc],
+) -> Result<(), crate::rtcp::WriteError> {
+    let items = [SdesItem { kind: SdesItemType::CNAME, value: cname.as_bytes() }];
+    let chunks: Vec<SdesChunk<'_>> =
+        sources.iter().map(|ssrc| SdesChunk { ssrc: *ssrc, items: SdesItems::from(&items[..]) }).collect();
+    writer.push(&SourceDescription { chunks: (&chunks[..]).into() })
+}
+
+fn random_u32(random: &dyn SecureRandom) -> u32 {
+    let mut bytes = [0; 4];
+    random.fill(&mut bytes);
+    u32::from_be_bytes(bytes)
+}
