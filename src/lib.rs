@@ -27,6 +27,10 @@
     doc = "| `rtcp` | [`rtcp`] | RTCP packets and feedback, RFC 3550 and RFC 4585 |"
 )]
 #![cfg_attr(feature = "sdp", doc = "| `sdp` | [`sdp`] | session descriptions, RFC 8866 |")]
+#![cfg_attr(
+    feature = "net",
+    doc = "| `net` | [`net`] | UDP sockets in batches, interfaces, mDNS, and a driver for any one layer |"
+)]
 #![cfg_attr(feature = "sim", doc = "| `sim` | [`sim`] | a seeded virtual network on a virtual clock |")]
 #![forbid(unsafe_code)]
 
@@ -39,6 +43,8 @@ pub mod datachannel;
 pub mod dtls;
 #[cfg(feature = "ice")]
 pub mod ice;
+#[cfg(feature = "net")]
+pub mod net;
 #[cfg(feature = "rtcp")]
 pub mod rtcp;
 #[cfg(feature = "rtp")]
