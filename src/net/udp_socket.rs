@@ -1,6 +1,11 @@
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+#[cfg(not(windows))]
+use std::os::fd::AsFd as AsSocket;
+#[cfg(windows)]
+use std::os::windows::io::AsSocket;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::task::{Context, Poll, ready};
 
 use quinn_udp::{EcnCodepoint, UdpSockRef, UdpSocketState};
@@ -82,7 +87,7 @@ impl UdpConfig {
             socket.set_recv_buffer_size(bytes)?;
         }
         socket.bind(&address.into())?;
-        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        let state = RwLock::new(new_state(&socket)?);
         let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
         let _context = runtime.enter();
         let io = tokio::net::UdpSocket::from_std(socket.into())?;
@@ -142,7 +147,8 @@ impl<E: Into<io::Error>> From<E> for Failure {
 #[derive(Debug)]
 pub struct UdpSocket {
     io: tokio::net::UdpSocket,
-    state: UdpSocketState,
+    /// Has flags of its own for what the kernel seems not to know; see [`send_run`](Self::send_run).
+    state: RwLock<UdpSocketState>,
     local: SocketAddr,
     segmentation: AtomicBool,
     counters: Counters,
@@ -179,7 +185,7 @@ impl UdpSocket {
     /// The number of datagrams that one system call sends at most: for
     /// [`TransmitBatch::with_max_segments`]. 1 without segmentation offload, also after the kernel refused it.
     pub fn max_segments(&self) -> usize {
-        if self.segmentation.load(Ordering::Relaxed) { self.state.max_gso_segments() } else { 1 }
+        if self.segmentation.load(Ordering::Relaxed) { self.state().max_gso_segments() } else { 1 }
     }
 
     /// The size that the kernel gave its send buffer, in bytes. Linux says twice what it was asked for.
@@ -187,7 +193,7 @@ impl UdpSocket {
     /// # Errors
     /// What the system says.
     pub fn send_buffer_size(&self) -> io::Result<usize> {
-        self.state.send_buffer_size((&self.io).into())
+        self.state().send_buffer_size((&self.io).into())
     }
 
     /// The size that the kernel gave its receive buffer, in the same way.
@@ -195,7 +201,7 @@ impl UdpSocket {
     /// # Errors
     /// What the system says.
     pub fn receive_buffer_size(&self) -> io::Result<usize> {
-        self.state.recv_buffer_size((&self.io).into())
+        self.state().recv_buffer_size((&self.io).into())
     }
 
     /// What the socket sent, received and lost.
@@ -238,7 +244,7 @@ impl UdpSocket {
     fn receive(&self, batch: &mut ReceiveBatch) -> io::Result<Option<()>> {
         for _ in 0..Self::MAX_RECEIVE_ERRORS {
             let result = batch.fill(self.local, |slices, metas| {
-                self.io.try_io(Interest::READABLE, || self.state.recv((&self.io).into(), slices, metas))
+                self.io.try_io(Interest::READABLE, || self.state().recv((&self.io).into(), slices, metas))
             });
             match result {
                 Ok(()) if batch.is_empty() => {}
@@ -344,6 +350,9 @@ impl UdpSocket {
     }
 
     /// Sends `bytes`, a run of datagrams of `segment` bytes, `max_segments` with one system call.
+    ///
+    /// The kernel says "invalid" both when it cannot segment and when something is wrong with the path, such as
+    /// a source address that is gone. Only if the same datagrams go out one by one was it segmentation.
     fn send_run(
         &self,
         route: Route,
@@ -354,16 +363,22 @@ impl UdpSocket {
     ) -> Result<(), Blocked> {
         let mut taken = 0;
         let mut at_once = max_segments.min(Self::MAX_SEND / segment).max(1);
+        let mut doubtful = false;
         let mut rest = bytes;
         while !rest.is_empty() {
             let (now, later) = rest.split_at(rest.len().min(at_once * segment));
             let datagrams = now.len().div_ceil(segment);
             match self.send_once(route, ecn, now, segment) {
-                Ok(()) => self.counters.sent(datagrams),
+                Ok(()) => {
+                    self.counters.sent(datagrams);
+                    if doubtful {
+                        self.segmentation.store(false, Ordering::Relaxed);
+                        doubtful = false;
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(Blocked { taken }),
-                // The kernel or the driver refused segmentation: the same datagrams again, one by one.
-                Err(_) if datagrams > 1 && self.state.max_gso_segments() == 1 => {
-                    at_once = 1;
+                Err(error) if datagrams > 1 && is_invalid(&error) => {
+                    (at_once, doubtful) = (1, true);
                     continue;
                 }
                 Err(error) => self.counters.lost(&error, datagrams),
@@ -375,6 +390,9 @@ impl UdpSocket {
     }
 
     fn send_once(&self, route: Route, ecn: Option<Ecn>, contents: &[u8], segment: usize) -> io::Result<()> {
+        if route.destination.port() == 0 {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        }
         let transmit = quinn_udp::Transmit {
             destination: route.destination,
             ecn: ecn.and_then(|ecn| EcnCodepoint::from_bits(ecn.bits())),
@@ -382,17 +400,51 @@ impl UdpSocket {
             segment_size: Some(segment),
             src_ip: route.source,
         };
-        let send =
-            || self.io.try_io(Interest::WRITABLE, || self.state.try_send((&self.io).into(), &transmit));
-        match send() {
+        match self.sendmsg(&transmit) {
             // An earlier datagram was refused, and this call only told so: this datagram did not leave.
             Err(error) if is_refusal(&error) => {
                 self.counters.lost(&error, 0);
-                send()
+                self.sendmsg(&transmit)
+            }
+            // quinn-udp has given up segmentation and ECN now, for good.
+            Err(error) if is_invalid(&error) => {
+                if let Ok(state) = new_state(&self.io) {
+                    *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+                }
+                Err(error)
             }
             result => result,
         }
     }
+
+    fn sendmsg(&self, transmit: &quinn_udp::Transmit<'_>) -> io::Result<()> {
+        let send = || self.state().try_send((&self.io).into(), transmit);
+        match send() {
+            // Once more, in a way that tokio notices: it is to wait for room now.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.io.try_io(Interest::WRITABLE, send)
+            }
+            result => result,
+        }
+    }
+
+    fn state(&self) -> RwLockReadGuard<'_, UdpSocketState> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Sets the options of a socket.
+fn new_state<'a, S>(socket: &'a S) -> io::Result<UdpSocketState>
+where
+    UdpSockRef<'a>: From<&'a S>,
+    S: AsSocket,
+{
+    let state = UdpSocketState::new(UdpSockRef::from(socket))?;
+    // The time stamps that quinn-udp asks for do not fit into its buffer together with what receive offload
+    // says, and it is the ECN mark that is cut off then.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::ReceiveTimestampns, &false)?;
+    Ok(state)
 }
 
 #[derive(Clone, Copy)]
@@ -413,6 +465,11 @@ fn is_mapped(ip: &IpAddr) -> bool {
 /// Whether the error tells of an ICMP message that an earlier datagram caused.
 fn is_refusal(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset)
+}
+
+/// EINVAL, or EIO, which drivers without checksum offload give.
+fn is_invalid(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidInput || (cfg!(unix) && error.raw_os_error() == Some(5))
 }
 
 fn is_passing(error: &io::Error) -> bool {

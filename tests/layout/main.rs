@@ -11,7 +11,7 @@ use std::path::Path;
 use source::{Crate, ModulePath};
 
 /// What each folder of `src/` may import from the crate, besides itself.
-const IMPORTS: [(&str, &[&str]); 12] = [
+const IMPORTS: [(&str, &[&str]); 13] = [
     ("layer", &[]),
     ("crypto", &[]),
     ("stun", &["layer", "crypto"]),
@@ -25,6 +25,7 @@ const IMPORTS: [(&str, &[&str]); 12] = [
     ("rtcp", &["layer"]),
     ("sdp", &["layer"]),
     ("sim", &["layer", "crypto"]),
+    ("net", &["layer"]),
 ];
 
 /// Clocks, random sources, locks and process-wide state, by the last segments of their paths.
@@ -43,8 +44,8 @@ const AMBIENT: [&str; 12] = [
     "thread_local",
 ];
 
-/// Where the outside world is let in: a provider's own random source.
-const AMBIENT_ALLOWED: [&str; 2] = ["crypto::aws_lc_rs", "crypto::rust_crypto"];
+/// Where the outside world is let in: a provider's own random source, and sockets.
+const AMBIENT_ALLOWED: [&str; 3] = ["crypto::aws_lc_rs", "crypto::rust_crypto", "net"];
 
 fn forbidden_imports(krate: &Crate) -> Vec<String> {
     let allowed: BTreeMap<_, _> = IMPORTS.into_iter().collect();

@@ -105,13 +105,18 @@ fn segmentation_that_the_kernel_refuses_is_done_without() {
         assert!(a.max_segments() > 1);
         let path = FiveTuple::udp(a.local_addr(), b.local_addr());
         let mut batch = TransmitBatch::new(20).with_max_segments(500);
-        let transmit = numbered(&mut batch, path, None, 0..300, 20);
+        let transmit = numbered(&mut batch, path, None, 0..200, 20);
         let route = a.route(&path).unwrap();
         // Linux takes no more than 128 segments and says that more are invalid.
         assert!(a.send_run(route, None, batch.bytes(&transmit), 20, 500).is_ok());
         assert_eq!(a.max_segments(), 1);
-        receive(&b, 300, |index, datagram| assert_eq!(number(datagram.bytes), index as u32)).await;
-        assert_eq!(a.stats(), UdpStats { sent: 300, ..UdpStats::default() });
+        receive(&b, 200, |index, datagram| assert_eq!(number(datagram.bytes), index as u32)).await;
+        assert_eq!(a.stats(), UdpStats { sent: 200, ..UdpStats::default() });
+        // ECN goes on.
+        batch.clear();
+        let transmit = numbered(&mut batch, path, Some(Ecn::Ect1), 0..2, 20);
+        a.send(&batch, &transmit).await.unwrap();
+        receive(&b, 2, |_, datagram| assert_eq!(datagram.ecn, Some(Ecn::Ect1))).await;
     });
 }
 
@@ -195,6 +200,31 @@ fn what_one_datagram_meets_does_not_end_the_socket() {
         assert!(a.max_segments() > 1 || !cfg!(target_os = "linux"), "none of it is about segmentation");
         a.send_datagram(&good, b"good").await.unwrap();
         receive(&b, 1, |_, datagram| assert_eq!(datagram.bytes, b"good")).await;
+    });
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_source_address_that_is_gone_does_not_end_segmentation() {
+    run(async {
+        for ip in localhost() {
+            let (any, gone) = match ip {
+                IpAddr::V4(_) => ("0.0.0.0:0", "192.0.2.213"),
+                IpAddr::V6(_) => ("[::]:0", "2001:db8::213"),
+            };
+            let (a, b) = (bind(any), UdpSocket::bind((ip, 0).into()).unwrap());
+            let mut batch = TransmitBatch::new(20);
+            let from = |ip| FiveTuple::udp(SocketAddr::new(ip, a.local_addr().port()), b.local_addr());
+            let lost = numbered(&mut batch, from(gone.parse().unwrap()), None, 0..3, 20);
+            a.send(&batch, &lost).await.unwrap();
+            // Kernels differ in what they call it.
+            let stats = a.stats();
+            assert_eq!((stats.sent, stats.unreachable + stats.other_errors), (0, 3));
+            assert!(a.max_segments() > 1);
+            let good = numbered(&mut batch, from(ip), Some(Ecn::Ce), 0..3, 20);
+            a.send(&batch, &good).await.unwrap();
+            receive(&b, 3, |_, datagram| assert_eq!(datagram.ecn, Some(Ecn::Ce))).await;
+        }
     });
 }
 
