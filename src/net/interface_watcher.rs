@@ -110,7 +110,7 @@ mod tests {
             .into();
             let list = move || looks.pop_front().expect("no more looks than changes need");
             let mut watcher = InterfaceWatcher::over(Box::new(list), Duration::from_millis(1)).unwrap();
-            assert_eq!(watcher.addresses(), [lo.clone()]);
+            assert_eq!(watcher.addresses(), std::slice::from_ref(&lo));
             let change = watcher.changed().await.unwrap();
             assert_eq!(change, InterfaceChange { added: vec![other.clone()], removed: vec![] });
             assert_eq!(watcher.changed().await.unwrap_err().kind(), io::ErrorKind::OutOfMemory);
