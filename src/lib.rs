@@ -35,6 +35,10 @@
     feature = "session",
     doc = "| `session` | [`session`] | a whole connection without sockets, RFC 8829 and RFC 8835 |"
 )]
+#![cfg_attr(
+    feature = "net",
+    doc = "| `net` | [`net`] | UDP sockets in batches, interfaces, mDNS, and a driver for any one layer |"
+)]
 #![cfg_attr(feature = "sim", doc = "| `sim` | [`sim`] | a seeded virtual network on a virtual clock |")]
 #![forbid(unsafe_code)]
 
@@ -49,6 +53,8 @@ pub mod dtls;
 pub mod ice;
 #[cfg(feature = "media")]
 pub mod media;
+#[cfg(feature = "net")]
+pub mod net;
 #[cfg(feature = "rtcp")]
 pub mod rtcp;
 #[cfg(feature = "rtp")]

@@ -11,7 +11,7 @@ use std::path::Path;
 use source::{Crate, ModulePath};
 
 /// What each folder of `src/` may import from the crate, besides itself.
-const IMPORTS: [(&str, &[&str]); 14] = [
+const IMPORTS: [(&str, &[&str]); 16] = [
     ("layer", &[]),
     ("crypto", &[]),
     ("stun", &["layer", "crypto"]),
@@ -30,6 +30,9 @@ const IMPORTS: [(&str, &[&str]); 14] = [
         &["layer", "crypto", "ice", "dtls", "srtp", "sctp", "datachannel", "rtp", "rtcp", "sdp", "media"],
     ),
     ("sim", &["layer", "crypto"]),
+    ("net", &["layer"]),
+    // Everything: it puts the outside world and a session together.
+    ("peer_connection", &["layer", "crypto", "ice", "dtls", "sctp", "datachannel", "rtp", "media", "sdp", "session", "net"]),
 ];
 
 /// Clocks, random sources, locks and process-wide state, by the last segments of their paths.
@@ -48,8 +51,8 @@ const AMBIENT: [&str; 12] = [
     "thread_local",
 ];
 
-/// Where the outside world is let in: a provider's own random source.
-const AMBIENT_ALLOWED: [&str; 2] = ["crypto::aws_lc_rs", "crypto::rust_crypto"];
+/// Where the outside world is let in: a provider's own random source, and sockets.
+const AMBIENT_ALLOWED: [&str; 4] = ["crypto::aws_lc_rs", "crypto::rust_crypto", "net", "peer_connection"];
 
 fn forbidden_imports(krate: &Crate) -> Vec<String> {
     let allowed: BTreeMap<_, _> = IMPORTS.into_iter().collect();

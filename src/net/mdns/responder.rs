@@ -1,0 +1,111 @@
+use std::io;
+use std::net::IpAddr;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::net::InterfaceFilter;
+
+use super::LocalName;
+use super::answerer::{Answerer, AnswererConfig, TooManyNames};
+use super::sockets::{End, Link};
+
+/// How a [`Responder`] works.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ResponderConfig {
+    /// What to answer.
+    pub answerer: AnswererConfig,
+    /// The interfaces to answer on.
+    pub interfaces: InterfaceFilter,
+}
+
+impl Default for ResponderConfig {
+    fn default() -> Self {
+        let mut interfaces = InterfaceFilter::default();
+        interfaces.link_local = true;
+        Self { answerer: AnswererConfig::default(), interfaces }
+    }
+}
+
+/// Answers for `.local` names of our own, so that ICE candidates need not show the addresses of this machine.
+///
+/// One task with a few sockets serves all clones of a responder, and ends when the last of them is dropped.
+///
+/// ```no_run
+/// use kaon_rtc::net::mdns::{Responder, ResponderConfig};
+///
+/// # async fn hide() -> Result<(), Box<dyn std::error::Error>> {
+/// let responder = Responder::new(ResponderConfig::default())?;
+/// let name = responder.register("192.0.2.1".parse()?).await?;
+/// println!("a=candidate:1 1 udp 2122260223 {name} 50000 typ host");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Responder {
+    requests: mpsc::Sender<Request>,
+}
+
+#[derive(Debug)]
+enum Request {
+    Add { name: LocalName, ip: IpAddr, done: oneshot::Sender<Result<(), TooManyNames>> },
+    Remove { name: LocalName },
+}
+
+impl Responder {
+    /// Opens the sockets and starts the task.
+    ///
+    /// # Errors
+    /// When there is no interface to answer on, or outside a tokio runtime.
+    pub fn new(config: ResponderConfig) -> io::Result<Self> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
+        let groups = config.answerer.groups.clone();
+        let link = Link::open(Answerer::new(config.answerer), End::Answerer, &groups, &config.interfaces)?;
+        let (requests, receiver) = mpsc::channel(16);
+        runtime.spawn(run(link, receiver));
+        Ok(Self { requests })
+    }
+
+    /// Makes a random name for `ip` and answers for it from now on.
+    ///
+    /// Not cancel safe: a dropped future may leave a name that nobody knows, until the responder ends.
+    ///
+    /// # Errors
+    /// When there are too many names, or the task has ended with its runtime.
+    pub async fn register(&self, ip: IpAddr) -> io::Result<LocalName> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let name = LocalName::from_random(random);
+        let (done, registered) = oneshot::channel();
+        self.send(Request::Add { name: name.clone(), ip, done }).await?;
+        registered.await.map_err(io::Error::other)?.map_err(io::Error::other)?;
+        Ok(name)
+    }
+
+    /// Answers for `name` no more.
+    ///
+    /// # Errors
+    /// When the task has ended with its runtime.
+    pub async fn unregister(&self, name: LocalName) -> io::Result<()> {
+        self.send(Request::Remove { name }).await
+    }
+
+    async fn send(&self, request: Request) -> io::Result<()> {
+        let ended = |_| io::Error::other("the responder has ended; make a new one in a running runtime");
+        self.requests.send(request).await.map_err(ended)
+    }
+}
+
+async fn run(mut link: Link<Answerer>, mut requests: mpsc::Receiver<Request>) {
+    loop {
+        link.flush();
+        tokio::select! {
+            request = requests.recv() => match request {
+                Some(Request::Add { name, ip, done }) => drop(done.send(link.layer.add(name, ip))),
+                Some(Request::Remove { name }) => link.layer.remove(&name),
+                None => return,
+            },
+            () = link.step() => {}
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The world outside the layers: sockets, interfaces, names on the local link, and the clock.
+//!
+//! * [`UdpSocket`] sends and receives datagrams in batches, with a [`ReceiveBatch`] and the
+//!   [`TransmitBatch`](crate::layer::TransmitBatch) that layers write into.
+//! * [`Driver`] runs any one [`Layer`](crate::layer::Layer) on a socket.
+//! * [`interfaces`](fn@interfaces) lists the addresses that ICE gathers host candidates from, and
+//!   [`InterfaceWatcher`] tells when they change.
+//! * [`mdns`] resolves the `.local` names of ICE candidates.
+//! * [`FramedStream`] carries datagrams over TCP (RFC 4571).
+//!
+//! All of it runs on tokio. Nothing here starts a task, except where it says so.
+
+pub mod mdns;
+
+mod driver;
+mod framed_stream;
+mod interface_watcher;
+mod interfaces;
+mod port_range;
+mod receive_batch;
+mod udp_socket;
+mod udp_stats;
+
+pub use driver::{Driver, DriverError};
+pub use framed_stream::{FramedStream, FramingError};
+pub use interface_watcher::{InterfaceChange, InterfaceWatcher};
+pub use interfaces::{AddressKind, InterfaceAddress, InterfaceFilter, interfaces};
+pub use port_range::{InvalidPortRange, PortRange};
+pub use receive_batch::ReceiveBatch;
+pub use udp_socket::{BindError, SendError, UdpConfig, UdpSocket};
+pub use udp_stats::UdpStats;
+
+#[cfg(test)]
+mod tests;

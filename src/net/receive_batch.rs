@@ -1,0 +1,113 @@
+use std::fmt;
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+
+use quinn_udp::RecvMeta;
+use smallvec::SmallVec;
+
+use crate::layer::{Datagram, Ecn, FiveTuple};
+
+/// Buffers that a [`UdpSocket`](super::UdpSocket) fills: made once, used for every receive.
+///
+/// One system call fills several buffers, and the kernel may put several datagrams of one sender into each
+/// (generic receive offload). [`datagrams`](Self::datagrams) hands out each by itself.
+pub struct ReceiveBatch {
+    memory: Vec<u8>,
+    metas: Vec<RecvMeta>,
+    filled: usize,
+    local: SocketAddr,
+}
+
+impl ReceiveBatch {
+    /// The number of buffers unless told otherwise.
+    pub const DEFAULT_BUFFERS: usize = 8;
+
+    /// The most buffers that one system call fills; more are of no use.
+    pub const MAX_BUFFERS: usize = quinn_udp::BATCH_SIZE;
+
+    /// The largest UDP payload, and the most that receive offload puts into one buffer: a smaller buffer
+    /// would lose datagrams.
+    const BUFFER: usize = 65_535;
+
+    /// A batch of `buffers` buffers of 64 KiB, 1 to [`MAX_BUFFERS`](Self::MAX_BUFFERS). Memory that was never
+    /// written to costs address space only.
+    pub fn new(buffers: usize) -> Self {
+        let buffers = buffers.clamp(1, Self::MAX_BUFFERS);
+        Self {
+            memory: vec![0; buffers * Self::BUFFER],
+            metas: vec![RecvMeta::default(); buffers],
+            filled: 0,
+            local: SocketAddr::from(([0, 0, 0, 0], 0)),
+        }
+    }
+
+    /// The datagrams that the last receive brought. They can be had again until the next receive, in the state
+    /// that the last reader left them.
+    pub fn datagrams(&mut self) -> impl Iterator<Item = Datagram<'_>> {
+        let local = self.local;
+        let buffers = self.memory.chunks_exact_mut(Self::BUFFER).zip(&self.metas).take(self.filled);
+        buffers.flat_map(move |(buffer, meta)| {
+            let path = FiveTuple::udp(destination(local, meta), canonical(meta.addr));
+            let ecn = meta.ecn.and_then(|ecn| Ecn::from_bits(ecn as u8));
+            let len = meta.len.min(buffer.len());
+            // An empty datagram has no segments, and says nothing to any layer.
+            buffer[..len].chunks_mut(meta.stride.max(1)).map(move |bytes| Datagram { path, ecn, bytes })
+        })
+    }
+
+    /// Whether the last receive brought nothing.
+    pub fn is_empty(&self) -> bool {
+        self.metas[..self.filled].iter().all(|meta| meta.len == 0)
+    }
+
+    /// Has the buffers filled by `receive`, on a socket that is bound to `local`.
+    pub(super) fn fill(
+        &mut self,
+        local: SocketAddr,
+        receive: impl FnOnce(&mut [IoSliceMut<'_>], &mut [RecvMeta]) -> io::Result<usize>,
+    ) -> io::Result<()> {
+        self.filled = 0;
+        self.local = local;
+        let mut slices: SmallVec<[IoSliceMut<'_>; Self::MAX_BUFFERS]> =
+            self.memory.chunks_exact_mut(Self::BUFFER).map(IoSliceMut::new).collect();
+        self.filled = receive(&mut slices, &mut self.metas)?;
+        Ok(())
+    }
+}
+
+impl Default for ReceiveBatch {
+    fn default() -> Self {
+        Self::new(Self::DEFAULT_BUFFERS)
+    }
+}
+
+impl fmt::Debug for ReceiveBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReceiveBatch")
+            .field("buffers", &self.metas.len())
+            .field("filled", &self.filled)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The local address of a path: of a socket that is bound to all addresses, the one that the datagram was
+/// sent to.
+fn destination(local: SocketAddr, meta: &RecvMeta) -> SocketAddr {
+    match meta.dst_ip {
+        Some(ip) if local.ip().is_unspecified() => match ip.to_canonical() {
+            IpAddr::V6(ip) if ip.is_unicast_link_local() => {
+                SocketAddrV6::new(ip, local.port(), 0, meta.interface_index.unwrap_or(0)).into()
+            }
+            ip => SocketAddr::new(ip, local.port()),
+        },
+        _ => local,
+    }
+}
+
+/// An IPv4 address that a dual-stack socket maps into IPv6 as what it is.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::new(ip.into(), address.port()),
+        IpAddr::V6(_) => address,
+    }
+}
