@@ -39,6 +39,10 @@
     feature = "net",
     doc = "| `net` | [`net`] | UDP sockets in batches, interfaces, mDNS, and a driver for any one layer |"
 )]
+#![cfg_attr(
+    feature = "peer-connection",
+    doc = "| `peer-connection` | [`peer_connection`] | connections with tokio, as the W3C describes them |"
+)]
 #![cfg_attr(feature = "sim", doc = "| `sim` | [`sim`] | a seeded virtual network on a virtual clock |")]
 #![forbid(unsafe_code)]
 
@@ -55,6 +59,8 @@ pub mod ice;
 pub mod media;
 #[cfg(feature = "net")]
 pub mod net;
+#[cfg(feature = "peer-connection")]
+pub mod peer_connection;
 #[cfg(feature = "rtcp")]
 pub mod rtcp;
 #[cfg(feature = "rtp")]

@@ -16,12 +16,13 @@ use super::media::{IncomingRtp, Media, OutgoingRtp};
 use super::state::{ConnectionState, GatheringState, SignalingState};
 use super::transceiver::{Transceiver, TransceiverId, TransceiverInit};
 use super::transport::{DtlsEnd, Transport, TransportEvent};
-use crate::datachannel::{ChannelId, ChannelInit, ChannelState, MessageKind};
+use crate::datachannel::{ChannelEvent, ChannelId, ChannelInit, ChannelState, MessageKind};
 use crate::layer::{
     Candidate, CandidatePair, Datagram, IceConnectionState, IceEvent, Layer, NameQuery, Rid, Transmit,
     TransmitBatch,
 };
 use crate::sdp::{Attribute, Direction, SessionDescription};
+use crate::stun;
 
 /// A WebRTC connection without sockets (W3C `RTCPeerConnection`); see the [module](self).
 #[derive(Debug)]
@@ -241,6 +242,17 @@ impl Session {
     /// The pair that data and media take.
     pub fn selected_pair(&self) -> Option<&CandidatePair> {
         self.transport.ice_ref().selected_pair()
+    }
+
+    /// The user-name fragment of the side that a STUN request is for: [`local_ufrag`](Self::local_ufrag) of one
+    /// of the sessions that share a port. `None` if the datagram is nothing of the kind.
+    pub fn requested_ufrag(datagram: &[u8]) -> Option<&str> {
+        let message = stun::Message::decode(datagram).ok()?;
+        if message.class() != stun::Class::Request {
+            return None;
+        }
+        // RFC 8445 §7.2.2: the peer's fragment, a colon, and the own.
+        Some(message.username()?.split_once(':')?.0)
     }
 
     /// The ICE user-name fragment of this side: what a server that shares a port among sessions finds in the
@@ -507,6 +519,21 @@ impl Session {
         Ok(())
     }
 
+    /// The next event that is not of a data channel.
+    pub fn poll_connection_event(&mut self) -> Option<SessionEvent> {
+        self.pump();
+        self.events.pop_front()
+    }
+
+    /// The next event of a data channel. Messages that are not fetched stay in the receive window, which keeps a
+    /// fast peer in check.
+    pub fn poll_channel_event(&mut self) -> Option<ChannelEvent> {
+        self.pump();
+        let now = self.now;
+        let (channels, sctp) = self.transport.channels();
+        channels.poll_event(sctp, now)
+    }
+
     /// The largest message in bytes that the peer takes; `None` before data channels are connected.
     pub fn max_message_size(&self) -> Option<usize> {
         Some(self.transport.sctp()).filter(|sctp| sctp.is_established()).map(|sctp| sctp.max_message_size())
@@ -605,6 +632,7 @@ impl Session {
             match event {
                 TransportEvent::Ice(event) => self.handle_ice_event(event),
                 TransportEvent::Secured => {}
+                TransportEvent::Writable => self.events.push_back(SessionEvent::SendBufferAvailable),
                 TransportEvent::DtlsEnded(DtlsEnd::Failed(error)) => {
                     self.events.push_back(SessionEvent::DtlsFailed(error));
                 }
@@ -686,12 +714,6 @@ impl Layer for Session {
     }
 
     fn poll_event(&mut self) -> Option<SessionEvent> {
-        self.pump();
-        if let Some(event) = self.events.pop_front() {
-            return Some(event);
-        }
-        let now = self.now;
-        let (channels, sctp) = self.transport.channels();
-        channels.poll_event(sctp, now).map(SessionEvent::DataChannel)
+        self.poll_connection_event().or_else(|| self.poll_channel_event().map(SessionEvent::DataChannel))
     }
 }

@@ -46,6 +46,8 @@ pub enum SessionEvent {
         /// The simulcast stream.
         rid: Option<Rid>,
     },
+    /// The send buffer of data channels has room again after it was full.
+    SendBufferAvailable,
     /// Something of a data channel.
     DataChannel(ChannelEvent),
 }

@@ -10,7 +10,7 @@ use super::transports::Transports;
 use crate::datachannel::{self, DataChannels};
 use crate::layer::{
     Datagram, DtlsError, DtlsEvent, DtlsRole, DtlsTransport, FiveTuple, IceConnectionState, IceCredentials,
-    IceEvent, IceRole, IceTransport, Layer, SctpTransport, SrtpKeyingMaterial, SrtpTransport, Transmit,
+    IceEvent, IceRole, IceTransport, Layer, SctpEvent, SctpTransport, SrtpKeyingMaterial, SrtpTransport, Transmit,
     TransmitBatch,
 };
 
@@ -54,6 +54,8 @@ pub(super) enum TransportEvent {
     Ice(IceEvent),
     /// SRTP may be used.
     Secured,
+    /// The send buffer of data channels has room again.
+    Writable,
     DtlsEnded(DtlsEnd),
 }
 
@@ -267,6 +269,9 @@ impl Transport {
         }
         while let Some(event) = self.sctp.poll_event() {
             self.channels.handle_event(&mut self.sctp, now, &event);
+            if event == SctpEvent::Writable {
+                return Some(TransportEvent::Writable);
+            }
         }
         None
     }

@@ -27,7 +27,7 @@ const IMPORTS: [(&str, &[&str]); 16] = [
     ("media", &["layer", "rtp", "rtcp"]),
     (
         "session",
-        &["layer", "crypto", "ice", "dtls", "srtp", "sctp", "datachannel", "rtp", "rtcp", "sdp", "media"],
+        &["layer", "crypto", "stun", "ice", "dtls", "srtp", "sctp", "datachannel", "rtp", "rtcp", "sdp", "media"],
     ),
     ("sim", &["layer", "crypto"]),
     ("net", &["layer"]),

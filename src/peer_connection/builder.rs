@@ -1,0 +1,201 @@
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::connection::PeerConnection;
+use super::endpoint::{Endpoint, EndpointBuilder};
+use super::error::PeerConnectionError;
+use super::shared::Handle;
+use crate::crypto::CryptoProvider;
+use crate::dtls::Identity;
+use crate::layer::NtpTimestamp;
+use crate::session::{MediaConfig, Session, SessionConfig, Transports};
+use crate::{ice, sctp};
+
+/// How a [`PeerConnection`] is made. Everything has a default.
+#[derive(Clone, Debug, Default)]
+pub struct PeerConnectionBuilder {
+    provider: Option<CryptoProvider>,
+    identity: Option<Identity>,
+    endpoint: Option<Endpoint>,
+    socket: EndpointBuilder,
+    stun_servers: Vec<String>,
+    media: Option<MediaConfig>,
+    ice: ice::Config,
+    sctp: sctp::Config,
+    transports: Option<Transports>,
+}
+
+/// How long the names of servers may take to resolve. One that takes longer is left out.
+const RESOLVE_TIME: Duration = Duration::from_secs(2);
+
+impl PeerConnectionBuilder {
+    /// The certificate; a new one by default. A server shares one among all connections, which saves the making.
+    #[must_use]
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// The crypto provider; the default one of the features by default.
+    #[must_use]
+    pub fn crypto_provider(mut self, provider: CryptoProvider) -> Self {
+        self.provider = Some(provider);
+        self
+    }
+
+    /// An endpoint to share with others; one of its own by default.
+    #[must_use]
+    pub fn endpoint(mut self, endpoint: &Endpoint) -> Self {
+        self.endpoint = Some(endpoint.clone());
+        self
+    }
+
+    /// How its own endpoint is made.
+    #[must_use]
+    pub fn socket(mut self, socket: EndpointBuilder) -> Self {
+        self.socket = socket;
+        self
+    }
+
+    /// Whether its own endpoint has candidates that only this machine reaches. It has not by default.
+    #[must_use]
+    pub fn loopback(mut self, loopback: bool) -> Self {
+        self.socket = self.socket.loopback(loopback);
+        self
+    }
+
+    /// A STUN server, `stun:HOST` or `stun:HOST:PORT`, to learn addresses from that a NAT gives.
+    #[must_use]
+    pub fn stun_server(mut self, url: impl Into<String>) -> Self {
+        self.stun_servers.push(url.into());
+        self
+    }
+
+    /// Codecs and header extensions.
+    #[must_use]
+    pub fn media(mut self, media: MediaConfig) -> Self {
+        self.media = Some(media);
+        self
+    }
+
+    /// The configuration of ICE. Its servers are added to those of [`stun_server`](Self::stun_server).
+    #[must_use]
+    pub fn ice(mut self, ice: ice::Config) -> Self {
+        self.ice = ice;
+        self
+    }
+
+    /// The configuration of SCTP.
+    #[must_use]
+    pub fn sctp(mut self, sctp: sctp::Config) -> Self {
+        self.sctp = sctp;
+        self
+    }
+
+    /// Other implementations of the layers; the configurations of ICE and SCTP are not used then.
+    #[must_use]
+    pub fn transports(mut self, transports: Transports) -> Self {
+        self.transports = Some(transports);
+        self
+    }
+
+    /// Makes the connection: resolves the servers' names and binds the socket, inside of a tokio runtime.
+    ///
+    /// # Errors
+    /// [`PeerConnectionError::ServerUrl`], [`PeerConnectionError::Bind`], [`PeerConnectionError::Certificate`].
+    pub async fn build(self) -> Result<PeerConnection, PeerConnectionError> {
+        let mut ice = self.ice;
+        for url in &self.stun_servers {
+            let host = parse_stun_url(url).ok_or_else(|| PeerConnectionError::ServerUrl(url.clone()))?;
+            ice.stun_servers.extend(resolve(host).await);
+        }
+        let provider = match self.provider {
+            Some(provider) => provider,
+            None => default_provider()?,
+        };
+        let identity = match self.identity {
+            Some(identity) => identity,
+            None => Identity::generate(&provider)?,
+        };
+        let mut config = SessionConfig::with_layers(provider, identity, ice, self.sctp);
+        if let Some(media) = self.media {
+            config.media = media;
+        }
+        if let Some(transports) = self.transports {
+            config.transports = transports;
+        }
+        config.ntp_epoch = ntp_now();
+        let endpoint = match self.endpoint {
+            Some(endpoint) => endpoint,
+            None => self.socket.bind()?,
+        };
+        let session = Session::new(std::time::Instant::now(), config);
+        let shared = endpoint.add(session);
+        let connection = PeerConnection::new(Handle::new(shared, endpoint));
+        connection.register();
+        Ok(connection)
+    }
+}
+
+fn default_provider() -> Result<CryptoProvider, PeerConnectionError> {
+    #[cfg(feature = "aws-lc-rs")]
+    return Ok(crate::crypto::aws_lc_rs::provider());
+    #[cfg(all(feature = "rust-crypto", not(feature = "aws-lc-rs")))]
+    return Ok(crate::crypto::rust_crypto::provider());
+    #[cfg(not(any(feature = "aws-lc-rs", feature = "rust-crypto")))]
+    return Err(PeerConnectionError::Certificate(crate::dtls::DtlsError::Config(
+        "no crypto provider: enable the feature aws-lc-rs or rust-crypto, or set one",
+    )));
+}
+
+/// RFC 7064 §3: the host and the port of a `stun:` URL.
+fn parse_stun_url(url: &str) -> Option<(String, u16)> {
+    const DEFAULT_PORT: u16 = 3478;
+    let rest = url.strip_prefix("stun:")?;
+    let rest = rest.split_once('?').map_or(rest, |(rest, _)| rest);
+    let (host, port) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, port)) => (host, port.strip_prefix(':')),
+        None => match rest.rsplit_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (rest, None),
+        },
+    };
+    let port = match port {
+        Some(port) => port.parse().ok()?,
+        None => DEFAULT_PORT,
+    };
+    (!host.is_empty()).then(|| (host.to_owned(), port))
+}
+
+/// The addresses of a server; none if its name does not resolve in time.
+async fn resolve(host: (String, u16)) -> Vec<SocketAddr> {
+    match tokio::time::timeout(RESOLVE_TIME, tokio::net::lookup_host(host)).await {
+        Ok(Ok(addresses)) => addresses.collect(),
+        Ok(Err(_)) | Err(_) => Vec::new(),
+    }
+}
+
+/// The wall clock, which sender reports tell.
+fn ntp_now() -> NtpTimestamp {
+    /// From 1900 to 1970.
+    const UNIX_TO_NTP: Duration = Duration::from_secs(2_208_988_800);
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    NtpTimestamp::from_duration(since_1970 + UNIX_TO_NTP)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stun_urls() {
+        assert_eq!(parse_stun_url("stun:example.org"), Some(("example.org".into(), 3478)));
+        assert_eq!(parse_stun_url("stun:example.org:19302"), Some(("example.org".into(), 19302)));
+        assert_eq!(parse_stun_url("stun:[2001:db8::1]:99"), Some(("2001:db8::1".into(), 99)));
+        assert_eq!(parse_stun_url("stun:[::1]"), Some(("::1".into(), 3478)));
+        assert_eq!(parse_stun_url("stun:192.0.2.1:1?transport=udp"), Some(("192.0.2.1".into(), 1)));
+        for bad in ["turn:example.org", "stun:", "stun::1", "stun:host:port", "example.org"] {
+            assert_eq!(parse_stun_url(bad), None, "{bad}");
+        }
+    }
+}

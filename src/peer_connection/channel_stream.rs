@@ -1,0 +1,109 @@
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::data_channel::{DataChannel, Message};
+use super::error::PeerConnectionError;
+
+/// A data channel as a stream of bytes. Message boundaries are lost; each write is one message.
+pub struct DataChannelStream {
+    channel: DataChannel,
+    /// What is left of the message being read.
+    rest: Bytes,
+    reading: Option<Pin<Box<dyn Future<Output = Option<Message>> + Send>>>,
+    writing: Option<Pin<Box<dyn Future<Output = Result<usize, PeerConnectionError>> + Send>>>,
+    flushing: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+/// The longest message that a write makes. Every peer takes it.
+const MAX_WRITE: usize = 16 << 10;
+
+impl DataChannelStream {
+    pub(super) fn new(channel: DataChannel) -> Self {
+        Self { channel, rest: Bytes::new(), reading: None, writing: None, flushing: None }
+    }
+
+    /// The channel.
+    pub fn channel(&self) -> &DataChannel {
+        &self.channel
+    }
+}
+
+impl AsyncRead for DataChannelStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.rest.is_empty() {
+            let channel = self.channel.clone();
+            let reading =
+                self.reading.get_or_insert_with(|| Box::pin(async move { channel.recv().await }));
+            let message = ready!(reading.as_mut().poll(context));
+            self.reading = None;
+            match message {
+                // An empty message is no end of the stream.
+                Some(message) => self.rest = message.into_data(),
+                None => return Poll::Ready(Ok(())),
+            }
+        }
+        let len = self.rest.len().min(out.remaining());
+        out.put_slice(&self.rest[..len]);
+        self.rest.advance(len);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for DataChannelStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if bytes.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let channel = self.channel.clone();
+        let writing = self.writing.get_or_insert_with(|| {
+            let data = Bytes::copy_from_slice(&bytes[..bytes.len().min(MAX_WRITE)]);
+            Box::pin(async move {
+                let len = data.len();
+                channel.send(data).await?;
+                Ok(len)
+            })
+        });
+        let result = ready!(writing.as_mut().poll(context));
+        self.writing = None;
+        Poll::Ready(result.map_err(|error| match error {
+            PeerConnectionError::Closed => io::ErrorKind::BrokenPipe.into(),
+            error => io::Error::other(error),
+        }))
+    }
+
+    /// Waits until everything is handed to the network.
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let channel = self.channel.clone();
+        let flushing = self
+            .flushing
+            .get_or_insert_with(|| Box::pin(async move { channel.buffered_amount_low(0).await }));
+        ready!(flushing.as_mut().poll(context));
+        self.flushing = None;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.as_mut().poll_flush(context))?;
+        self.channel.close();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl std::fmt::Debug for DataChannelStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DataChannelStream").field("channel", &self.channel).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,305 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::builder::PeerConnectionBuilder;
+use super::data_channel::DataChannel;
+use super::error::PeerConnectionError;
+use super::event::PeerConnectionEvent;
+use super::inbox::ChannelInbox;
+use super::local_track::LocalTrack;
+use super::remote_track::RemoteTrack;
+use super::shared::{Handle, State, Told};
+use crate::datachannel::ChannelInit;
+use crate::layer::{CandidatePair, IceConnectionState};
+use crate::sdp::Direction;
+use crate::session::{
+    ConnectionState, Description, GatheringState, IceCandidateInit, SessionError, SessionEvent,
+    SignalingState, TrackKind, Transceiver, TransceiverId, TransceiverInit,
+};
+
+/// A WebRTC connection (W3C `RTCPeerConnection`); see the [module](crate::peer_connection). Cheap to clone.
+///
+/// Every method may be called from anywhere, from a [handler](super::PeerConnectionHandler) too, and none blocks.
+#[derive(Clone, Debug)]
+pub struct PeerConnection {
+    handle: Arc<Handle>,
+}
+
+impl PeerConnection {
+    /// A connection with defaults to be changed.
+    pub fn builder() -> PeerConnectionBuilder {
+        PeerConnectionBuilder::default()
+    }
+
+    pub(super) fn new(handle: Arc<Handle>) -> Self {
+        Self { handle }
+    }
+
+    /// Makes the connection known to its driver.
+    pub(super) fn register(&self) {
+        self.with(|_, _| ());
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut State, Instant) -> T) -> T {
+        self.handle.shared.with(act)
+    }
+
+    // ---- Signalling ----
+
+    /// Makes an offer. It has no effect before it is [set](Self::set_local_description).
+    ///
+    /// # Errors
+    /// [`SessionError::InvalidState`] and [`SessionError::Closed`].
+    pub fn create_offer(&self) -> Result<Description, PeerConnectionError> {
+        Ok(self.with(|state, _| state.session.create_offer())?)
+    }
+
+    /// Makes an answer to the offer of the peer.
+    ///
+    /// # Errors
+    /// [`SessionError::InvalidState`] and [`SessionError::Closed`].
+    pub fn create_answer(&self) -> Result<Description, PeerConnectionError> {
+        Ok(self.with(|state, _| state.session.create_answer())?)
+    }
+
+    /// Applies a description that was created here; `None` creates the one that is due first. Candidates are
+    /// gathered from then on.
+    ///
+    /// # Errors
+    /// As [`Session::set_local_description`](crate::session::Session::set_local_description). Nothing has
+    /// changed then.
+    pub fn set_local_description(&self, description: Option<&Description>) -> Result<(), PeerConnectionError> {
+        Ok(self.with(|state, now| state.session.set_local_description(now, description))?)
+    }
+
+    /// Applies a description of the peer.
+    ///
+    /// # Errors
+    /// As [`Session::set_remote_description`](crate::session::Session::set_remote_description). Nothing has
+    /// changed then.
+    pub fn set_remote_description(&self, description: &Description) -> Result<(), PeerConnectionError> {
+        Ok(self.with(|state, now| state.session.set_remote_description(now, description))?)
+    }
+
+    /// Adds a candidate of the peer.
+    ///
+    /// # Errors
+    /// As [`Session::add_remote_candidate`](crate::session::Session::add_remote_candidate).
+    pub fn add_ice_candidate(&self, candidate: &IceCandidateInit) -> Result<(), PeerConnectionError> {
+        Ok(self.with(|state, now| state.session.add_remote_candidate(now, candidate))?)
+    }
+
+    /// The next offer restarts ICE; [`PeerConnectionEvent::NegotiationNeeded`] asks for it.
+    pub fn restart_ice(&self) {
+        self.with(|state, _| state.session.restart_ice());
+    }
+
+    /// The description of this side, the pending one first, with the candidates found so far.
+    pub fn local_description(&self) -> Option<Description> {
+        self.handle.shared.lock().session.local_description()
+    }
+
+    /// The description of the peer, the pending one first.
+    pub fn remote_description(&self) -> Option<Description> {
+        self.handle.shared.lock().session.remote_description().cloned()
+    }
+
+    /// Waits until all local candidates are found, or the connection is closed; for signalling without trickle.
+    /// Cancel safe.
+    pub async fn gathering_complete(&self) {
+        self.wait_for(|state| {
+            (state.is_closed() || state.session.gathering_state() == GatheringState::Complete).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until the connection is connected. Cancel safe.
+    ///
+    /// # Errors
+    /// [`PeerConnectionError::Closed`] if it is closed or fails first.
+    pub async fn connected(&self) -> Result<(), PeerConnectionError> {
+        self.wait_for(|state| match state.session.connection_state() {
+            ConnectionState::Connected => Some(Ok(())),
+            ConnectionState::Closed | ConnectionState::Failed => Some(Err(PeerConnectionError::Closed)),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn wait_for<T>(&self, mut look: impl FnMut(&mut State) -> Option<T>) -> T {
+        loop {
+            let changed = self.handle.shared.changed.notified();
+            if let Some(found) = look(&mut self.handle.shared.lock()) {
+                return found;
+            }
+            changed.await;
+        }
+    }
+
+    // ---- States ----
+
+    /// Where the exchange of offer and answer is.
+    pub fn signaling_state(&self) -> SignalingState {
+        self.handle.shared.lock().session.signaling_state()
+    }
+
+    /// The state of the whole connection.
+    pub fn connection_state(&self) -> ConnectionState {
+        self.handle.shared.lock().session.connection_state()
+    }
+
+    /// The state of ICE.
+    pub fn ice_connection_state(&self) -> IceConnectionState {
+        self.handle.shared.lock().session.ice_connection_state()
+    }
+
+    /// Where the gathering of local candidates is.
+    pub fn gathering_state(&self) -> GatheringState {
+        self.handle.shared.lock().session.gathering_state()
+    }
+
+    /// The pair that data and media take.
+    pub fn selected_pair(&self) -> Option<CandidatePair> {
+        self.handle.shared.lock().session.selected_pair().cloned()
+    }
+
+    // ---- Media ----
+
+    /// Adds something to send, on a transceiver that does not send yet if there is one (W3C `addTrack`).
+    ///
+    /// # Errors
+    /// [`SessionError::Limit`] and [`SessionError::Closed`].
+    pub fn add_track(
+        &self,
+        kind: TrackKind,
+        init: TransceiverInit,
+    ) -> Result<LocalTrack, PeerConnectionError> {
+        let id = self.with(|state, _| state.session.add_track(kind, init))?;
+        Ok(LocalTrack::new(self.handle.clone(), id))
+    }
+
+    /// Adds a transceiver (W3C `addTransceiver`).
+    ///
+    /// # Errors
+    /// [`SessionError::Limit`] and [`SessionError::Closed`].
+    pub fn add_transceiver(
+        &self,
+        kind: TrackKind,
+        init: TransceiverInit,
+    ) -> Result<TransceiverId, PeerConnectionError> {
+        Ok(self.with(|state, _| state.session.add_transceiver(kind, init))?)
+    }
+
+    /// The sender of a transceiver.
+    ///
+    /// # Errors
+    /// [`SessionError::NoTransceiver`].
+    pub fn local_track(&self, id: TransceiverId) -> Result<LocalTrack, PeerConnectionError> {
+        match self.transceiver(id) {
+            Some(_) => Ok(LocalTrack::new(self.handle.clone(), id)),
+            None => Err(SessionError::NoTransceiver(id).into()),
+        }
+    }
+
+    /// Changes the direction that this side wants; it is negotiated by the next exchange.
+    ///
+    /// # Errors
+    /// [`SessionError::NoTransceiver`].
+    pub fn set_direction(&self, id: TransceiverId, direction: Direction) -> Result<(), PeerConnectionError> {
+        Ok(self.with(|state, _| state.session.set_direction(id, direction))?)
+    }
+
+    /// Ends a transceiver; the next exchange gives its media section up.
+    ///
+    /// # Errors
+    /// [`SessionError::NoTransceiver`].
+    pub fn stop_transceiver(&self, id: TransceiverId) -> Result<(), PeerConnectionError> {
+        Ok(self.with(|state, _| state.session.stop_transceiver(id))?)
+    }
+
+    /// The transceivers that have not ended, oldest first.
+    pub fn transceivers(&self) -> Vec<Transceiver> {
+        self.handle.shared.lock().session.transceivers().cloned().collect()
+    }
+
+    /// A transceiver as it is now.
+    pub fn transceiver(&self, id: TransceiverId) -> Option<Transceiver> {
+        self.handle.shared.lock().session.transceiver(id).cloned()
+    }
+
+    // ---- Data channels ----
+
+    /// Makes an ordered and reliable data channel.
+    ///
+    /// # Errors
+    /// As [`open_data_channel`](Self::open_data_channel).
+    pub fn create_data_channel(&self, label: impl Into<String>) -> Result<DataChannel, PeerConnectionError> {
+        self.open_data_channel(ChannelInit::new(label))
+    }
+
+    /// Makes a data channel. The first one needs an offer of this side; later ones need none.
+    ///
+    /// # Errors
+    /// [`SessionError::DataChannel`] and [`SessionError::Closed`].
+    pub fn open_data_channel(&self, init: ChannelInit) -> Result<DataChannel, PeerConnectionError> {
+        let id = self.with(|state, now| {
+            let id = state.session.open_channel(now, init)?;
+            state.channels.insert(id, ChannelInbox::default());
+            state.set_low_threshold(id);
+            Ok::<_, SessionError>(id)
+        })?;
+        Ok(DataChannel::new(self.handle.clone(), id))
+    }
+
+    // ---- Events ----
+
+    /// The next event; `None` once the connection is closed and all events are told. For one task: of several
+    /// that wait, each gets some of the events. Cancel safe.
+    pub async fn next_event(&self) -> Option<PeerConnectionEvent> {
+        let told = self
+            .wait_for(|state| match state.events.pop_front() {
+                Some(told) => Some(Some(told)),
+                None => state.is_closed().then_some(None),
+            })
+            .await?;
+        Some(self.with_handles(told))
+    }
+
+    /// The next event, if there is one already.
+    pub fn try_next_event(&self) -> Option<PeerConnectionEvent> {
+        let told = self.handle.shared.lock().events.pop_front()?;
+        Some(self.with_handles(told))
+    }
+
+    fn with_handles(&self, told: Told) -> PeerConnectionEvent {
+        match told {
+            Told::Track(id) => PeerConnectionEvent::Track(RemoteTrack::new(self.handle.clone(), id)),
+            Told::DataChannel(id) => {
+                PeerConnectionEvent::DataChannel(DataChannel::new(self.handle.clone(), id))
+            }
+            Told::Session(event) => event.into(),
+        }
+    }
+
+    /// Ends the connection. The peer is told at once, and everything that waits on this side ends.
+    pub fn close(&self) {
+        self.with(|state, now| state.session.close(now));
+    }
+}
+
+impl From<SessionEvent> for PeerConnectionEvent {
+    fn from(event: SessionEvent) -> Self {
+        match event {
+            SessionEvent::SignalingState(state) => Self::SignalingState(state),
+            SessionEvent::LocalCandidate(candidate) => Self::IceCandidate(candidate),
+            SessionEvent::GatheringState(state) => Self::GatheringState(state),
+            SessionEvent::IceConnectionState(state) => Self::IceConnectionState(state),
+            SessionEvent::SelectedPair(pair) => Self::SelectedPair(pair),
+            SessionEvent::ConnectionState(state) => Self::ConnectionState(state),
+            SessionEvent::DtlsFailed(error) => Self::DtlsFailed(error),
+            SessionEvent::TrackEnded(id) => Self::TrackEnded(id),
+            // The others are for the connection itself, and were taken out before.
+            _ => Self::NegotiationNeeded,
+        }
+    }
+}

@@ -1,0 +1,270 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::channel_stream::DataChannelStream;
+use super::error::PeerConnectionError;
+use super::inbox::ChannelInbox;
+use super::shared::{Handle, State};
+use crate::datachannel::{ChannelId, ChannelInit, ChannelState, DataChannelError, MessageKind};
+use crate::layer::SctpError;
+use crate::session::SessionError;
+
+/// A data channel (W3C `RTCDataChannel`). Cheap to clone; it keeps the connection open.
+#[derive(Clone, Debug)]
+pub struct DataChannel {
+    handle: Arc<Handle>,
+    id: ChannelId,
+}
+
+/// A message of a data channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    kind: MessageKind,
+    data: Bytes,
+}
+
+/// What a sender may have buffered before it waits, in bytes.
+const HIGH_WATER: usize = 1 << 20;
+/// What is left of it when it goes on.
+pub(super) const LOW_WATER: usize = 1 << 18;
+
+impl Message {
+    pub(super) fn new(kind: MessageKind, data: Bytes) -> Self {
+        Self { kind, data }
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> MessageKind {
+        self.kind
+    }
+
+    /// Its bytes; may be none.
+    pub fn data(&self) -> &Bytes {
+        &self.data
+    }
+
+    /// Its bytes.
+    pub fn into_data(self) -> Bytes {
+        self.data
+    }
+
+    /// Its text; `None` if it is binary, or not UTF-8.
+    pub fn text(&self) -> Option<&str> {
+        match self.kind {
+            MessageKind::Text => std::str::from_utf8(&self.data).ok(),
+            MessageKind::Binary => None,
+        }
+    }
+}
+
+impl DataChannel {
+    pub(super) fn new(handle: Arc<Handle>, id: ChannelId) -> Self {
+        Self { handle, id }
+    }
+
+    /// Its name.
+    pub fn label(&self) -> String {
+        self.init().map(|init| init.label).unwrap_or_default()
+    }
+
+    /// What it was made as; `None` once it is closed.
+    pub fn init(&self) -> Option<ChannelInit> {
+        self.handle.shared.lock().session.channel(self.id).cloned()
+    }
+
+    /// Its state; `None` once it is closed.
+    pub fn state(&self) -> Option<ChannelState> {
+        self.handle.shared.lock().session.channel_state(self.id)
+    }
+
+    /// Waits until messages can be sent. Cancel safe.
+    ///
+    /// # Errors
+    /// [`PeerConnectionError::Closed`] if it is closed first.
+    pub async fn opened(&self) -> Result<(), PeerConnectionError> {
+        loop {
+            let Some(changed) = self.inbox(|inbox| inbox.changed.clone()) else {
+                return Err(PeerConnectionError::Closed);
+            };
+            let changed = changed.notified();
+            match self.state() {
+                Some(ChannelState::Open) => return Ok(()),
+                Some(ChannelState::Connecting) if !self.handle.shared.lock().is_closed() => {}
+                _ => return Err(PeerConnectionError::Closed),
+            }
+            changed.await;
+        }
+    }
+
+    /// Sends bytes, and waits while more than a mebibyte is buffered, or the channel is not open yet. Cancel
+    /// safe: the message is queued as a whole or not at all.
+    ///
+    /// # Errors
+    /// [`PeerConnectionError::Closed`], or what the channel refused, such as a message that is too long.
+    pub async fn send(&self, data: impl Into<Bytes>) -> Result<(), PeerConnectionError> {
+        self.send_message(MessageKind::Binary, data.into()).await
+    }
+
+    /// Sends text, as [`send`](Self::send) does.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn send_text(&self, text: impl Into<String>) -> Result<(), PeerConnectionError> {
+        self.send_message(MessageKind::Text, text.into().into()).await
+    }
+
+    async fn send_message(&self, kind: MessageKind, data: Bytes) -> Result<(), PeerConnectionError> {
+        loop {
+            let Some(writable) = self.inbox(|inbox| inbox.writable.clone()) else {
+                return Err(PeerConnectionError::Closed);
+            };
+            let writable = writable.notified();
+            match self.try_send_message(kind, data.clone()) {
+                Err(PeerConnectionError::WouldBlock) => writable.await,
+                result => return result,
+            }
+        }
+    }
+
+    /// Sends bytes if there is room.
+    ///
+    /// # Errors
+    /// [`PeerConnectionError::WouldBlock`] if there is none, or the channel is not open yet; else as
+    /// [`send`](Self::send).
+    pub fn try_send(&self, data: impl Into<Bytes>) -> Result<(), PeerConnectionError> {
+        self.try_send_message(MessageKind::Binary, data.into())
+    }
+
+    /// Sends text if there is room.
+    ///
+    /// # Errors
+    /// As [`try_send`](Self::try_send).
+    pub fn try_send_text(&self, text: impl Into<String>) -> Result<(), PeerConnectionError> {
+        self.try_send_message(MessageKind::Text, text.into().into())
+    }
+
+    pub(super) fn try_send_message(&self, kind: MessageKind, data: Bytes) -> Result<(), PeerConnectionError> {
+        self.with(|state, now| {
+            match state.session.channel_state(self.id) {
+                Some(ChannelState::Open) => {}
+                Some(ChannelState::Connecting) if !state.is_closed() => {
+                    return Err(PeerConnectionError::WouldBlock);
+                }
+                _ => return Err(PeerConnectionError::Closed),
+            }
+            if state.session.buffered_amount(self.id) >= HIGH_WATER {
+                return Err(PeerConnectionError::WouldBlock);
+            }
+            match state.session.send_message(now, self.id, kind, data) {
+                Ok(()) => Ok(()),
+                Err(SessionError::DataChannel(DataChannelError::Sctp(SctpError::SendBufferFull {
+                    ..
+                }))) => Err(PeerConnectionError::WouldBlock),
+                Err(error) => Err(error.into()),
+            }
+        })
+    }
+
+    /// The next message; `None` once the channel is closed and all messages are told. Cancel safe.
+    pub async fn recv(&self) -> Option<Message> {
+        loop {
+            let changed = self.inbox(|inbox| inbox.changed.clone())?;
+            let changed = changed.notified();
+            match self.try_recv() {
+                Ok(message) => return message,
+                Err(PeerConnectionError::WouldBlock) => changed.await,
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// The next message, if there is one; `None` once the channel is closed and all messages are told.
+    ///
+    /// # Errors
+    /// [`PeerConnectionError::WouldBlock`] if there is none now.
+    pub fn try_recv(&self) -> Result<Option<Message>, PeerConnectionError> {
+        let mut state = self.handle.shared.lock();
+        let is_closed = state.is_closed();
+        let Some(inbox) = state.channels.get_mut(&self.id) else { return Ok(None) };
+        let was_full = inbox.is_full();
+        let message = inbox.pop();
+        let is_over = inbox.ended || is_closed;
+        drop(state);
+        if was_full {
+            // What waits in the association may come.
+            self.with(|_, _| ());
+        }
+        match message {
+            Some(message) => Ok(Some(message)),
+            None if is_over => Ok(None),
+            None => Err(PeerConnectionError::WouldBlock),
+        }
+    }
+
+    /// Bytes queued that were not sent yet.
+    pub fn buffered_amount(&self) -> usize {
+        self.handle.shared.lock().session.buffered_amount(self.id)
+    }
+
+    /// Waits until no more than `threshold` bytes are queued, or the channel is closed. Cancel safe.
+    pub async fn buffered_amount_low(&self, threshold: usize) {
+        loop {
+            let Some(writable) = self.inbox(|inbox| inbox.writable.clone()) else { return };
+            let writable = writable.notified();
+            let is_low = self.with(|state, _| {
+                let is_open = state.session.channel_state(self.id).is_some() && !state.is_closed();
+                let is_low = !is_open || state.session.buffered_amount(self.id) <= threshold;
+                if is_low {
+                    state.set_low_threshold(self.id);
+                } else {
+                    let threshold = threshold.min(LOW_WATER);
+                    // A channel that is gone has no amount.
+                    let _ = state.session.set_buffered_amount_low_threshold(self.id, threshold);
+                }
+                is_low
+            });
+            if is_low {
+                return;
+            }
+            writable.await;
+        }
+    }
+
+    /// The largest message in bytes that the peer takes; `None` before the channel is open.
+    pub fn max_message_size(&self) -> Option<usize> {
+        self.handle.shared.lock().session.max_message_size()
+    }
+
+    /// Closes the channel: what was sent is delivered first.
+    pub fn close(&self) {
+        // One that is closed already stays so.
+        let _ = self.with(|state, now| state.session.close_channel(now, self.id));
+    }
+
+    /// Waits until the channel is closed in both directions. Cancel safe.
+    pub async fn closed(&self) {
+        loop {
+            let Some(changed) = self.inbox(|inbox| inbox.changed.clone()) else { return };
+            let changed = changed.notified();
+            if self.inbox(|inbox| inbox.ended) != Some(false) || self.handle.shared.lock().is_closed() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// The channel as a stream of bytes, for [`tokio::io::copy`] and its like.
+    pub fn into_stream(self) -> DataChannelStream {
+        DataChannelStream::new(self)
+    }
+
+    fn inbox<T>(&self, look: impl FnOnce(&ChannelInbox) -> T) -> Option<T> {
+        self.handle.shared.lock().channels.get(&self.id).map(look)
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut State, Instant) -> T) -> T {
+        self.handle.shared.with(act)
+    }
+}

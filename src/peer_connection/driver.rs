@@ -1,0 +1,289 @@
+//! The task of an endpoint: datagrams in, datagrams out, and the clock.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use rustc_hash::FxHashMap;
+use tokio::sync::mpsc;
+
+use super::endpoint::EndpointShared;
+use super::routes::Routes;
+use super::shared::{ConnectionId, Shared};
+use crate::layer::{Datagram, FiveTuple, Layer, NameQuery, Transmit, TransmitBatch};
+use crate::net::mdns::{Resolver, ResolverConfig};
+use crate::net::{ReceiveBatch, SendError};
+use crate::session::GatheringState;
+
+/// Moves datagrams for the connections of an endpoint.
+pub(super) struct Driver {
+    endpoint: Arc<EndpointShared>,
+    connections: FxHashMap<ConnectionId, Driven>,
+    routes: Routes,
+    timers: BTreeSet<(Instant, ConnectionId)>,
+    /// Connections that have to be looked at.
+    due: Vec<ConnectionId>,
+    out: TransmitBatch,
+    /// What the socket had no room for; nothing else is sent before.
+    blocked: Option<Blocked>,
+    resolver: Option<Resolver>,
+    resolved: (mpsc::UnboundedSender<Resolved>, mpsc::UnboundedReceiver<Resolved>),
+}
+
+struct Driven {
+    shared: Arc<Shared>,
+    timer: Option<Instant>,
+    is_due: bool,
+}
+
+struct Blocked {
+    connection: ConnectionId,
+    transmit: Transmit,
+    sent: usize,
+}
+
+struct Resolved {
+    connection: ConnectionId,
+    query: NameQuery,
+    address: Option<std::net::IpAddr>,
+}
+
+/// The largest datagram that any session writes; sessions keep to their own limit.
+const MAX_DATAGRAM: usize = 1472;
+/// Names of one connection that are looked up at a time; a peer may name a great many.
+const MAX_NAMES: usize = 16;
+
+impl Driver {
+    pub(super) fn new(endpoint: Arc<EndpointShared>) -> Self {
+        let out = TransmitBatch::new(MAX_DATAGRAM).with_max_segments(endpoint.socket.max_segments());
+        Self {
+            endpoint,
+            connections: FxHashMap::default(),
+            routes: Routes::default(),
+            timers: BTreeSet::new(),
+            due: Vec::new(),
+            out,
+            blocked: None,
+            resolver: None,
+            resolved: mpsc::unbounded_channel(),
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let endpoint = self.endpoint.clone();
+        let mut batch = ReceiveBatch::default();
+        loop {
+            for connection in endpoint.take_dirty() {
+                self.look_at(connection);
+            }
+            self.serve();
+            if endpoint.is_orphaned.load(Ordering::Acquire) && self.connections.is_empty() {
+                return;
+            }
+            let timer = self.timers.first().map(|(at, _)| tokio::time::Instant::from_std(*at));
+            tokio::select! {
+                received = endpoint.socket.recv(&mut batch) => match received {
+                    Ok(()) => self.receive(&mut batch),
+                    Err(_) => return self.give_up(),
+                },
+                () = endpoint.wake.notified() => {}
+                () = endpoint.socket.writable(), if self.blocked.is_some() => self.unblock(),
+                Some(resolved) = self.resolved.1.recv() => self.take_resolved(resolved),
+                () = sleep_until(timer), if timer.is_some() => self.handle_timeouts(),
+            }
+        }
+    }
+
+    /// A connection that is new, or that its application has touched.
+    fn look_at(&mut self, connection: Arc<Shared>) {
+        let id = connection.id;
+        self.connections.entry(id).or_insert(Driven { shared: connection, timer: None, is_due: false });
+        self.make_due(id);
+    }
+
+    fn make_due(&mut self, id: ConnectionId) {
+        if let Some(driven) = self.connections.get_mut(&id)
+            && !std::mem::replace(&mut driven.is_due, true)
+        {
+            self.due.push(id);
+        }
+    }
+
+    fn receive(&mut self, batch: &mut ReceiveBatch) {
+        let now = Instant::now();
+        for datagram in batch.datagrams() {
+            let Datagram { path, ecn, bytes } = datagram;
+            let Some(id) = self.routes.find(&path, bytes) else { continue };
+            let Some(driven) = self.connections.get_mut(&id) else { continue };
+            let is_stun = bytes.first().is_some_and(|first| *first < 4);
+            let result = driven.shared.lock().receive(now, Datagram { path, ecn, bytes: &mut *bytes });
+            // An authentic check shows that the path leads to this connection's peer.
+            if is_stun && result.is_ok() {
+                self.routes.add_path(id, path);
+            }
+            if !std::mem::replace(&mut driven.is_due, true) {
+                self.due.push(id);
+            }
+            if is_stun && result.is_err() {
+                self.offer_to_gathering(now, path, bytes);
+            }
+        }
+    }
+
+    /// The answer of a STUN server that several connections have asked: each knows its own question.
+    fn offer_to_gathering(&mut self, now: Instant, path: FiveTuple, bytes: &mut [u8]) {
+        for (id, driven) in &mut self.connections {
+            let mut state = driven.shared.lock();
+            if state.session.gathering_state() == GatheringState::Gathering
+                && state.receive(now, Datagram::new(path, bytes)).is_ok()
+            {
+                if !std::mem::replace(&mut driven.is_due, true) {
+                    self.due.push(*id);
+                }
+                return;
+            }
+        }
+    }
+
+    fn handle_timeouts(&mut self) {
+        let now = Instant::now();
+        while let Some((at, id)) = self.timers.first().copied() {
+            if at > now {
+                break;
+            }
+            self.timers.pop_first();
+            if let Some(driven) = self.connections.get_mut(&id) {
+                driven.timer = None;
+                driven.shared.lock().session.handle_timeout(now);
+            }
+            self.make_due(id);
+        }
+    }
+
+    /// Takes from each connection what it tells and what it wants to send.
+    fn serve(&mut self) {
+        if self.blocked.is_some() {
+            return;
+        }
+        while let Some(id) = self.due.pop() {
+            self.serve_connection(id);
+            if self.blocked.is_some() {
+                // Not done with this one.
+                self.due.push(id);
+                return;
+            }
+            if let Some(driven) = self.connections.get_mut(&id) {
+                driven.is_due = false;
+            }
+        }
+    }
+
+    fn serve_connection(&mut self, id: ConnectionId) {
+        let Some(driven) = self.connections.get_mut(&id) else { return };
+        let shared = driven.shared.clone();
+        let mut state = shared.lock();
+        state.is_dirty = false;
+        if state.drain(&self.endpoint) {
+            shared.changed.notify_waiters();
+        }
+        if !state.names.is_empty() {
+            let names = std::mem::take(&mut state.names);
+            self.resolve(id, names);
+        }
+        self.routes.set_ufrag(id, state.session.local_ufrag());
+        let now = Instant::now();
+        loop {
+            self.out.clear();
+            let Some(transmit) = state.session.poll_transmit(now, &mut self.out) else { break };
+            if let Some(path) = transmit.path {
+                self.routes.add_path(id, path);
+            }
+            match self.endpoint.socket.try_send(&self.out, &transmit) {
+                Err(SendError::Full { sent }) => {
+                    self.blocked = Some(Blocked { connection: id, transmit, sent });
+                    return;
+                }
+                // A path that this socket cannot take is as good as a lost datagram.
+                Ok(()) | Err(_) => {}
+            }
+        }
+        let timer = state.session.poll_timeout();
+        let is_over = state.is_abandoned;
+        drop(state);
+        if is_over {
+            self.forget(id);
+        } else {
+            self.set_timer(id, timer);
+        }
+    }
+
+    fn set_timer(&mut self, id: ConnectionId, timer: Option<Instant>) {
+        let Some(driven) = self.connections.get_mut(&id) else { return };
+        if driven.timer == timer {
+            return;
+        }
+        if let Some(before) = std::mem::replace(&mut driven.timer, timer) {
+            self.timers.remove(&(before, id));
+        }
+        if let Some(at) = timer {
+            self.timers.insert((at, id));
+        }
+    }
+
+    fn forget(&mut self, id: ConnectionId) {
+        self.set_timer(id, None);
+        self.connections.remove(&id);
+        self.routes.remove(id);
+    }
+
+    fn unblock(&mut self) {
+        let Some(Blocked { connection, transmit, sent }) = self.blocked.take() else { return };
+        match self.endpoint.socket.try_send_rest(&self.out, &transmit, sent) {
+            Err(SendError::Full { sent }) => self.blocked = Some(Blocked { connection, transmit, sent }),
+            Ok(()) | Err(_) => self.make_due(connection),
+        }
+    }
+
+    /// Looks up the names of candidates, off this task.
+    fn resolve(&mut self, connection: ConnectionId, names: Vec<(NameQuery, String)>) {
+        if self.resolver.is_none() {
+            self.resolver = Resolver::new(ResolverConfig::default()).ok();
+        }
+        for (query, name) in names.into_iter().take(MAX_NAMES) {
+            let (resolver, done) = (self.resolver.clone(), self.resolved.0.clone());
+            tokio::spawn(async move {
+                let address = match resolver {
+                    Some(resolver) => resolver.resolve(&name).await.ok(),
+                    None => None,
+                };
+                // The endpoint may be gone.
+                let _ = done.send(Resolved { connection, query, address });
+            });
+        }
+    }
+
+    fn take_resolved(&mut self, Resolved { connection, query, address }: Resolved) {
+        if let Some(driven) = self.connections.get(&connection) {
+            driven.shared.lock().session.resolve_name(Instant::now(), query, address);
+            self.make_due(connection);
+        }
+    }
+
+    /// The socket is of no use any more: its connections have ended.
+    fn give_up(self) {
+        for driven in self.connections.into_values() {
+            let mut state = driven.shared.lock();
+            state.session.close(Instant::now());
+            state.drain(&self.endpoint);
+            driven.shared.changed.notify_waiters();
+        }
+    }
+}
+
+async fn sleep_until(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

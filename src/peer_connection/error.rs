@@ -1,0 +1,47 @@
+use std::io;
+
+use crate::datachannel::DataChannelError;
+use crate::dtls::DtlsError;
+use crate::net::BindError;
+use crate::rtp::payload::PacketizeError;
+use crate::sdp;
+use crate::session::SessionError;
+
+/// Why a connection refused something.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PeerConnectionError {
+    /// The connection was closed, by this side or by the peer.
+    #[error("the connection is closed")]
+    Closed,
+    /// The session refused.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// A description is malformed.
+    #[error(transparent)]
+    Sdp(#[from] sdp::ParseError),
+    /// A data channel refused.
+    #[error(transparent)]
+    DataChannel(#[from] DataChannelError),
+    /// The socket could not be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A certificate could not be made.
+    #[error(transparent)]
+    Certificate(#[from] DtlsError),
+    /// The interfaces of this machine could not be listed.
+    #[error("the interfaces of this machine cannot be listed: {0}")]
+    Interfaces(#[source] io::Error),
+    /// A server's URL is malformed.
+    #[error("\"{0}\" is not the URL of a STUN server; expected stun:HOST or stun:HOST:PORT")]
+    ServerUrl(String),
+    /// A frame cannot be split into packets.
+    #[error(transparent)]
+    Frame(#[from] PacketizeError),
+    /// Frames of this codec cannot be split into packets here; send packets instead.
+    #[error("frames of {0} cannot be split into packets; send RTP packets instead")]
+    UnsupportedCodec(String),
+    /// Nothing can be sent now.
+    #[error("the send buffer is full")]
+    WouldBlock,
+}

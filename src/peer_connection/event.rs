@@ -1,0 +1,35 @@
+use crate::layer::{CandidatePair, DtlsError, IceConnectionState};
+use crate::session::{
+    ConnectionState, GatheringState, IceCandidateInit, SignalingState, TransceiverId,
+};
+
+use super::data_channel::DataChannel;
+use super::remote_track::RemoteTrack;
+
+/// What a connection tells (W3C: the events of `RTCPeerConnection`).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum PeerConnectionEvent {
+    /// An offer is due: make one, unless the peer's comes first.
+    NegotiationNeeded,
+    /// The exchange of offer and answer went on.
+    SignalingState(SignalingState),
+    /// A local candidate was found; signal it to the peer. An empty one says that there is no further.
+    IceCandidate(IceCandidateInit),
+    /// The gathering of local candidates went on.
+    GatheringState(GatheringState),
+    /// The state of ICE changed.
+    IceConnectionState(IceConnectionState),
+    /// Data and media take this pair from now on.
+    SelectedPair(Box<CandidatePair>),
+    /// The state of the whole changed.
+    ConnectionState(ConnectionState),
+    /// DTLS failed; the connection is over.
+    DtlsFailed(DtlsError),
+    /// The peer sends a track.
+    Track(RemoteTrack),
+    /// The peer does not send on this transceiver any more.
+    TrackEnded(TransceiverId),
+    /// The peer opened a data channel.
+    DataChannel(DataChannel),
+}

@@ -1,0 +1,82 @@
+use async_trait::async_trait;
+
+use super::connection::PeerConnection;
+use super::data_channel::DataChannel;
+use super::event::PeerConnectionEvent;
+use super::remote_track::RemoteTrack;
+use crate::session::{ConnectionState, IceCandidateInit};
+
+/// Takes the events of a connection, for those who like methods better than a
+/// [stream](PeerConnection::next_event). Every method does nothing unless it is written; any method of the
+/// connection may be called from inside, `close` included.
+///
+/// The events come one after the other, on a task of the connection's own: a handler that waits long delays only
+/// its own connection, and one that panics closes it.
+#[async_trait]
+pub trait PeerConnectionHandler: Send + 'static {
+    /// An offer is due.
+    async fn on_negotiation_needed(&mut self, connection: &PeerConnection) {
+        let _ = connection;
+    }
+
+    /// A local candidate was found; signal it to the peer. An empty one says that there is no further.
+    async fn on_ice_candidate(&mut self, connection: &PeerConnection, candidate: IceCandidateInit) {
+        let _ = (connection, candidate);
+    }
+
+    /// The state of the connection changed.
+    async fn on_connection_state(&mut self, connection: &PeerConnection, state: ConnectionState) {
+        let _ = (connection, state);
+    }
+
+    /// The peer sends a track.
+    async fn on_track(&mut self, connection: &PeerConnection, track: RemoteTrack) {
+        let _ = (connection, track);
+    }
+
+    /// The peer opened a data channel.
+    async fn on_data_channel(&mut self, connection: &PeerConnection, channel: DataChannel) {
+        let _ = (connection, channel);
+    }
+
+    /// Any other event.
+    async fn on_event(&mut self, connection: &PeerConnection, event: PeerConnectionEvent) {
+        let _ = (connection, event);
+    }
+}
+
+impl PeerConnection {
+    /// Hands the events of this connection to `handler` until it is closed, on a task that keeps it open.
+    pub fn handle_events(&self, mut handler: impl PeerConnectionHandler) {
+        let (connection, watched) = (self.clone(), self.clone());
+        let task = tokio::spawn(async move {
+            while let Some(event) = connection.next_event().await {
+                hand_over(&connection, &mut handler, event).await;
+            }
+        });
+        tokio::spawn(async move {
+            if task.await.is_err() {
+                watched.close();
+            }
+        });
+    }
+}
+
+async fn hand_over(
+    connection: &PeerConnection,
+    handler: &mut impl PeerConnectionHandler,
+    event: PeerConnectionEvent,
+) {
+    match event {
+        PeerConnectionEvent::NegotiationNeeded => handler.on_negotiation_needed(connection).await,
+        PeerConnectionEvent::IceCandidate(candidate) => {
+            handler.on_ice_candidate(connection, candidate).await;
+        }
+        PeerConnectionEvent::ConnectionState(state) => {
+            handler.on_connection_state(connection, state).await;
+        }
+        PeerConnectionEvent::Track(track) => handler.on_track(connection, track).await,
+        PeerConnectionEvent::DataChannel(channel) => handler.on_data_channel(connection, channel).await,
+        event => handler.on_event(connection, event).await,
+    }
+}

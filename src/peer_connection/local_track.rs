@@ -1,0 +1,167 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::error::PeerConnectionError;
+use super::shared::Handle;
+use crate::layer::RtpTimestamp;
+use crate::rtp::payload::{Packetizer, h264, opus, vp8, vp9};
+use crate::sdp::Direction;
+use crate::session::{NegotiatedCodec, OutgoingRtp, SessionError, Transceiver, TransceiverId};
+
+/// What a connection sends on a transceiver (W3C `RTCRtpSender`). Cheap to clone; it keeps the connection open.
+///
+/// Frames are split into packets by [`FrameSender`](LocalTrack::frames); packets of one's own go out with
+/// [`send_rtp`](Self::send_rtp).
+#[derive(Clone, Debug)]
+pub struct LocalTrack {
+    handle: Arc<Handle>,
+    id: TransceiverId,
+}
+
+impl LocalTrack {
+    pub(super) fn new(handle: Arc<Handle>, id: TransceiverId) -> Self {
+        Self { handle, id }
+    }
+
+    /// The transceiver.
+    pub fn id(&self) -> TransceiverId {
+        self.id
+    }
+
+    /// The transceiver as it is now; `None` once it is forgotten.
+    pub fn transceiver(&self) -> Option<Transceiver> {
+        self.handle.shared.lock().session.transceiver(self.id).cloned()
+    }
+
+    /// The codecs that the peer takes, the preferred first; none before they are negotiated.
+    pub fn codecs(&self) -> Vec<NegotiatedCodec> {
+        self.transceiver().map(|transceiver| transceiver.send_codecs().to_vec()).unwrap_or_default()
+    }
+
+    /// The codec of this name that the peer takes.
+    pub fn codec(&self, name: &str) -> Option<NegotiatedCodec> {
+        self.codecs().into_iter().find(|codec| codec.codec.is(name))
+    }
+
+    /// Whether packets may be sent now.
+    pub fn may_send(&self) -> bool {
+        self.handle.shared.lock().session.transceiver(self.id).is_some_and(Transceiver::may_send)
+    }
+
+    /// Sends an RTP packet. It does not wait: media that is late is worth nothing.
+    ///
+    /// # Errors
+    /// [`SessionError::NotSending`], [`SessionError::PayloadType`], and [`SessionError::Limit`] when too many
+    /// packets wait already.
+    pub fn send_rtp(&self, packet: OutgoingRtp) -> Result<(), PeerConnectionError> {
+        Ok(self.handle.shared.with(|state, now| state.session.send_rtp(now, self.id, packet))?)
+    }
+
+    /// Sends RTP packets, all under one lock.
+    ///
+    /// # Errors
+    /// As [`send_rtp`](Self::send_rtp); those before the one that is refused are sent.
+    pub fn send_rtp_batch(
+        &self,
+        packets: impl IntoIterator<Item = OutgoingRtp>,
+    ) -> Result<(), PeerConnectionError> {
+        Ok(self.handle.shared.with(|state, now| {
+            packets.into_iter().try_for_each(|packet| state.session.send_rtp(now, self.id, packet))
+        })?)
+    }
+
+    /// Splits frames of a codec into packets and sends them.
+    ///
+    /// # Errors
+    /// [`PeerConnectionError::UnsupportedCodec`] for codecs other than VP8, VP9, H.264 and Opus.
+    pub fn frames(&self, codec: &NegotiatedCodec) -> Result<FrameSender, PeerConnectionError> {
+        let name = codec.codec.name.to_ascii_uppercase();
+        let packetizer: Box<dyn Packetizer + Send> = match name.as_str() {
+            "VP8" => Box::new(vp8::Packetizer::new(vp8::Descriptor::default())),
+            "VP9" => Box::new(vp9::Packetizer::default()),
+            "H264" => Box::new(h264::Packetizer::default()),
+            "OPUS" => Box::new(opus::Packetizer),
+            _ => return Err(PeerConnectionError::UnsupportedCodec(codec.codec.name.clone())),
+        };
+        Ok(FrameSender { track: self.clone(), codec: codec.clone(), packetizer })
+    }
+
+    /// Waits until the peer asks for a key frame; requests since the last call are one. `None` once the
+    /// connection is closed. Cancel safe.
+    pub async fn key_frame_requested(&self) -> Option<()> {
+        loop {
+            let changed = self.handle.shared.lock().key_frames.entry(self.id).or_default().changed.clone();
+            let changed = changed.notified();
+            {
+                let mut state = self.handle.shared.lock();
+                let is_closed = state.is_closed();
+                let requests = state.key_frames.entry(self.id).or_default();
+                if std::mem::take(&mut requests.wanted) {
+                    return Some(());
+                }
+                if is_closed {
+                    return None;
+                }
+            }
+            changed.await;
+        }
+    }
+
+    /// Stops sending: the next exchange negotiates it (W3C `removeTrack`).
+    ///
+    /// # Errors
+    /// [`SessionError::NoTransceiver`].
+    pub fn remove(&self) -> Result<(), PeerConnectionError> {
+        Ok(self.handle.shared.with(|state, _| {
+            let transceiver =
+                state.session.transceiver(self.id).ok_or(SessionError::NoTransceiver(self.id))?;
+            let direction = match transceiver.direction().receives() {
+                true => Direction::RecvOnly,
+                false => Direction::Inactive,
+            };
+            state.session.set_direction(self.id, direction)
+        })?)
+    }
+}
+
+/// Splits frames into packets and sends them.
+pub struct FrameSender {
+    track: LocalTrack,
+    codec: NegotiatedCodec,
+    packetizer: Box<dyn Packetizer + Send>,
+}
+
+/// Room for the payload in a packet of 1200 bytes with its header extensions and its tag.
+const MAX_PAYLOAD: usize = 1100;
+
+impl FrameSender {
+    /// Sends a frame in the form that an encoder gives: VP8 and VP9 frames, H.264 in Annex B, Opus packets.
+    /// `timestamp` counts in the codec's clock rate.
+    ///
+    /// # Errors
+    /// [`PeerConnectionError::Frame`] when the frame is malformed, else as [`LocalTrack::send_rtp`].
+    pub fn send(&mut self, frame: &[u8], timestamp: RtpTimestamp) -> Result<(), PeerConnectionError> {
+        let payload_type = self.codec.payload_type;
+        let mut packets = Vec::new();
+        self.packetizer.packetize(frame, MAX_PAYLOAD, &mut |payload| {
+            let bytes = payload.parts().concat();
+            packets.push(OutgoingRtp::new(payload_type, timestamp, payload.marker, Bytes::from(bytes)));
+        })?;
+        self.track.send_rtp_batch(packets)
+    }
+
+    /// The codec.
+    pub fn codec(&self) -> &NegotiatedCodec {
+        &self.codec
+    }
+}
+
+impl std::fmt::Debug for FrameSender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FrameSender")
+            .field("track", &self.track)
+            .field("codec", &self.codec)
+            .finish_non_exhaustive()
+    }
+}

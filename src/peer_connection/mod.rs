@@ -1,0 +1,74 @@
+//! WebRTC connections with tokio: the W3C's `RTCPeerConnection` in Rust.
+//!
+//! A [`PeerConnection`] is a handle that is cheap to clone. Its methods lock the connection for a moment and
+//! never wait; what takes time arrives as a [`PeerConnectionEvent`], from
+//! [`next_event`](PeerConnection::next_event) or at a [`PeerConnectionHandler`]. An [`Endpoint`] is a UDP socket
+//! and the task that moves datagrams for the connections on it: each has its own unless told to share one.
+//! When the last handle of a connection is gone (data channels and tracks count), it is closed.
+//!
+//! ```
+//! use kaon_rtc::peer_connection::{PeerConnection, PeerConnectionEvent};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let (alice, bob) = (PeerConnection::builder().build().await?, PeerConnection::builder().build().await?);
+//! # let mut builder = PeerConnection::builder();
+//! # builder = builder.loopback(true);
+//! # let alice = builder.build().await?;
+//! # let bob = PeerConnection::builder().loopback(true).build().await?;
+//! let chat = alice.create_data_channel("chat")?;
+//!
+//! // Signalling: here both are in one process.
+//! alice.set_local_description(None)?;
+//! alice.gathering_complete().await;
+//! bob.set_remote_description(&alice.local_description().ok_or("no offer")?)?;
+//! bob.set_local_description(None)?;
+//! bob.gathering_complete().await;
+//! alice.set_remote_description(&bob.local_description().ok_or("no answer")?)?;
+//!
+//! chat.send_text("hello").await?;
+//! while let Some(event) = bob.next_event().await {
+//!     if let PeerConnectionEvent::DataChannel(channel) = event {
+//!         let message = channel.recv().await.ok_or("closed")?;
+//!         assert_eq!(message.text(), Some("hello"));
+//!         break;
+//!     }
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod builder;
+mod channel_stream;
+mod connection;
+mod data_channel;
+mod driver;
+mod endpoint;
+mod error;
+mod event;
+mod handler;
+mod inbox;
+mod local_track;
+mod remote_track;
+mod routes;
+mod shared;
+
+pub use builder::PeerConnectionBuilder;
+pub use channel_stream::DataChannelStream;
+pub use connection::PeerConnection;
+pub use data_channel::{DataChannel, Message};
+pub use endpoint::{Endpoint, EndpointBuilder};
+pub use error::PeerConnectionError;
+pub use event::PeerConnectionEvent;
+pub use handler::PeerConnectionHandler;
+pub use local_track::{FrameSender, LocalTrack};
+pub use remote_track::{RemoteTrack, RtpPacket};
+
+pub use crate::datachannel::{ChannelInit, ChannelState, MessageKind};
+pub use crate::session::{
+    Codec, ConnectionState, Description, DescriptionKind, GatheringState, IceCandidateInit, MediaConfig,
+    NegotiatedCodec, OutgoingRtp, SignalingState, TrackKind, TransceiverId, TransceiverInit,
+};
+
+#[cfg(test)]
+mod tests;

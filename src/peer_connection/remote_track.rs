@@ -1,0 +1,129 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::error::PeerConnectionError;
+use super::inbox::TrackInbox;
+use super::shared::Handle;
+use crate::layer::{Rid, Ssrc};
+use crate::rtp::{ExtensionValues, OwnedPacket, Packet};
+use crate::sdp::Msid;
+use crate::session::{IncomingRtp, NegotiatedCodec, TrackKind, Transceiver, TransceiverId};
+
+/// What a peer sends on a transceiver (W3C `RTCRtpReceiver`). Cheap to clone; it keeps the connection open.
+#[derive(Clone, Debug)]
+pub struct RemoteTrack {
+    handle: Arc<Handle>,
+    id: TransceiverId,
+}
+
+/// An RTP packet that arrived.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RtpPacket {
+    /// The packet.
+    pub packet: OwnedPacket,
+    /// Its header extensions.
+    pub extensions: ExtensionValues,
+    /// The simulcast stream, of a peer that sends several.
+    pub rid: Option<Rid>,
+    /// When it arrived.
+    pub arrival: Instant,
+}
+
+impl RtpPacket {
+    /// The view of the packet.
+    pub fn as_packet(&self) -> Packet<'_> {
+        self.packet.as_packet()
+    }
+
+    /// Its source.
+    pub fn ssrc(&self) -> Ssrc {
+        self.as_packet().ssrc()
+    }
+}
+
+impl From<IncomingRtp<'_>> for RtpPacket {
+    fn from(rtp: IncomingRtp<'_>) -> Self {
+        Self {
+            packet: OwnedPacket::from(rtp.packet),
+            extensions: rtp.extensions,
+            rid: rtp.rid,
+            arrival: rtp.arrival,
+        }
+    }
+}
+
+impl RemoteTrack {
+    pub(super) fn new(handle: Arc<Handle>, id: TransceiverId) -> Self {
+        Self { handle, id }
+    }
+
+    /// The transceiver.
+    pub fn id(&self) -> TransceiverId {
+        self.id
+    }
+
+    /// The transceiver as it is now; `None` once it is forgotten.
+    pub fn transceiver(&self) -> Option<Transceiver> {
+        self.handle.shared.lock().session.transceiver(self.id).cloned()
+    }
+
+    /// Whether it is sound or pictures; `None` once the transceiver is forgotten.
+    pub fn kind(&self) -> Option<TrackKind> {
+        self.transceiver().map(|transceiver| transceiver.kind())
+    }
+
+    /// The streams and tracks that it belongs to, as the peer says.
+    pub fn msids(&self) -> Vec<Msid> {
+        self.transceiver().map(|transceiver| transceiver.remote_msids().to_vec()).unwrap_or_default()
+    }
+
+    /// The codecs that the peer may send.
+    pub fn codecs(&self) -> Vec<NegotiatedCodec> {
+        self.transceiver().map(|transceiver| transceiver.receive_codecs().to_vec()).unwrap_or_default()
+    }
+
+    /// The codec of a packet.
+    pub fn codec_of(&self, packet: &Packet<'_>) -> Option<NegotiatedCodec> {
+        self.codecs().into_iter().find(|codec| codec.payload_type == packet.payload_type())
+    }
+
+    /// The next packet; `None` once the track has ended and all packets are told. What is not fetched in time is
+    /// dropped, the oldest first. Cancel safe.
+    pub async fn recv_rtp(&self) -> Option<RtpPacket> {
+        loop {
+            let changed = self.inbox(|inbox| inbox.changed.clone())?;
+            let changed = changed.notified();
+            match self.try_recv_rtp() {
+                Ok(packet) => return packet,
+                Err(_) => changed.await,
+            }
+        }
+    }
+
+    /// The next packet, if there is one; `None` once the track has ended and all packets are told.
+    ///
+    /// # Errors
+    /// [`PeerConnectionError::WouldBlock`] if there is none now.
+    pub fn try_recv_rtp(&self) -> Result<Option<RtpPacket>, PeerConnectionError> {
+        match self.inbox(|inbox| (inbox.pop(), inbox.ended)) {
+            Some((Some(packet), _)) => Ok(Some(packet)),
+            Some((None, false)) => Err(PeerConnectionError::WouldBlock),
+            Some((None, true)) | None => Ok(None),
+        }
+    }
+
+    /// Packets that were dropped because nobody fetched them in time.
+    pub fn dropped(&self) -> u64 {
+        self.inbox(|inbox| inbox.dropped).unwrap_or_default()
+    }
+
+    /// Asks the peer for a key frame.
+    pub fn request_key_frame(&self) {
+        self.handle.shared.with(|state, _| state.session.request_key_frame(self.id, None));
+    }
+
+    fn inbox<T>(&self, look: impl FnOnce(&mut TrackInbox) -> T) -> Option<T> {
+        self.handle.shared.lock().tracks.get_mut(&self.id).map(look)
+    }
+}

@@ -1,0 +1,256 @@
+//! A connection as its handles and the driver share it.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use rustc_hash::FxHashMap;
+use tokio::sync::Notify;
+
+use super::data_channel::Message;
+use super::endpoint::EndpointShared;
+use super::inbox::{ChannelInbox, KeyFrameRequests, TrackInbox};
+use super::remote_track::RtpPacket;
+use crate::datachannel::{ChannelEvent, ChannelId};
+use crate::layer::{Datagram, NameQuery};
+use crate::session::{
+    ConnectionState, GatheringState, Session, SessionError, SessionEvent, SignalingState, TransceiverId,
+};
+
+/// Names a connection on its endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct ConnectionId(pub(super) u64);
+
+/// A connection, in the hands of the driver and of every handle.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) id: ConnectionId,
+    pub(super) endpoint: Arc<EndpointShared>,
+    state: Mutex<State>,
+    /// An event waits, or the state changed.
+    pub(super) changed: Notify,
+}
+
+/// What is behind the lock.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) session: Session,
+    pub(super) events: VecDeque<Told>,
+    pub(super) channels: FxHashMap<ChannelId, ChannelInbox>,
+    pub(super) tracks: FxHashMap<TransceiverId, TrackInbox>,
+    pub(super) key_frames: FxHashMap<TransceiverId, KeyFrameRequests>,
+    /// Names to be resolved by the driver.
+    pub(super) names: Vec<(NameQuery, String)>,
+    /// The driver has it on its list already.
+    pub(super) is_dirty: bool,
+    /// No handle is left: to be forgotten when the farewell is sent.
+    pub(super) is_abandoned: bool,
+}
+
+/// An event before it is given a handle, which would keep the connection alive.
+#[derive(Debug)]
+pub(super) enum Told {
+    Session(SessionEvent),
+    Track(TransceiverId),
+    DataChannel(ChannelId),
+}
+
+/// Events that wait at most; an application that fetches none loses the oldest.
+const MAX_EVENTS: usize = 4096;
+
+impl Shared {
+    pub(super) fn new(id: ConnectionId, endpoint: Arc<EndpointShared>, session: Session) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            endpoint,
+            state: Mutex::new(State {
+                session,
+                events: VecDeque::new(),
+                channels: FxHashMap::default(),
+                tracks: FxHashMap::default(),
+                key_frames: FxHashMap::default(),
+                names: Vec::new(),
+                is_dirty: false,
+                is_abandoned: false,
+            }),
+            changed: Notify::new(),
+        })
+    }
+
+    /// Looks at the state.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic inside of the lock leaves nothing worse than a session that is not drained.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with the session on behalf of the application, and has the driver look at it.
+    pub(super) fn with<T>(self: &Arc<Self>, act: impl FnOnce(&mut State, Instant) -> T) -> T {
+        let mut state = self.lock();
+        let result = act(&mut state, Instant::now());
+        self.settle(&mut state);
+        result
+    }
+
+    /// Takes what the session tells and puts the connection on the driver's list.
+    fn settle(self: &Arc<Self>, state: &mut State) {
+        if state.drain(&self.endpoint) {
+            self.changed.notify_waiters();
+        }
+        if !std::mem::replace(&mut state.is_dirty, true) {
+            self.endpoint.mark_dirty(self.clone());
+        }
+    }
+
+    /// No handle is left.
+    pub(super) fn abandon(self: &Arc<Self>) {
+        self.with(|state, now| {
+            state.session.close(now);
+            state.is_abandoned = true;
+        });
+    }
+}
+
+impl State {
+    /// Takes a datagram from the driver.
+    pub(super) fn receive(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), SessionError> {
+        let tracks = &mut self.tracks;
+        self.session.receive(now, datagram, &mut |rtp| {
+            if let Some(track) = tracks.get_mut(&rtp.transceiver) {
+                track.push(RtpPacket::from(rtp));
+            }
+        })
+    }
+
+    /// Sorts what the session tells. Says whether there is something new for those who wait for events.
+    pub(super) fn drain(&mut self, endpoint: &EndpointShared) -> bool {
+        let before = self.events.len();
+        let mut has_news = false;
+        while let Some(event) = self.session.poll_connection_event() {
+            has_news = true;
+            self.take(event, endpoint);
+        }
+        while !self.channels.values().any(ChannelInbox::is_full) {
+            let Some(event) = self.session.poll_channel_event() else { break };
+            self.take_channel_event(event);
+        }
+        while self.events.len() > MAX_EVENTS {
+            self.events.pop_front();
+        }
+        has_news || self.events.len() != before
+    }
+
+    fn take(&mut self, event: SessionEvent, endpoint: &EndpointShared) {
+        match event {
+            SessionEvent::GatheringState(GatheringState::Gathering) => {
+                self.events.push_back(Told::Session(event));
+                self.gather(&endpoint.host_addresses());
+            }
+            SessionEvent::ResolveName { query, name } => self.names.push((query, name)),
+            SessionEvent::Track(id) => {
+                self.tracks.insert(id, TrackInbox::default());
+                self.events.push_back(Told::Track(id));
+            }
+            SessionEvent::TrackEnded(id) => {
+                if let Some(track) = self.tracks.get_mut(&id) {
+                    track.end();
+                }
+                self.events.push_back(Told::Session(event));
+            }
+            SessionEvent::KeyFrameRequested { transceiver, .. } => {
+                let requests = self.key_frames.entry(transceiver).or_default();
+                requests.wanted = true;
+                requests.changed.notify_waiters();
+            }
+            SessionEvent::SendBufferAvailable => {
+                self.channels.values().for_each(|channel| channel.writable.notify_waiters());
+            }
+            SessionEvent::ConnectionState(state) => {
+                if matches!(state, ConnectionState::Closed | ConnectionState::Failed) {
+                    self.end_waits(state == ConnectionState::Closed);
+                }
+                self.events.push_back(Told::Session(event));
+            }
+            event => self.events.push_back(Told::Session(event)),
+        }
+    }
+
+    /// Host candidates, once there is a description that they belong to.
+    fn gather(&mut self, addresses: &[SocketAddr]) {
+        let now = Instant::now();
+        for address in addresses {
+            // Beyond the limit of candidates the first ones do.
+            let _ = self.session.add_host_address(now, *address);
+        }
+        self.session.end_of_host_addresses(now);
+    }
+
+    fn end_waits(&mut self, is_closed: bool) {
+        for track in self.tracks.values_mut() {
+            if is_closed {
+                track.end();
+            }
+        }
+        for requests in self.key_frames.values() {
+            requests.changed.notify_waiters();
+        }
+        self.channels.values().for_each(ChannelInbox::wake);
+    }
+
+    fn take_channel_event(&mut self, event: ChannelEvent) {
+        match event {
+            ChannelEvent::OpenedByPeer(id) => {
+                self.channels.insert(id, ChannelInbox::default());
+                self.set_low_threshold(id);
+                self.events.push_back(Told::DataChannel(id));
+            }
+            ChannelEvent::Message { channel, kind, payload } => {
+                if let Some(inbox) = self.channels.get_mut(&channel) {
+                    inbox.push(Message::new(kind, payload));
+                }
+            }
+            ChannelEvent::Open(id) | ChannelEvent::BufferedAmountLow(id) | ChannelEvent::Closing(id) => {
+                if let Some(inbox) = self.channels.get(&id) {
+                    inbox.wake();
+                }
+            }
+            ChannelEvent::Closed(id) => {
+                if let Some(inbox) = self.channels.get_mut(&id) {
+                    inbox.end();
+                }
+            }
+            // The stream was reset, and no channel of the application is touched.
+            _ => {}
+        }
+    }
+
+    /// Has the session tell when there is room to send on a channel.
+    pub(super) fn set_low_threshold(&mut self, id: ChannelId) {
+        // A channel that is gone has nobody who waits.
+        let _ = self.session.set_buffered_amount_low_threshold(id, super::data_channel::LOW_WATER);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.session.signaling_state() == SignalingState::Closed
+    }
+}
+
+/// The handles of a connection: the last one to go closes it.
+#[derive(Debug)]
+pub(super) struct Handle {
+    pub(super) shared: Arc<Shared>,
+    /// An endpoint of its own lives as long.
+    _endpoint: super::Endpoint,
+}
+
+impl Handle {
+    pub(super) fn new(shared: Arc<Shared>, endpoint: super::Endpoint) -> Arc<Self> {
+        Arc::new(Self { shared, _endpoint: endpoint })
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.abandon();
+    }
+}
