@@ -1,11 +1,11 @@
-//! DTLS by itself over a UDP socket of `std`: a server for many clients, or a client. Each line of standard
+//! DTLS by itself over a UDP socket: a server for many clients, or a client. Each line of standard
 //! input is sent, and what arrives is printed.
 //!
 //! Both print their fingerprint; given the other's, they check it, as WebRTC does. With each other:
 //!
 //! ```text
-//! cargo run --example dtls_only -- server 127.0.0.1:4433
-//! cargo run --example dtls_only -- client 127.0.0.1:4433 "sha-256 AB:CD:..."
+//! cargo run --features net --example dtls_only -- server 127.0.0.1:4433
+//! cargo run --features net --example dtls_only -- client 127.0.0.1:4433 "sha-256 AB:CD:..."
 //! ```
 //!
 //! With the `openssl` command, in either role (the first line makes a certificate):
@@ -21,19 +21,20 @@
 #![allow(clippy::print_stdout)]
 
 use std::error::Error;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
 
 use kaon_rtc::crypto::aws_lc_rs;
 use kaon_rtc::dtls::{
-    Config, Connection, DtlsError, DtlsEvent, DtlsTransport, FingerprintAlgorithm, Identity, Listener,
-    ListenerConfig, ListenerEvent, PeerVerification,
+    Config, Connection, DtlsEvent, DtlsTransport, FingerprintAlgorithm, Identity, Listener, ListenerConfig,
+    ListenerEvent, PeerVerification,
 };
-use kaon_rtc::layer::{Datagram, FiveTuple, Layer, TransmitBatch};
+use kaon_rtc::layer::FiveTuple;
+use kaon_rtc::net::{Driver, UdpSocket};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-fn main() -> Result<(), Box<dyn Error>> {
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().collect();
     let usage = "usage: dtls_only server|client ADDRESS [FINGERPRINT]";
     let [_, role, address, fingerprint @ ..] = &arguments[..] else { return Err(usage.into()) };
@@ -48,109 +49,72 @@ fn main() -> Result<(), Box<dyn Error>> {
         None => PeerVerification::AcceptAny,
     };
     match role.as_str() {
-        "server" => serve(address, Listener::new(config, verification, ListenerConfig::default())?),
-        "client" => connect(address, Connection::client(config, verification)?),
+        "server" => serve(address, Listener::new(config, verification, ListenerConfig::default())?).await,
+        "client" => connect(address, Connection::client(config, verification)?).await,
         _ => Err(usage.into()),
     }
 }
 
-fn connect(remote: SocketAddr, mut connection: Connection) -> Result<(), Box<dyn Error>> {
-    let local = if remote.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-    let mut socket = Socket::bind(local.parse()?)?;
-    let lines = lines();
+async fn connect(remote: SocketAddr, connection: Connection) -> Result<(), Box<dyn Error>> {
+    let any: IpAddr = if remote.is_ipv4() { [0; 4].into() } else { [0u16; 8].into() };
+    let mut driver = Driver::connected(UdpSocket::bind((any, 0).into())?, connection, remote);
+    let mut lines = lines();
     loop {
-        socket.exchange(&mut connection, remote)?;
-        while let Some(event) = connection.poll_event() {
-            match event {
+        tokio::select! {
+            event = driver.next_event() => match event? {
                 DtlsEvent::Connected { srtp_profile } => println!("connected, SRTP profile {srtp_profile:?}"),
                 DtlsEvent::ApplicationData(data) => print!("{}", String::from_utf8_lossy(&data)),
                 DtlsEvent::Failed(error) => return Err(error.into()),
                 _ => return Ok(()),
+            },
+            Some(line) = lines.recv(), if driver.layer().is_connected() => {
+                let mut record = Vec::new();
+                driver.layer_mut().seal(line.as_bytes(), &mut record)?;
+                let path = FiveTuple::udp(driver.socket().local_addr(), remote);
+                driver.socket().send_datagram(&path, &record).await?;
             }
-        }
-        while let Some(line) = connection.is_connected().then(|| lines.try_recv().ok()).flatten() {
-            let mut record = Vec::new();
-            connection.seal(line.as_bytes(), &mut record)?;
-            socket.udp.send_to(&record, remote)?;
         }
     }
 }
 
-fn serve(local: SocketAddr, mut listener: Listener) -> Result<(), Box<dyn Error>> {
-    let mut socket = Socket::bind(local)?;
-    let lines = lines();
+async fn serve(local: SocketAddr, listener: Listener) -> Result<(), Box<dyn Error>> {
+    let mut driver = Driver::new(UdpSocket::bind(local)?, listener);
+    let mut lines = lines();
     let mut clients: Vec<FiveTuple> = Vec::new();
     loop {
-        socket.exchange(&mut listener, local)?;
-        while let Some(ListenerEvent { path, event }) = listener.poll_event() {
-            match event {
-                DtlsEvent::Connected { srtp_profile } => {
-                    println!("{} connected, SRTP profile {srtp_profile:?}", path.remote);
-                    clients.push(path);
-                }
-                DtlsEvent::ApplicationData(data) => {
-                    print!("{}: {}", path.remote, String::from_utf8_lossy(&data));
-                }
-                other => {
-                    println!("{}: {other:?}", path.remote);
-                    clients.retain(|client| *client != path);
+        tokio::select! {
+            event = driver.next_event() => {
+                let ListenerEvent { path, event } = event?;
+                match event {
+                    DtlsEvent::Connected { srtp_profile } => {
+                        println!("{} connected, SRTP profile {srtp_profile:?}", path.remote);
+                        clients.push(path);
+                    }
+                    DtlsEvent::ApplicationData(data) => {
+                        print!("{}: {}", path.remote, String::from_utf8_lossy(&data));
+                    }
+                    other => {
+                        println!("{}: {other:?}", path.remote);
+                        clients.retain(|client| *client != path);
+                    }
                 }
             }
-        }
-        while let Ok(line) = lines.try_recv() {
-            for path in &clients {
-                let mut record = Vec::new();
-                if let Some(connection) = listener.connection_mut(path) {
-                    connection.seal(line.as_bytes(), &mut record)?;
-                    socket.udp.send_to(&record, path.remote)?;
+            Some(line) = lines.recv() => {
+                for path in &clients {
+                    let mut record = Vec::new();
+                    if let Some(connection) = driver.layer_mut().connection_mut(path) {
+                        connection.seal(line.as_bytes(), &mut record)?;
+                        driver.socket().send_datagram(path, &record).await?;
+                    }
                 }
             }
         }
     }
 }
 
-/// A UDP socket and the buffers around it.
-struct Socket {
-    udp: UdpSocket,
-    batch: TransmitBatch,
-    buffer: Vec<u8>,
-}
-
-impl Socket {
-    fn bind(address: SocketAddr) -> std::io::Result<Self> {
-        let udp = UdpSocket::bind(address)?;
-        Ok(Self { udp, batch: TransmitBatch::new(1200), buffer: vec![0; 2048] })
-    }
-
-    /// Sends what the layer has to send, and waits for a datagram, a timeout or a moment.
-    fn exchange<E>(
-        &mut self,
-        layer: &mut dyn Layer<Event = E, Error = DtlsError>,
-        remote: SocketAddr,
-    ) -> std::io::Result<()> {
-        while let Some(transmit) = layer.poll_transmit(Instant::now(), &mut self.batch) {
-            let to = transmit.path.map_or(remote, |path| path.remote);
-            for datagram in self.batch.datagrams(&transmit) {
-                self.udp.send_to(datagram, to)?;
-            }
-            self.batch.clear();
-        }
-        let due = layer.poll_timeout().map(|due| due.saturating_duration_since(Instant::now()));
-        let moment = Duration::from_millis(20);
-        self.udp.set_read_timeout(Some(due.unwrap_or(moment).clamp(Duration::from_millis(1), moment)))?;
-        if let Ok((len, from)) = self.udp.recv_from(&mut self.buffer) {
-            let path = FiveTuple::udp(self.udp.local_addr()?, from);
-            // What is ignored is counted; what ends a connection comes as an event as well.
-            layer.handle_datagram(Instant::now(), Datagram::new(path, &mut self.buffer[..len])).ok();
-        }
-        layer.handle_timeout(Instant::now());
-        Ok(())
-    }
-}
-
-/// The lines of standard input.
-fn lines() -> Receiver<String> {
-    let (sender, receiver) = channel();
+/// The lines of standard input, which only a thread can wait for.
+fn lines() -> UnboundedReceiver<String> {
+    let (sender, receiver) = unbounded_channel();
     std::thread::spawn(move || {
         for line in std::io::stdin().lines().map_while(Result::ok) {
             if sender.send(line + "\n").is_err() {

@@ -332,7 +332,7 @@ fn the_example_talks_to_openssl() {
     }
     let example = ["--quiet", "--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml")];
     let example =
-        [&example[..], &["--no-default-features", "--features", "dtls,aws-lc-rs", "--example"]].concat();
+        [&example[..], &["--no-default-features", "--features", "dtls,net,aws-lc-rs", "--example"]].concat();
     let build =
         std::process::Command::new(env!("CARGO")).arg("build").args(&example).arg("dtls_only").status();
     assert!(build.unwrap().success());
