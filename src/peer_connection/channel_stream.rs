@@ -41,8 +41,7 @@ impl AsyncRead for DataChannelStream {
     ) -> Poll<io::Result<()>> {
         while self.rest.is_empty() {
             let channel = self.channel.clone();
-            let reading =
-                self.reading.get_or_insert_with(|| Box::pin(async move { channel.recv().await }));
+            let reading = self.reading.get_or_insert_with(|| Box::pin(async move { channel.recv().await }));
             let message = ready!(reading.as_mut().poll(context));
             self.reading = None;
             match message {

@@ -68,7 +68,10 @@ impl PeerConnection {
     /// # Errors
     /// As [`Session::set_local_description`](crate::session::Session::set_local_description). Nothing has
     /// changed then.
-    pub fn set_local_description(&self, description: Option<&Description>) -> Result<(), PeerConnectionError> {
+    pub fn set_local_description(
+        &self,
+        description: Option<&Description>,
+    ) -> Result<(), PeerConnectionError> {
         Ok(self.with(|state, now| state.session.set_local_description(now, description))?)
     }
 

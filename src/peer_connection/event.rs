@@ -1,7 +1,5 @@
 use crate::layer::{CandidatePair, DtlsError, IceConnectionState};
-use crate::session::{
-    ConnectionState, GatheringState, IceCandidateInit, SignalingState, TransceiverId,
-};
+use crate::session::{ConnectionState, GatheringState, IceCandidateInit, SignalingState, TransceiverId};
 
 use super::data_channel::DataChannel;
 use super::remote_track::RemoteTrack;

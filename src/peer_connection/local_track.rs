@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::error::PeerConnectionError;
 use super::shared::Handle;
 use crate::layer::RtpTimestamp;
-use crate::rtp::payload::{Packetizer, h264, opus, vp8, vp9};
+use crate::rtp::payload::{Packetizer, PictureId, h264, opus, vp8, vp9};
 use crate::sdp::Direction;
 use crate::session::{NegotiatedCodec, OutgoingRtp, SessionError, Transceiver, TransceiverId};
 
@@ -79,7 +79,7 @@ impl LocalTrack {
         let name = codec.codec.name.to_ascii_uppercase();
         let packetizer: Box<dyn Packetizer + Send> = match name.as_str() {
             "VP8" => Box::new(vp8::Packetizer::new(vp8::Descriptor::default())),
-            "VP9" => Box::new(vp9::Packetizer::default()),
+            "VP9" => Box::new(vp9::Packetizer::new(PictureId::Long(0))),
             "H264" => Box::new(h264::Packetizer::default()),
             "OPUS" => Box::new(opus::Packetizer),
             _ => return Err(PeerConnectionError::UnsupportedCodec(codec.codec.name.clone())),

@@ -36,7 +36,8 @@ impl Routes {
             return Some(*id);
         }
         // Only what can be a STUN message is read as one.
-        let ufrag = datagram.first().filter(|first| **first < 4).and_then(|_| Session::requested_ufrag(datagram))?;
+        let ufrag =
+            datagram.first().filter(|first| **first < 4).and_then(|_| Session::requested_ufrag(datagram))?;
         self.by_ufrag.get(ufrag).copied()
     }
 

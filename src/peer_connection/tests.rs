@@ -1,0 +1,230 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use super::*;
+use crate::layer::RtpTimestamp;
+
+const LONG: Duration = Duration::from_secs(20);
+
+async fn connection() -> PeerConnection {
+    PeerConnection::builder().loopback(true).build().await.unwrap()
+}
+
+async fn on(endpoint: &Endpoint) -> PeerConnection {
+    PeerConnection::builder().endpoint(endpoint).build().await.unwrap()
+}
+
+/// One exchange without trickle, begun by `offerer`.
+async fn negotiate(offerer: &PeerConnection, answerer: &PeerConnection) {
+    offerer.set_local_description(None).unwrap();
+    offerer.gathering_complete().await;
+    let offer = offerer.local_description().unwrap();
+    answerer.set_remote_description(&Description::offer(&offer.text()).unwrap()).unwrap();
+    answerer.set_local_description(None).unwrap();
+    answerer.gathering_complete().await;
+    let answer = answerer.local_description().unwrap();
+    offerer.set_remote_description(&Description::answer(&answer.text()).unwrap()).unwrap();
+}
+
+async fn channel_of(connection: &PeerConnection) -> DataChannel {
+    let event = async {
+        loop {
+            if let PeerConnectionEvent::DataChannel(channel) = connection.next_event().await.unwrap() {
+                return channel;
+            }
+        }
+    };
+    timeout(LONG, event).await.unwrap()
+}
+
+async fn pair() -> (PeerConnection, PeerConnection, DataChannel, DataChannel) {
+    let (alice, bob) = (connection().await, connection().await);
+    let chat = alice.create_data_channel("chat").unwrap();
+    negotiate(&alice, &bob).await;
+    let there = channel_of(&bob).await;
+    (alice, bob, chat, there)
+}
+
+#[tokio::test]
+async fn messages_go_both_ways() {
+    let (alice, bob, chat, there) = pair().await;
+    timeout(LONG, alice.connected()).await.unwrap().unwrap();
+    timeout(LONG, bob.connected()).await.unwrap().unwrap();
+    assert_eq!(there.label(), "chat");
+    chat.send_text("ping").await.unwrap();
+    assert_eq!(timeout(LONG, there.recv()).await.unwrap().unwrap().text(), Some("ping"));
+    there.send(Bytes::from_static(&[1, 2, 3])).await.unwrap();
+    assert_eq!(timeout(LONG, chat.recv()).await.unwrap().unwrap().into_data(), [1, 2, 3][..]);
+    there.send_text("").await.unwrap();
+    assert_eq!(timeout(LONG, chat.recv()).await.unwrap().unwrap().text(), Some(""));
+}
+
+#[tokio::test]
+async fn sixteen_mebibytes_arrive_intact_whoever_is_slow() {
+    let (_alice, _bob, chat, there) = pair().await;
+    let sender = tokio::spawn(async move {
+        for i in 0..256u32 {
+            let data: Vec<u8> = (0..65_536u32).map(|at| (at.wrapping_mul(31) ^ i) as u8).collect();
+            chat.send(data).await.unwrap();
+        }
+        chat.buffered_amount_low(0).await;
+        chat
+    });
+    for i in 0..256u32 {
+        let message = timeout(LONG, there.recv()).await.unwrap().unwrap();
+        assert_eq!(message.data().len(), 65_536);
+        assert_eq!(message.data()[77], (77u32.wrapping_mul(31) ^ i) as u8, "message {i}");
+        if i % 64 == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    timeout(LONG, sender).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_channel_is_a_stream() {
+    let (_alice, _bob, chat, there) = pair().await;
+    let mut out = chat.into_stream();
+    let mut incoming = there.into_stream();
+    let text: Vec<u8> = (0..300_000u32).map(|i| i as u8).collect();
+    let sent = text.clone();
+    let writer = tokio::spawn(async move {
+        out.write_all(&sent).await.unwrap();
+        out.shutdown().await.unwrap();
+        out
+    });
+    let mut received = Vec::new();
+    timeout(LONG, incoming.read_to_end(&mut received)).await.unwrap().unwrap();
+    assert!(received == text);
+    timeout(LONG, writer).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn close_is_noticed_and_ends_all_waits() {
+    let (alice, bob, chat, there) = pair().await;
+    let waiting = tokio::spawn(async move { there.recv().await });
+    alice.close();
+    assert_eq!(timeout(Duration::from_secs(1), waiting).await.unwrap().unwrap(), None);
+    timeout(Duration::from_secs(1), async { while bob.next_event().await.is_some() {} }).await.unwrap();
+    assert_eq!(bob.connection_state(), ConnectionState::Closed);
+    assert!(matches!(chat.send_text("late").await, Err(PeerConnectionError::Closed)));
+    assert!(matches!(bob.create_offer(), Err(PeerConnectionError::Session(_))));
+}
+
+#[tokio::test]
+async fn dropping_all_handles_closes() {
+    let (alice, bob, chat, _there) = pair().await;
+    drop(alice);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(bob.connection_state(), ConnectionState::Connected, "a channel keeps it open");
+    drop(chat);
+    timeout(Duration::from_secs(2), async { while bob.next_event().await.is_some() {} }).await.unwrap();
+}
+
+#[tokio::test]
+async fn many_connections_share_one_port() {
+    let server = Endpoint::builder().address("127.0.0.1:0".parse().unwrap()).bind().unwrap();
+    let mut peers = Vec::new();
+    for i in 0..20 {
+        let (client, served) = (connection().await, on(&server).await);
+        let chat = client.create_data_channel(format!("chat {i}")).unwrap();
+        negotiate(&client, &served).await;
+        let there = channel_of(&served).await;
+        assert_eq!(there.label(), format!("chat {i}"));
+        peers.push((client, served, chat, there));
+    }
+    for (i, (_, served, chat, there)) in peers.iter().enumerate() {
+        chat.send_text(i.to_string()).await.unwrap();
+        assert_eq!(timeout(LONG, there.recv()).await.unwrap().unwrap().text(), Some(&*i.to_string()));
+        assert_eq!(served.selected_pair().unwrap().path.local, server.local_addr());
+    }
+}
+
+#[tokio::test]
+async fn video_frames_arrive_as_packets() {
+    let (alice, bob) = (connection().await, connection().await);
+    let track = alice.add_track(TrackKind::Video, TransceiverInit::default().stream("camera")).unwrap();
+    negotiate(&alice, &bob).await;
+    timeout(LONG, alice.connected()).await.unwrap().unwrap();
+    let remote = loop {
+        if let PeerConnectionEvent::Track(track) = timeout(LONG, bob.next_event()).await.unwrap().unwrap() {
+            break track;
+        }
+    };
+    assert_eq!(remote.kind(), Some(TrackKind::Video));
+    assert_eq!(remote.msids()[0].stream, "camera");
+    let vp8 = track.codec("VP8").unwrap();
+    let mut frames = track.frames(&vp8).unwrap();
+    let mut frame = vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0xe0, 0x01];
+    frame.extend(std::iter::repeat_n(7, 5000));
+    frames.send(&frame, RtpTimestamp(3000)).unwrap();
+    let mut received = 0;
+    loop {
+        let packet = timeout(LONG, remote.recv_rtp()).await.unwrap().unwrap();
+        received += packet.as_packet().payload().len();
+        if packet.as_packet().marker() {
+            break;
+        }
+    }
+    assert!(received > frame.len());
+    remote.request_key_frame();
+    timeout(LONG, track.key_frame_requested()).await.unwrap().unwrap();
+}
+
+struct Panics(Arc<AtomicBool>);
+
+#[async_trait]
+impl PeerConnectionHandler for Panics {
+    async fn on_connection_state(&mut self, connection: &PeerConnection, state: ConnectionState) {
+        if state == ConnectionState::Connected {
+            assert!(connection.local_description().is_some());
+            self.0.store(true, Ordering::Relaxed);
+            panic!("what a handler does");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_takes_its_own_connection_down_only() {
+    let endpoint = Endpoint::builder().address("127.0.0.1:0".parse().unwrap()).bind().unwrap();
+    let (unlucky, lucky) = (on(&endpoint).await, on(&endpoint).await);
+    let has_panicked = Arc::new(AtomicBool::new(false));
+    unlucky.handle_events(Panics(has_panicked.clone()));
+    let (alice, bob) = (connection().await, connection().await);
+    let chat = alice.create_data_channel("chat").unwrap();
+    let _other = bob.create_data_channel("other").unwrap();
+    negotiate(&alice, &lucky).await;
+    negotiate(&bob, &unlucky).await;
+    timeout(LONG, async { while bob.next_event().await.is_some() {} }).await.unwrap();
+    assert!(has_panicked.load(Ordering::Relaxed));
+    let there = channel_of(&lucky).await;
+    chat.send_text("still here").await.unwrap();
+    assert_eq!(timeout(LONG, there.recv()).await.unwrap().unwrap().text(), Some("still here"));
+}
+
+#[tokio::test]
+async fn a_silent_stun_server_delays_nobody() {
+    let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("stun:{}", silent.local_addr().unwrap());
+    let alice = PeerConnection::builder().loopback(true).stun_server(url).build().await.unwrap();
+    let bob = connection().await;
+    alice.create_data_channel("chat").unwrap();
+    // With trickle: what is found first is signalled first.
+    alice.set_local_description(None).unwrap();
+    bob.set_remote_description(&alice.local_description().unwrap()).unwrap();
+    bob.set_local_description(None).unwrap();
+    bob.gathering_complete().await;
+    alice.set_remote_description(&bob.local_description().unwrap()).unwrap();
+    timeout(Duration::from_secs(3), alice.connected()).await.unwrap().unwrap();
+    assert_eq!(alice.gathering_state(), GatheringState::Gathering);
+    assert!(matches!(
+        PeerConnection::builder().stun_server("turn:x").build().await,
+        Err(PeerConnectionError::ServerUrl(_))
+    ));
+}

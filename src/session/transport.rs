@@ -10,8 +10,8 @@ use super::transports::Transports;
 use crate::datachannel::{self, DataChannels};
 use crate::layer::{
     Datagram, DtlsError, DtlsEvent, DtlsRole, DtlsTransport, FiveTuple, IceConnectionState, IceCredentials,
-    IceEvent, IceRole, IceTransport, Layer, SctpEvent, SctpTransport, SrtpKeyingMaterial, SrtpTransport, Transmit,
-    TransmitBatch,
+    IceEvent, IceRole, IceTransport, Layer, SctpEvent, SctpTransport, SrtpKeyingMaterial, SrtpTransport,
+    Transmit, TransmitBatch,
 };
 
 /// The layers below media and data.

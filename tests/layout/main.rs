@@ -27,12 +27,28 @@ const IMPORTS: [(&str, &[&str]); 16] = [
     ("media", &["layer", "rtp", "rtcp"]),
     (
         "session",
-        &["layer", "crypto", "stun", "ice", "dtls", "srtp", "sctp", "datachannel", "rtp", "rtcp", "sdp", "media"],
+        &[
+            "layer",
+            "crypto",
+            "stun",
+            "ice",
+            "dtls",
+            "srtp",
+            "sctp",
+            "datachannel",
+            "rtp",
+            "rtcp",
+            "sdp",
+            "media",
+        ],
     ),
     ("sim", &["layer", "crypto"]),
     ("net", &["layer"]),
     // Everything: it puts the outside world and a session together.
-    ("peer_connection", &["layer", "crypto", "ice", "dtls", "sctp", "datachannel", "rtp", "media", "sdp", "session", "net"]),
+    (
+        "peer_connection",
+        &["layer", "crypto", "ice", "dtls", "sctp", "datachannel", "rtp", "media", "sdp", "session", "net"],
+    ),
 ];
 
 /// Clocks, random sources, locks and process-wide state, by the last segments of their paths.
