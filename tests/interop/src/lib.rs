@@ -1,4 +1,12 @@
-//! What the tests against other implementations share: how a peer that is not installed is dealt with.
+//! What the tests against other implementations share: how a peer that is not installed is dealt with, how one is
+//! compiled or started, and browsers.
+
+mod browser;
+mod network;
+mod program;
+
+pub use browser::{Browser, Kind};
+pub use program::Program;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
