@@ -1,14 +1,12 @@
 //! The browsers themselves: that each starts and makes descriptions, and that two of them find each other in the
 //! network that the other tests share with them.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::thread;
 
-use kaon_interop::{Browser, Kind};
+use kaon_interop::{Browser, Kind, stun_server};
 use kaon_rtc::layer::CandidateAddress;
 use kaon_rtc::sdp::{MediaKind, SessionDescription};
-use kaon_rtc::stun::{Class, Message, MessageBuilder, Method};
 use serde_json::{Value, json};
 
 /// Makes a peer connection with one data channel; what arrives in it is kept.
@@ -84,21 +82,8 @@ fn each_reaches_a_socket_of_this_process() {
     let mapped: SocketAddr = "192.0.2.77:7777".parse().unwrap();
     for kind in [Kind::Chromium, Kind::Firefox] {
         let Some(mut browser) = Browser::start(kind) else { continue };
-        let socket = UdpSocket::bind((browser.host(), 0)).unwrap();
-        let url = format!("stun:{}", socket.local_addr().unwrap());
-        // Ends with the test.
-        thread::spawn(move || {
-            let (mut buffer, mut response) = ([0; 1500], Vec::new());
-            while let Ok((length, from)) = socket.recv_from(&mut buffer) {
-                let Ok(request) = Message::decode(&buffer[..length]) else { continue };
-                response.clear();
-                MessageBuilder::new(&mut response, Class::Success, Method::BINDING, request.transaction_id())
-                    .xor_mapped_address(mapped)
-                    .finish()
-                    .unwrap();
-                socket.send_to(&response, from).unwrap();
-            }
-        });
+        let server = stun_server(browser.host(), mapped);
+        let url = format!("stun:{server}");
         browser.eval(CONNECT, json!([{ "urls": url }]));
         let offer = browser.eval(DESCRIBE, Value::Null);
         let offer: SessionDescription = offer["sdp"].as_str().unwrap().parse().unwrap();

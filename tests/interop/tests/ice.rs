@@ -267,6 +267,9 @@ fn two_processes_of_the_example_talk() {
         ]);
         command
     };
+    // It is built here, for which there is no limit.
+    let misused = cargo().arg("neither").stderr(Stdio::null()).status().unwrap();
+    assert_eq!(misused.code(), Some(2));
     let [mut offer, mut answer] = ["offer", "answer"].map(|role| Program::start(cargo().arg(role)));
     let (of_offer, of_answer) = (offer.next_line(LIMIT), answer.next_line(LIMIT));
     offer.tell(&of_answer);
@@ -279,6 +282,4 @@ fn two_processes_of_the_example_talk() {
     for mut program in [offer, answer] {
         assert!(program.finish(LIMIT).unwrap().success());
     }
-    let misused = cargo().arg("neither").stderr(Stdio::null()).status().unwrap();
-    assert_eq!(misused.code(), Some(2));
 }
