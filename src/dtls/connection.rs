@@ -351,8 +351,18 @@ impl Connection {
         }
     }
 
-    fn is_handshaking(&self) -> bool {
+    /// Whether the peer's Finished has yet to come.
+    pub(crate) fn is_handshaking(&self) -> bool {
         matches!(self.phase, Phase::Handshaking(_))
+    }
+
+    /// Ends without a word to the peer, which has forgotten this connection and made another.
+    pub(crate) fn abandon(&mut self) {
+        self.farewell = None;
+        if !self.is_ended() {
+            self.end(None);
+            self.events.push_back(DtlsEvent::Closed);
+        }
     }
 }
 

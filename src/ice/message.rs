@@ -1,4 +1,5 @@
 use super::credentials::KeyedCredentials;
+use crate::crypto::SecureRandom;
 use crate::layer::{FiveTuple, IceRole};
 use crate::stun::{AttributeType, Class, ErrorCode, IntegrityKey, MessageBuilder, Method, TransactionId};
 
@@ -28,6 +29,13 @@ pub(super) struct CheckRequest {
     pub(super) tie_breaker: u64,
     pub(super) use_candidate: bool,
     pub(super) generation: Generation,
+}
+
+/// RFC 8445 §16.1: 64 random bits.
+pub(super) fn random_tie_breaker(random: &dyn SecureRandom) -> u64 {
+    let mut bytes = [0; 8];
+    random.fill(&mut bytes);
+    u64::from_be_bytes(bytes)
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -68,6 +68,8 @@ pub(super) struct Check {
     pub(super) id: TransactionId,
     pub(super) retransmission: Retransmission,
     pub(super) role: IceRole,
+    /// As it was sent first: a repetition says the same.
+    pub(super) tie_breaker: u64,
     pub(super) use_candidate: bool,
 }
 

@@ -443,6 +443,44 @@ fn a_role_conflict_that_is_over_does_not_switch_again() {
 }
 
 #[test]
+fn a_role_that_was_refused_changes_with_the_tie_breaker() {
+    for role in [IceRole::Controlling, IceRole::Controlled] {
+        let mut scene = Scene::checking(role);
+        let other = candidate("candidate:2 1 udp 2130706431 10.0.0.3 2000 typ host");
+        scene.agent.add_remote_candidate(scene.now, other).unwrap();
+        let (_, first) = scene.sent_check();
+        scene.advance(Duration::from_millis(50));
+        let (_, second) = scene.sent_check();
+        let [first, second] = [&first, &second].map(|check| Message::decode(check).unwrap());
+        let tie_breaker = |check: &Message<'_>| check.ice_controlling().or(check.ice_controlled()).unwrap();
+        assert_eq!(tie_breaker(&first), tie_breaker(&second));
+
+        let conflict = message(Class::Error, first.transaction_id(), credentials().password(), |b| {
+            b.error_code(ErrorCode::ROLE_CONFLICT)
+        });
+        scene.receive(REMOTE, &conflict).unwrap();
+        assert_ne!(scene.agent.role(), role);
+        let (mut changed, mut repeated) = (false, false);
+        for _ in 0..40 {
+            scene.advance(Duration::from_millis(50));
+            for (_, bytes) in scene.sent() {
+                let check = Message::decode(&bytes).unwrap();
+                let controls = check.ice_controlling().is_some();
+                if check.transaction_id() == second.transaction_id() {
+                    repeated = true;
+                    assert_eq!(bytes, second.as_bytes(), "a repetition says what was said");
+                } else {
+                    changed = true;
+                    assert_eq!(controls, role == IceRole::Controlled);
+                    assert_ne!(tie_breaker(&check), tie_breaker(&first));
+                }
+            }
+        }
+        assert!(changed && repeated);
+    }
+}
+
+#[test]
 fn a_new_role_takes_effect_without_a_datagram() {
     let mut scene = Scene::checking(IceRole::Controlled);
     scene.answer_checks();

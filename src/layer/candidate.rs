@@ -167,7 +167,7 @@ impl FromStr for Candidate {
         let protocol = match protocol {
             _ if protocol.eq_ignore_ascii_case("udp") => Protocol::Udp,
             _ if protocol.eq_ignore_ascii_case("tcp") => Protocol::Tcp,
-            _ => return Err(ParseCandidateError::invalid("transport", protocol, "udp or tcp")),
+            _ => return Err(ParseCandidateError::unsupported("transport", protocol, "udp or tcp")),
         };
         // RFC 8445 §5.1.2 ends at 2³¹ − 1; some peers use the whole 32 bits.
         let priority = fields.number("priority", 0..=u32::MAX)?;
@@ -177,7 +177,8 @@ impl FromStr for Candidate {
             Ok(ip) => CandidateAddress::Ip(SocketAddr::new(ip, port)),
             Err(_) if is_host_name(address) => CandidateAddress::Name(address.to_owned(), port),
             Err(_) => {
-                return Err(ParseCandidateError::invalid("address", address, "an IP address or a host name"));
+                let expected = "an IP address or a host name";
+                return Err(ParseCandidateError::unsupported("address", address, expected));
             }
         };
         let typ = fields.next("typ")?;
@@ -185,7 +186,9 @@ impl FromStr for Candidate {
             return Err(ParseCandidateError::invalid("typ", typ, "the word typ"));
         }
         let kind = fields.next("candidate type")?;
-        let kind = named(&CandidateKind::NAMES, "candidate type", kind, "host, srflx, prflx or relay")?;
+        let kind = named(&CandidateKind::NAMES, kind).ok_or_else(|| {
+            ParseCandidateError::unsupported("candidate type", kind, "host, srflx, prflx or relay")
+        })?;
 
         let mut candidate = Self {
             foundation: foundation.to_owned(),
@@ -209,8 +212,10 @@ impl FromStr for Candidate {
                 "rport" => related_port = Some(fields.number("rport", 0..=65535)? as u16),
                 "tcptype" => {
                     let value = fields.next("tcptype")?;
-                    candidate.tcp_kind =
-                        Some(named(&TcpKind::NAMES, "tcptype", value, "active, passive or so")?);
+                    let kind = named(&TcpKind::NAMES, value).ok_or_else(|| {
+                        ParseCandidateError::invalid("tcptype", value, "active, passive or so")
+                    })?;
+                    candidate.tcp_kind = Some(kind);
                 }
                 _ => {
                     // A name without a value ends the line: Firefox once sent such candidates.
@@ -249,17 +254,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn named<T: Copy>(
-    names: &[(T, &'static str)],
-    field: &'static str,
-    value: &str,
-    expected: &'static str,
-) -> Result<T, ParseCandidateError> {
-    names
-        .iter()
-        .find(|(_, name)| name.eq_ignore_ascii_case(value))
-        .map(|(kind, _)| *kind)
-        .ok_or_else(|| ParseCandidateError::invalid(field, value, expected))
+fn named<T: Copy>(names: &[(T, &'static str)], value: &str) -> Option<T> {
+    names.iter().find(|(_, name)| name.eq_ignore_ascii_case(value)).map(|(kind, _)| *kind)
 }
 
 fn is_host_name(text: &str) -> bool {
@@ -306,6 +302,17 @@ pub enum ParseCandidateError {
         /// What may stand there.
         expected: &'static str,
     },
+    /// The candidate may be right, but is of a kind that is not known here. RFC 8839 §5.1: such candidates are
+    /// ignored.
+    #[error("candidate: {field} \"{value}\" is not supported; expected {expected}")]
+    Unsupported {
+        /// The field.
+        field: &'static str,
+        /// What stands there.
+        value: String,
+        /// What is supported.
+        expected: &'static str,
+    },
     /// The text is too long to be a candidate.
     #[error("candidate: {length} bytes are too long; at most {} are read", Candidate::MAX_TEXT)]
     TooLong {
@@ -317,6 +324,10 @@ pub enum ParseCandidateError {
 impl ParseCandidateError {
     fn invalid(field: &'static str, value: &str, expected: &'static str) -> Self {
         Self::Invalid { field, value: excerpt(value), expected }
+    }
+
+    fn unsupported(field: &'static str, value: &str, expected: &'static str) -> Self {
+        Self::Unsupported { field, value: excerpt(value), expected }
     }
 }
 
@@ -359,11 +370,11 @@ mod tests {
         );
         assert_eq!(
             error("candidate:1 1 sctp 1 1.2.3.4 7 typ host"),
-            "candidate: transport \"sctp\" is not valid; expected udp or tcp"
+            "candidate: transport \"sctp\" is not supported; expected udp or tcp"
         );
         assert_eq!(
             error("candidate:1 1 udp 1 a..b 7 typ host"),
-            "candidate: address \"a..b\" is not valid; expected an IP address or a host name"
+            "candidate: address \"a..b\" is not supported; expected an IP address or a host name"
         );
         assert_eq!(error(&"x".repeat(2000)), "candidate: 2000 bytes are too long; at most 1024 are read");
     }

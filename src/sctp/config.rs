@@ -95,6 +95,9 @@ impl Config {
     /// The smallest packet that the association works with.
     pub(crate) const MIN_MTU: usize = 508;
 
+    /// The longest time that is waited for anything.
+    const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
     /// The same parameters with those that cannot work moved to the nearest that can.
     pub(crate) fn sanitized(mut self) -> Self {
         self.mtu = self.mtu.clamp(Self::MIN_MTU, 65_532) & !3;
@@ -110,6 +113,10 @@ impl Config {
         self.rto_max = self.rto_max.clamp(Duration::from_millis(1), Duration::from_secs(3600));
         self.rto_min = self.rto_min.clamp(Duration::from_millis(1), self.rto_max);
         self.rto_initial = self.rto_initial.clamp(self.rto_min, self.rto_max);
+        // A clock can be asked for a time so far ahead, not for any.
+        self.sack_delay = self.sack_delay.min(Self::LONGEST);
+        self.shutdown_guard = self.shutdown_guard.min(Self::LONGEST);
+        self.heartbeat_interval = self.heartbeat_interval.map(|interval| interval.min(Self::LONGEST));
         self
     }
 }

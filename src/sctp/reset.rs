@@ -20,6 +20,8 @@ pub(crate) struct Reconfiguration {
     last_result: ReconfigResult,
     /// The peer's request that waits for data still on its way (§5.2.2 E).
     deferred: Option<DeferredReset>,
+    /// The request that had waited, until the peer makes another.
+    performed: Option<DeferredReset>,
     /// Answers to send: number and result.
     responses: SmallVec<[(u32, ReconfigResult); 2]>,
 }
@@ -68,6 +70,7 @@ impl Reconfiguration {
             expected: peer_initial_tsn.0,
             last_result: ReconfigResult::BAD_SEQUENCE_NUMBER,
             deferred: None,
+            performed: None,
             responses: SmallVec::new(),
         }
     }
@@ -185,7 +188,16 @@ impl Reconfiguration {
         self.respond(request, result);
     }
 
-    /// Answers a new request that has to wait for data.
+    /// Whether a new request is one that waited and was performed, under another number: some peers ask so when
+    /// the answer was "in progress". Performing it twice would reset what the peer has begun since.
+    pub(crate) fn repeats_performed(&mut self, reset: &ResetRequest<'_>) -> bool {
+        self.performed.take().is_some_and(|performed| {
+            performed.last_tsn == reset.last_tsn && performed.streams.iter().copied().eq(reset.streams.iter())
+        })
+    }
+
+    /// Answers a new request that has to wait for data. One that waits already is superseded: a peer has one
+    /// request under way at a time (RFC 6525 §5.1.1), so it has given up that one's number.
     pub(crate) fn defer(&mut self, reset: &ResetRequest<'_>) {
         let streams = reset.streams.iter().collect();
         self.deferred = Some(DeferredReset { request: reset.request, last_tsn: reset.last_tsn, streams });
@@ -202,11 +214,12 @@ impl Reconfiguration {
     }
 
     /// The deferred reset was performed: the peer, which waits, is told.
-    pub(crate) fn finish_deferred(&mut self, deferred: &DeferredReset, result: ReconfigResult) {
+    pub(crate) fn finish_deferred(&mut self, deferred: DeferredReset, result: ReconfigResult) {
         if deferred.request == self.expected.wrapping_sub(1) {
             self.last_result = result;
         }
         self.respond(deferred.request, result);
+        self.performed = Some(deferred);
     }
 
     fn respond(&mut self, request: u32, result: ReconfigResult) {

@@ -1,6 +1,6 @@
 //! A payload type and all that is said of it.
 
-use super::attribute::{FeedbackKind, RtpMap};
+use super::attribute::{Attribute, FeedbackKind, RtpMap};
 use super::format::FormatParameters;
 use super::media::MediaDescription;
 use crate::layer::PayloadType;
@@ -8,10 +8,35 @@ use crate::layer::PayloadType;
 impl MediaDescription {
     /// The payload types of the `m=` line with all that is said of them, in order of preference.
     pub fn codecs(&self) -> impl Iterator<Item = Codec<'_>> {
-        self.formats.iter().filter_map(|format| {
-            let payload_type = PayloadType::new(format.parse().ok()?)?;
-            Some(Codec { media: self, payload_type })
-        })
+        // A table, so that the time grows with the lines alone, whatever the number of formats.
+        let mut codecs: [Codec<'_>; 128] = std::array::from_fn(|value| Codec {
+            media: self,
+            payload_type: PayloadType::from_low_bits(value as u8),
+            rtp_map: None,
+            parameters: None,
+            retransmission: None,
+        });
+        for attribute in self.attributes() {
+            match attribute {
+                Attribute::RtpMap(map) => {
+                    codecs[usize::from(map.payload_type.value())].rtp_map.get_or_insert(map);
+                }
+                Attribute::Fmtp(fmtp) => {
+                    let codec = &mut codecs[usize::from(fmtp.payload_type.value())];
+                    codec.parameters.get_or_insert(&fmtp.parameters);
+                }
+                _ => {}
+            }
+        }
+        let payload_types =
+            || self.formats.iter().filter_map(|format| PayloadType::new(format.parse().ok()?));
+        for payload_type in payload_types() {
+            let codec = codecs[usize::from(payload_type.value())];
+            if let Some(apt) = codec.parameters().apt().filter(|_| codec.is("rtx")) {
+                codecs[usize::from(apt.value())].retransmission.get_or_insert(payload_type);
+            }
+        }
+        payload_types().map(move |payload_type| codecs[usize::from(payload_type.value())])
     }
 }
 
@@ -20,6 +45,9 @@ impl MediaDescription {
 pub struct Codec<'a> {
     media: &'a MediaDescription,
     payload_type: PayloadType,
+    rtp_map: Option<&'a RtpMap>,
+    parameters: Option<&'a FormatParameters>,
+    retransmission: Option<PayloadType>,
 }
 
 impl<'a> Codec<'a> {
@@ -30,21 +58,18 @@ impl<'a> Codec<'a> {
 
     /// What it stands for; static payload types (RFC 3551) may have none.
     pub fn rtp_map(&self) -> Option<&'a RtpMap> {
-        self.media.rtp_maps().find(|map| map.payload_type == self.payload_type)
+        self.rtp_map
     }
 
     /// Whether it is the codec of this name, whose case has no meaning.
     pub fn is(&self, encoding: &str) -> bool {
-        self.rtp_map().is_some_and(|map| map.encoding.eq_ignore_ascii_case(encoding))
+        self.rtp_map.is_some_and(|map| map.encoding.eq_ignore_ascii_case(encoding))
     }
 
     /// Its parameters; empty when there are none.
     pub fn parameters(&self) -> &'a FormatParameters {
         static NONE: FormatParameters = FormatParameters::NONE;
-        self.media
-            .fmtps()
-            .find(|fmtp| fmtp.payload_type == self.payload_type)
-            .map_or(&NONE, |fmtp| &fmtp.parameters)
+        self.parameters.unwrap_or(&NONE)
     }
 
     /// The feedback that it supports.
@@ -58,9 +83,6 @@ impl<'a> Codec<'a> {
 
     /// The payload type of its retransmissions: that of the `rtx` format whose `apt` it is.
     pub fn retransmission(&self) -> Option<PayloadType> {
-        self.media
-            .codecs()
-            .find(|codec| codec.is("rtx") && codec.parameters().apt() == Some(self.payload_type))
-            .map(|codec| codec.payload_type)
+        self.retransmission
     }
 }

@@ -108,10 +108,13 @@ impl ProfileLevelId {
     /// Whether both name the same profile, so that one end can decode what the other encodes at a level that
     /// both support, RFC 6184 §8.1 table 5.
     pub fn same_profile(self, other: Self) -> bool {
-        self.profile() == other.profile()
+        match (self.profile(), other.profile()) {
+            (None, None) => (self.profile_idc, self.profile_iop) == (other.profile_idc, other.profile_iop),
+            (ours, theirs) => ours == theirs,
+        }
     }
 
-    // The sub-profile by table 5; `None` stands for what the table does not name.
+    // The sub-profile by table 5; `None` stands for what this table does not name.
     fn profile(self) -> Option<u8> {
         // (profile_idc, bits of profile_iop that count, what they are, profile)
         const TABLE: [(u8, u8, u8, u8); 11] = [
@@ -125,7 +128,7 @@ impl ProfileLevelId {
             (0x64, 0b1111_1111, 0b0000_0000, 4), // high
             (0x64, 0b1111_1111, 0b0000_1100, 5), // constrained high
             (0x6e, 0b1111_1111, 0b0000_0000, 6), // high 10
-            (0xf4, 0b1110_1111, 0b0000_0000, 7), // high 4:4:4 predictive
+            (0xf4, 0b1111_1111, 0b0000_0000, 7), // high 4:4:4 predictive
         ];
         TABLE
             .iter()

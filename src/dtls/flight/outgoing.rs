@@ -1,7 +1,7 @@
 use std::fmt;
 
 use crate::dtls::handshake::{HANDSHAKE_HEADER_LEN, HandshakeHeader, HandshakeType, MessageSeq};
-use crate::dtls::record::{ContentType, Epoch, SequenceExhausted, WriteEpochs};
+use crate::dtls::record::{ContentType, Epoch, MAX_PLAINTEXT, SequenceExhausted, WriteEpochs};
 use crate::layer::{Transmit, TransmitBatch};
 
 /// The smallest datagram that flights are cut to: some room for content behind the headers of a fragment.
@@ -133,6 +133,8 @@ impl Flight {
                     let left = length - self.offset;
                     let headers = epochs.overhead(epoch) + HANDSHAKE_HEADER_LEN;
                     let Some(fits) = room.checked_sub(headers) else { return Ok(()) };
+                    // RFC 6347 §4.1: whatever a datagram holds, a record holds no more than this.
+                    let fits = fits.min(MAX_PLAINTEXT - HANDSHAKE_HEADER_LEN);
                     if fits < left && fits < MIN_FRAGMENT {
                         return Ok(());
                     }
@@ -259,6 +261,28 @@ mod tests {
             flight.rewind();
             assert!(send(&mut flight, &mut epochs, max_datagram).len() > 1);
         }
+    }
+
+    #[test]
+    fn no_record_is_longer_than_a_record_may_be() {
+        let mut epochs = WriteEpochs::new(SequenceNumber(0));
+        let mut flight = Flight::default();
+        flight.begin(true);
+        flight.push(Epoch::PLAINTEXT, HandshakeType::Certificate, MessageSeq(0), |out| {
+            out.extend_from_slice(&[7; 40_000]);
+        });
+        let (mut records, mut content) = (0, 0);
+        for mut datagram in send(&mut flight, &mut epochs, 65_000) {
+            let mut rest = &mut datagram[..];
+            while !rest.is_empty() {
+                let (record, tail) = Record::split(rest).unwrap();
+                assert!(record.fragment.len() <= MAX_PLAINTEXT);
+                records += 1;
+                content += record.fragment.len() - HANDSHAKE_HEADER_LEN;
+                rest = tail;
+            }
+        }
+        assert_eq!((records, content), (3, 40_000));
     }
 
     #[test]

@@ -9,12 +9,12 @@ use super::cookies::{COOKIE_LEN, Cookies};
 use crate::dtls::config::Config;
 use crate::dtls::connection::Connection;
 use crate::dtls::handshake::{
-    ClientHelloStart, Fragment, HandshakeHeader, HandshakeType, MessageSeq, put_hello_verify_request,
+    ClientHelloStart, Fragment, HandshakeHeader, HandshakeType, MessageSeq, Random, put_hello_verify_request,
 };
 use crate::dtls::peer_authentication::PeerVerification;
 use crate::dtls::record::{ContentType, Epoch, Record, SequenceNumber, WriteEpochs};
 use crate::dtls::stats::{Ignored, Stats};
-use crate::dtls::wire::Reader;
+use crate::dtls::wire::{Malformed, Reader};
 use crate::layer::{
     Datagram, DtlsError, DtlsEvent, DtlsTransport, FiveTuple, Layer, Transmit, TransmitBatch,
 };
@@ -33,8 +33,10 @@ const HELLO_VERIFY_REQUEST_LEN: u32 = 2 + 1 + COOKIE_LEN as u32;
 /// When the fragments of the hello with the cookie arrive in the wrong order, the client has to send it once
 /// more.
 ///
-/// A client that starts anew from the same address and port while its old connection stands is not answered
-/// until that has ended, so that nobody can end a connection by a forged hello (RFC 6347 §4.2.8).
+/// A client may start anew from the same address and port while its old connection stands, as one does that
+/// lost its state (RFC 6347 §4.2.8). Its new handshake goes on beside the old connection, which serves on until
+/// the client has delivered its Finished, so that nobody can end a connection by a forged hello. Then the old one
+/// is abandoned: [`DtlsEvent::Closed`] is told of it, and behind that what is told of the new one.
 #[derive(Debug)]
 pub struct Listener {
     connection_config: Arc<Config>,
@@ -43,7 +45,7 @@ pub struct Listener {
     cookies: Cookies,
     /// Allocated once, at its limit.
     requests: VecDeque<HelloVerify>,
-    paths: FxHashMap<FiveTuple, usize>,
+    paths: FxHashMap<FiveTuple, Served>,
     entries: Slab<Entry>,
     timers: BTreeSet<(Instant, usize)>,
     /// Connections that may have something to send.
@@ -91,14 +93,62 @@ struct HelloVerify {
     cookie: [u8; COOKIE_LEN],
 }
 
+/// The connections of one path.
+#[derive(Clone, Copy, Debug)]
+struct Served {
+    current: usize,
+    /// The handshake of a client that starts anew.
+    successor: Option<usize>,
+}
+
+/// What a connection is to its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Current,
+    /// Its handshake has yet to prove that it is the client's; nothing is told of it until then.
+    Successor,
+    /// Another has taken its place; what it has to tell is still told.
+    Abandoned,
+}
+
 #[derive(Debug)]
 struct Entry {
     path: FiveTuple,
+    /// Of the ClientHello, by which a repeated one is told from one that begins anew.
+    client_random: Random,
+    standing: Standing,
     connection: Connection,
     /// As it stands in `timers`.
     timer: Option<Instant>,
     is_sending: bool,
     is_telling: bool,
+}
+
+/// The beginning of a ClientHello that begins a datagram.
+struct FirstHello<'a> {
+    seq: MessageSeq,
+    record: SequenceNumber,
+    hello: ClientHelloStart<'a>,
+}
+
+impl<'a> FirstHello<'a> {
+    fn read(bytes: &'a mut [u8]) -> Result<Self, Ignored> {
+        let malformed = |field: Malformed| Ignored::Malformed(field.0);
+        let (record, _) = Record::split(bytes).map_err(malformed)?;
+        if record.epoch != Epoch::PLAINTEXT {
+            return Err(Ignored::Epoch);
+        }
+        if record.content_type != ContentType::Handshake {
+            return Err(Ignored::Malformed("no ClientHello from an unknown client"));
+        }
+        let fragment = Fragment::read(&mut Reader::new(record.fragment)).map_err(malformed)?;
+        let HandshakeHeader { kind, seq, fragment_offset, .. } = fragment.header;
+        if kind != HandshakeType::ClientHello || fragment_offset != 0 {
+            return Err(Ignored::Malformed("no ClientHello from an unknown client"));
+        }
+        let hello = ClientHelloStart::read(&mut Reader::new(fragment.body)).map_err(malformed)?;
+        Ok(Self { seq, record: record.sequence, hello })
+    }
 }
 
 impl Listener {
@@ -133,7 +183,7 @@ impl Listener {
         self.stats
     }
 
-    /// The number of connections.
+    /// The number of connections, handshakes included.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
@@ -145,13 +195,16 @@ impl Listener {
 
     /// The connection of a client.
     pub fn connection(&self, path: &FiveTuple) -> Option<&Connection> {
-        self.paths.get(path).and_then(|key| self.entries.get(*key)).map(|entry| &entry.connection)
+        self.paths
+            .get(path)
+            .and_then(|served| self.entries.get(served.current))
+            .map(|entry| &entry.connection)
     }
 
     /// The connection of a client, to send on or to close. What it wants to send afterwards comes out of
     /// [`poll_transmit`](Layer::poll_transmit) of the listener.
     pub fn connection_mut(&mut self, path: &FiveTuple) -> Option<&mut Connection> {
-        let key = *self.paths.get(path)?;
+        let key = self.paths.get(path)?.current;
         self.touch(key);
         self.entries.get_mut(key).map(|entry| &mut entry.connection)
     }
@@ -159,7 +212,7 @@ impl Listener {
     /// Takes the connection of a client out of the listener, to be driven by itself from now on. Datagrams of
     /// the same client that come to the listener afterwards are those of a new one.
     pub fn take(&mut self, path: &FiveTuple) -> Option<Connection> {
-        let key = *self.paths.get(path)?;
+        let key = self.paths.get(path)?.current;
         self.remove(key)
     }
 
@@ -181,66 +234,123 @@ impl Listener {
         &mut self,
         now: Instant,
         datagram: Datagram<'_>,
-        take: impl FnOnce(&mut Connection, Datagram<'_>) -> Result<(), DtlsError>,
+        mut take: impl FnMut(&mut Connection, Datagram<'_>) -> Result<(), DtlsError>,
     ) -> Result<(), DtlsError> {
-        let key = match self.paths.get(&datagram.path) {
-            Some(key) => *key,
-            None => match self.meet(now, datagram.path, datagram.bytes)? {
-                Some(key) => key,
+        let path = datagram.path;
+        let served = match self.paths.get(&path) {
+            Some(served) if !self.begins_anew(*served, datagram.bytes) => *served,
+            _ => match self.meet(now, path, datagram.bytes)? {
+                Some(served) => served,
                 None => return Ok(()),
             },
         };
+        let Some(successor) = served.successor else {
+            return self.give(served.current, datagram, &mut take);
+        };
+        // Only its keys say which of the two a record belongs to, and opening it with the wrong ones spoils it.
+        let mut copy = datagram.bytes.to_vec();
+        let by_current = self.give(served.current, Datagram { bytes: &mut copy, ..datagram }, &mut take);
+        let by_successor = self.give(successor, datagram, &mut take);
+        self.replace_if_proven(&path);
+        by_current.or(by_successor)
+    }
+
+    fn give(
+        &mut self,
+        key: usize,
+        datagram: Datagram<'_>,
+        take: &mut impl FnMut(&mut Connection, Datagram<'_>) -> Result<(), DtlsError>,
+    ) -> Result<(), DtlsError> {
         let Some(entry) = self.entries.get_mut(key) else { return Err(DtlsError::NotConnected) };
         let result = take(&mut entry.connection, datagram);
         self.touch(key);
         result
     }
 
+    /// Whether a datagram begins a ClientHello that none of the connections of its path began with.
+    fn begins_anew(&self, served: Served, bytes: &mut [u8]) -> bool {
+        let Ok(FirstHello { hello, .. }) = FirstHello::read(bytes) else { return false };
+        let began_with =
+            |key: usize| self.entries.get(key).is_some_and(|entry| entry.client_random == hello.random);
+        !began_with(served.current) && !served.successor.is_some_and(began_with)
+    }
+
     /// Answers a client that is not known: by a cookie, or by a connection if it brings one.
-    fn meet(&mut self, now: Instant, path: FiveTuple, bytes: &mut [u8]) -> Result<Option<usize>, DtlsError> {
+    fn meet(&mut self, now: Instant, path: FiveTuple, bytes: &mut [u8]) -> Result<Option<Served>, DtlsError> {
         self.stats.datagrams += 1;
         self.answer(now, path, bytes).map_err(|ignored| self.stats.ignore(ignored))
     }
 
-    fn answer(&mut self, now: Instant, path: FiveTuple, bytes: &mut [u8]) -> Result<Option<usize>, Ignored> {
-        let malformed = |field: crate::dtls::wire::Malformed| Ignored::Malformed(field.0);
-        let (record, _) = Record::split(bytes).map_err(malformed)?;
-        if record.epoch != Epoch::PLAINTEXT {
-            return Err(Ignored::Epoch);
-        }
-        if record.content_type != ContentType::Handshake {
-            return Err(Ignored::Malformed("no ClientHello from an unknown client"));
-        }
-        let fragment = Fragment::read(&mut Reader::new(record.fragment)).map_err(malformed)?;
-        let HandshakeHeader { kind, seq, fragment_offset, .. } = fragment.header;
-        if kind != HandshakeType::ClientHello || fragment_offset != 0 {
-            return Err(Ignored::Malformed("no ClientHello from an unknown client"));
-        }
-        let hello = ClientHelloStart::read(&mut Reader::new(fragment.body)).map_err(malformed)?;
-
+    fn answer(&mut self, now: Instant, path: FiveTuple, bytes: &mut [u8]) -> Result<Option<Served>, Ignored> {
+        let first = FirstHello::read(bytes)?;
         self.cookies.rotate(&self.connection_config.provider, now);
-        if self.cookies.verify(path, &hello) {
-            return self.accept(path, seq, record.sequence).map(Some);
+        if self.cookies.verify(path, &first.hello) {
+            return self.accept(path, &first).map(Some);
         }
         if self.requests.len() >= self.config.max_pending_cookies {
             return Err(Ignored::OverLimit("more clients than max_pending_cookies"));
         }
-        let cookie = self.cookies.issue(path, &hello);
-        self.requests.push_back(HelloVerify { path, seq, record: record.sequence, cookie });
+        let cookie = self.cookies.issue(path, &first.hello);
+        self.requests.push_back(HelloVerify { path, seq: first.seq, record: first.record, cookie });
         Ok(None)
     }
 
-    fn accept(&mut self, path: FiveTuple, seq: MessageSeq, record: SequenceNumber) -> Result<usize, Ignored> {
+    fn accept(&mut self, path: FiveTuple, first: &FirstHello<'_>) -> Result<Served, Ignored> {
+        self.make_way(&path);
         if self.entries.len() >= self.config.max_connections {
             return Err(Ignored::OverLimit("more clients than max_connections"));
         }
         let config = self.connection_config.clone();
-        let connection = Connection::accept(config, self.verification.clone(), true, seq, record)
+        let connection = Connection::accept(config, self.verification.clone(), true, first.seq, first.record)
             .map_err(|_| Ignored::Malformed("the configuration makes no server"))?;
-        let entry = Entry { path, connection, timer: None, is_sending: false, is_telling: false };
-        let key = self.entries.insert(entry);
-        self.paths.insert(path, key);
-        Ok(key)
+        let current = self.paths.get(&path).map(|served| served.current);
+        let key = self.entries.insert(Entry {
+            path,
+            client_random: first.hello.random,
+            standing: if current.is_some() { Standing::Successor } else { Standing::Current },
+            connection,
+            timer: None,
+            is_sending: false,
+            is_telling: false,
+        });
+        let served = match current {
+            Some(current) => Served { current, successor: Some(key) },
+            None => Served { current: key, successor: None },
+        };
+        self.paths.insert(path, served);
+        Ok(served)
+    }
+
+    /// Forgets a handshake that a client has given up by beginning another: it is the client, since it
+    /// returned a cookie, and no handshake that is not complete is worth keeping beside a newer one.
+    fn make_way(&mut self, path: &FiveTuple) {
+        let Some(&Served { current, successor }) = self.paths.get(path) else { return };
+        for key in successor.into_iter().chain([current]) {
+            if self.entries.get(key).is_some_and(|entry| entry.connection.is_handshaking()) {
+                self.remove(key);
+            }
+        }
+    }
+
+    /// RFC 6347 §4.2.8: after a correct Finished the connection before is abandoned.
+    fn replace_if_proven(&mut self, path: &FiveTuple) {
+        let Some(served) = self.paths.get_mut(path) else { return };
+        let Served { current, successor: Some(successor) } = *served else { return };
+        let proven = |entry: &Entry| !entry.connection.is_handshaking() && !entry.connection.is_ended();
+        let Some(entry) = self.entries.get_mut(successor).filter(|entry| proven(entry)) else { return };
+        entry.standing = Standing::Current;
+        *served = Served { current: successor, successor: None };
+        if let Some(old) = self.entries.get_mut(current) {
+            old.standing = Standing::Abandoned;
+            old.connection.abandon();
+            // The end of the one is told before the beginning of the other.
+            if std::mem::replace(&mut old.is_telling, true) {
+                self.telling.retain(|queued| *queued != current);
+            }
+            self.telling.push_front(current);
+        }
+        self.touch(current);
+        self.touch(successor);
     }
 
     /// Notes that a connection may have something to send or to tell, or waits for another time.
@@ -278,8 +388,21 @@ impl Listener {
     }
 
     fn remove(&mut self, key: usize) -> Option<Connection> {
-        let Entry { path, connection, timer, is_sending, is_telling } = self.entries.try_remove(key)?;
-        self.paths.remove(&path);
+        let Entry { path, connection, timer, is_sending, is_telling, .. } = self.entries.try_remove(key)?;
+        match self.paths.get_mut(&path) {
+            Some(served) if served.successor == Some(key) => served.successor = None,
+            Some(served) if served.current == key => match served.successor.take() {
+                Some(successor) => {
+                    served.current = successor;
+                    if let Some(entry) = self.entries.get_mut(successor) {
+                        entry.standing = Standing::Current;
+                    }
+                    self.touch(successor);
+                }
+                None => drop(self.paths.remove(&path)),
+            },
+            _ => {}
+        }
         if let Some(timer) = timer {
             self.timers.remove(&(timer, key));
         }
@@ -355,7 +478,9 @@ impl Layer for Listener {
     fn poll_event(&mut self) -> Option<ListenerEvent> {
         while let Some(&key) = self.telling.front() {
             if let Some(entry) = self.entries.get_mut(key) {
-                if let Some(event) = entry.connection.poll_event() {
+                if entry.standing != Standing::Successor
+                    && let Some(event) = entry.connection.poll_event()
+                {
                     return Some(ListenerEvent { path: entry.path, event });
                 }
                 entry.is_telling = false;

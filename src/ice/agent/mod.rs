@@ -14,7 +14,7 @@ use crate::ice::consent::Consent;
 use crate::ice::credentials::{KeyedCredentials, random_credentials};
 use crate::ice::gathering::Gathering;
 use crate::ice::local::{Added, LocalCandidates};
-use crate::ice::message::{Generation, Outgoing};
+use crate::ice::message::{Generation, Outgoing, random_tie_breaker};
 use crate::ice::pair::PairId;
 use crate::ice::remote::{Admitted, RemoteCandidates, belongs};
 use crate::layer::{
@@ -93,12 +93,11 @@ struct Selected {
 impl Agent {
     /// An agent with new credentials. `now` is only where its clocks begin.
     pub fn new(now: Instant, provider: CryptoProvider, config: Config) -> Self {
-        let mut tie_breaker = [0; 8];
-        provider.random.fill(&mut tie_breaker);
+        let tie_breaker = random_tie_breaker(&*provider.random);
         let credentials = random_credentials(&*provider.random);
         Self {
             role: config.role,
-            tie_breaker: u64::from_be_bytes(tie_breaker),
+            tie_breaker,
             local_credentials: KeyedCredentials::new(&provider, credentials),
             remote_credentials: None,
             previous: None,

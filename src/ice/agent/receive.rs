@@ -4,7 +4,7 @@ use std::time::Instant;
 use super::Agent;
 use crate::ice::consent::Consent;
 use crate::ice::local::Added;
-use crate::ice::message::{Content, Generation, KNOWN_ATTRIBUTES, Outcome, Outgoing};
+use crate::ice::message::{Content, Generation, KNOWN_ATTRIBUTES, Outcome, Outgoing, random_tie_breaker};
 use crate::ice::pair::{Nomination, PairId, PairState};
 use crate::layer::{CandidateKind, Datagram, FiveTuple, IceError, IceRole, IceTransport};
 use crate::stun::{AttributeType, Class, ErrorCode, Message, Method};
@@ -173,8 +173,10 @@ impl Agent {
             (Class::Error, _)
                 if message.error_code().is_some_and(|(code, _)| code == ErrorCode::ROLE_CONFLICT) =>
             {
-                // RFC 8445 §7.2.5.1: unless it has happened already, the role changes.
+                // RFC 8445 §7.2.5.1: unless it has happened already, the role changes, and the tie-breaker with
+                // it, so that two agents with equal ones do not change roles for ever.
                 if sent_as == self.role {
+                    self.tie_breaker = random_tie_breaker(&*self.provider.random);
                     self.set_role(match self.role {
                         IceRole::Controlling => IceRole::Controlled,
                         IceRole::Controlled => IceRole::Controlling,

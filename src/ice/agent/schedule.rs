@@ -93,6 +93,7 @@ impl Agent {
             id: TransactionId::random(&*self.provider.random),
             retransmission,
             role: self.role,
+            tie_breaker: self.tie_breaker,
             use_candidate: self.role == IceRole::Controlling && pair.nomination == Nomination::Requested,
         });
         if !pair.is_valid() {
@@ -109,7 +110,7 @@ impl Agent {
             // RFC 8445 §7.1.1: the priority that a peer-reflexive candidate found by this check has.
             priority: self.local.bases()[pair.base].priority(CandidateKind::PeerReflexive),
             role: check.role,
-            tie_breaker: self.tie_breaker,
+            tie_breaker: check.tie_breaker,
             use_candidate: check.use_candidate,
             generation: Generation::Current,
         };

@@ -135,7 +135,9 @@ impl Association {
         let streams = self.receiver.streams();
         if reset.streams.iter().any(|stream| stream.0 >= streams) {
             self.reconfiguration.answer(reset.request, ReconfigResult::WRONG_SSN);
-        } else if self.reconfiguration.has_deferred() || self.events.len() >= self.config.max_events {
+        } else if self.reconfiguration.repeats_performed(reset) {
+            self.reconfiguration.answer(reset.request, ReconfigResult::PERFORMED);
+        } else if self.events.len() >= self.config.max_events {
             self.reconfiguration.answer(reset.request, ReconfigResult::DENIED);
         } else if reset.last_tsn.is_after(self.receiver.cumulative()) {
             self.reconfiguration.defer(reset);
@@ -151,7 +153,7 @@ impl Association {
         }
         if let Some(deferred) = self.reconfiguration.take_deferred(self.receiver.cumulative()) {
             self.reset_incoming(deferred.streams.iter().copied());
-            self.reconfiguration.finish_deferred(&deferred, ReconfigResult::PERFORMED);
+            self.reconfiguration.finish_deferred(deferred, ReconfigResult::PERFORMED);
         }
     }
 
@@ -178,6 +180,10 @@ impl Association {
         let count = self.agreement.outgoing_streams;
         if streams.is_empty() || streams.iter().any(|stream| stream.0 >= count) {
             self.reconfiguration.answer(request, ReconfigResult::WRONG_SSN);
+            return;
+        }
+        if self.events.len() >= self.config.max_events {
+            self.reconfiguration.answer(request, ReconfigResult::DENIED);
             return;
         }
         for stream in streams.iter() {

@@ -7,7 +7,7 @@ use super::{
     CandidateAttribute, Direction, ExtMap, Fmtp, Group, Msid, RidAttribute, Rtcp, RtcpFeedback, RtpMap,
     Setup, Simulcast, SsrcAttribute, SsrcGroup,
 };
-use crate::layer::{Fingerprint, Mid, ParseFingerprintError};
+use crate::layer::{Fingerprint, Mid, ParseCandidateError, ParseFingerprintError};
 use crate::sdp::Reason;
 use crate::sdp::fields::{Fields, number};
 
@@ -29,7 +29,8 @@ pub enum Attribute {
     IceOptions(Vec<String>),
     /// `a=ice-lite`, RFC 8839 §5.3.
     IceLite,
-    /// `a=candidate`, RFC 8839 §5.1.
+    /// `a=candidate`, RFC 8839 §5.1. With a transport, a type or an address that is not known it is kept as
+    /// `Other`.
     Candidate(CandidateAttribute),
     /// `a=end-of-candidates`, RFC 8840 §8.2.
     EndOfCandidates,
@@ -139,7 +140,12 @@ impl Attribute {
                 let mut fields = Fields::new("a=ice-options", value);
                 Attribute::IceOptions(std::iter::from_fn(|| fields.optional()).map(str::to_owned).collect())
             }
-            "candidate" => Attribute::Candidate(CandidateAttribute::parse(value)?),
+            "candidate" => match CandidateAttribute::parse(value) {
+                Ok(candidate) => Attribute::Candidate(candidate),
+                // RFC 8839 §5.1: to be ignored, since the others may do.
+                Err(ParseCandidateError::Unsupported { .. }) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            },
             "fingerprint" => match value.parse::<Fingerprint>() {
                 Ok(fingerprint) => Attribute::Fingerprint(fingerprint),
                 // RFC 8122 §5: a peer may offer several, of which one will do.

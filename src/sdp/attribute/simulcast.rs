@@ -133,10 +133,8 @@ impl Simulcast {
                 return Err(fields.invalid("direction", name, "each direction once"));
             }
             let text = fields.text("list of streams")?;
-            let streams = text
-                .split(';')
-                .map(|stream| stream.split(',').map(|text| SimulcastRid::read(&fields, text)).collect())
-                .collect::<Result<_, _>>()?;
+            let streams =
+                text.split(';').map(|text| alternatives(&fields, text)).collect::<Result<_, _>>()?;
             lists.push(SimulcastStreams { direction, streams });
         }
         if lists.is_empty() {
@@ -158,6 +156,15 @@ impl Simulcast {
     fn streams(&self, direction: RidDirection) -> &[Vec<SimulcastRid>] {
         self.lists.iter().find(|list| list.direction == direction).map_or(&[], |list| &list.streams)
     }
+}
+
+// Most often it is one: a list with room for four would make the most of a hostile text.
+fn alternatives(fields: &Fields<'_>, text: &str) -> Result<Vec<SimulcastRid>, Reason> {
+    let mut alternatives = Vec::with_capacity(text.split(',').count());
+    for text in text.split(',') {
+        alternatives.push(SimulcastRid::read(fields, text)?);
+    }
+    Ok(alternatives)
 }
 
 impl SimulcastRid {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::separated::separated;
-use crate::layer::{Candidate, Mid};
+use crate::layer::{Candidate, Mid, ParseCandidateError};
 use crate::sdp::fields::Fields;
 use crate::sdp::{Connection, Reason};
 
@@ -123,7 +123,7 @@ pub struct CandidateAttribute {
 }
 
 impl CandidateAttribute {
-    pub(super) fn parse(value: &str) -> Result<Self, Reason> {
+    pub(super) fn parse(value: &str) -> Result<Self, ParseCandidateError> {
         let candidate: Candidate = value.parse()?;
         let text = format!("candidate:{value}");
         let text = (text != candidate.to_string()).then_some(text);

@@ -1,15 +1,13 @@
 //! ICE with libnice: both roles and a conflict, regular and aggressive nomination, all candidates at once and
 //! one by one, with datagrams lost on the way; and the example `ice_only` with itself.
 
-use std::io::{BufRead, BufReader, Write};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use kaon_interop::{compile_with_package, missing};
+use kaon_interop::{Program, compile_with_package, missing};
 use kaon_rtc::crypto::{SeededRandom, aws_lc_rs};
 use kaon_rtc::ice::{Agent, Config, IceConnectionState, IceCredentials, IceEvent, IceRole, IceTransport};
 use kaon_rtc::layer::{Datagram, FiveTuple, Layer, TransmitBatch};
@@ -38,38 +36,6 @@ struct Case {
     trickle: bool,
     /// One datagram in so many is lost in each direction; 0 for none.
     loss: u64,
-}
-
-/// Another program: what it writes comes as lines.
-struct Program {
-    process: Child,
-    input: Option<ChildStdin>,
-    lines: Receiver<String>,
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-impl Program {
-    fn start(command: &mut Command) -> Self {
-        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let output = BufReader::new(process.stdout.take().unwrap());
-        let (send, lines) = channel();
-        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
-        Self { input: process.stdin.take(), process, lines }
-    }
-
-    fn tell(&mut self, line: &str) {
-        writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
-    }
-
-    fn next_line(&self) -> String {
-        self.lines.recv_timeout(LIMIT).expect("the program says something")
-    }
 }
 
 /// Our agent with its socket, and libnice.
@@ -301,19 +267,19 @@ fn two_processes_of_the_example_talk() {
         ]);
         command
     };
+    // It is built here, for which there is no limit.
+    let misused = cargo().arg("neither").stderr(Stdio::null()).status().unwrap();
+    assert_eq!(misused.code(), Some(2));
     let [mut offer, mut answer] = ["offer", "answer"].map(|role| Program::start(cargo().arg(role)));
-    let (of_offer, of_answer) = (offer.next_line(), answer.next_line());
+    let (of_offer, of_answer) = (offer.next_line(LIMIT), answer.next_line(LIMIT));
     offer.tell(&of_answer);
     answer.tell(&of_offer);
     offer.tell("to the answerer");
     answer.tell("to the offerer");
-    assert_eq!(answer.next_line(), "to the answerer");
-    assert_eq!(offer.next_line(), "to the offerer");
+    assert_eq!(answer.next_line(LIMIT), "to the answerer");
+    assert_eq!(offer.next_line(LIMIT), "to the offerer");
     // The end of the input ends both.
     for mut program in [offer, answer] {
-        program.input = None;
-        assert!(program.process.wait().unwrap().success());
+        assert!(program.finish(LIMIT).unwrap().success());
     }
-    let misused = cargo().arg("neither").stderr(Stdio::null()).status().unwrap();
-    assert_eq!(misused.code(), Some(2));
 }

@@ -1,9 +1,11 @@
 use super::*;
 use crate::dtls::identity::Identity;
 use crate::dtls::test_provider::provider;
+use crate::layer::FingerprintAlgorithm;
 
 struct Client {
     path: FiveTuple,
+    identity: Identity,
     connection: Connection,
     max_datagram: usize,
 }
@@ -19,9 +21,11 @@ fn listener(config_of_listener: ListenerConfig) -> Listener {
 
 impl Client {
     fn new(port: u16) -> Self {
-        let connection = Connection::client(config(port.into()), PeerVerification::AcceptAny).unwrap();
+        let config = config(port.into());
+        let identity = config.identity.clone().unwrap();
+        let connection = Connection::client(config, PeerVerification::AcceptAny).unwrap();
         let (local, remote) = ("10.0.0.1:443".parse().unwrap(), ([10, 0, 0, 2], port).into());
-        Self { path: FiveTuple::udp(local, remote), connection, max_datagram: 1200 }
+        Self { path: FiveTuple::udp(local, remote), identity, connection, max_datagram: 1200 }
     }
 
     fn send(&mut self, now: Instant) -> Vec<Vec<u8>> {
@@ -226,4 +230,174 @@ fn strangers_without_a_hello_are_ignored() {
     }
     assert_eq!(listener.stats().ignored(), 4);
     assert!(listener.is_empty() && listener.requests.is_empty());
+}
+
+/// What is told by now.
+fn told(listener: &mut Listener) -> Vec<DtlsEvent> {
+    std::iter::from_fn(|| listener.poll_event()).map(|told| told.event).collect()
+}
+
+fn connected(event: &DtlsEvent) -> bool {
+    matches!(event, DtlsEvent::Connected { .. })
+}
+
+/// Sends data from the client to the listener, and says whether it arrived.
+fn arrives(listener: &mut Listener, client: &mut Client, now: Instant) -> bool {
+    let mut record = Vec::new();
+    client.connection.seal(b"data", &mut record).unwrap();
+    let mut arrived = false;
+    listener.receive(now, Datagram::new(client.path, &mut record), &mut |_| arrived = true).ok();
+    arrived
+}
+
+/// A client with the address of another, and an identity of its own.
+fn restarted(client: &Client, seed: u16) -> Client {
+    Client { path: client.path, ..Client::new(seed) }
+}
+
+/// Brings a client to where it has sent its hello with the cookie.
+fn return_cookie(listener: &mut Listener, client: &mut Client, now: Instant) {
+    let hello = client.send(now);
+    for datagram in hello {
+        client.give(listener, now, datagram).ok();
+    }
+    let mut batch = TransmitBatch::new(1200);
+    while let Some(transmit) = listener.poll_transmit(now, &mut batch) {
+        for datagram in batch.datagrams_mut(&transmit) {
+            client.connection.handle_datagram(now, Datagram::new(client.path, datagram)).ok();
+        }
+    }
+    for datagram in client.send(now) {
+        client.give(listener, now, datagram).ok();
+    }
+}
+
+#[test]
+fn a_client_that_starts_anew_replaces_its_connection() {
+    for max_datagram in [1200, 100] {
+        let now = Instant::now();
+        let mut listener = listener(ListenerConfig::default());
+        let mut clients = [Client::new(1)];
+        run(&mut listener, &mut clients, now);
+        assert!(matches!(&told(&mut listener)[..], [event] if connected(event)));
+        assert!(arrives(&mut listener, &mut clients[0], now));
+
+        let [mut old] = clients;
+        let mut clients = [restarted(&old, 2)];
+        clients[0].max_datagram = max_datagram;
+        run(&mut listener, &mut clients, now);
+        assert!(clients[0].connection.is_connected());
+        let told = told(&mut listener);
+        assert!(matches!(&told[..], [DtlsEvent::Closed, event] if connected(event)), "{told:?}");
+        run(&mut listener, &mut clients, now);
+        assert_eq!(listener.len(), 1);
+        assert!(!arrives(&mut listener, &mut old, now));
+        assert!(arrives(&mut listener, &mut clients[0], now));
+        let certificate = listener.connection(&old.path).unwrap().peer_certificate();
+        assert_eq!(certificate, Some(clients[0].identity.certificate()));
+        assert_eq!(listener.poll_timeout(), None);
+    }
+}
+
+#[test]
+fn a_hello_alone_ends_no_connection() {
+    let start = Instant::now();
+    let mut listener = listener(ListenerConfig::default());
+    let mut clients = [Client::new(1)];
+    run(&mut listener, &mut clients, start);
+    assert_eq!(told(&mut listener).len(), 1);
+    let [mut client] = clients;
+
+    // Without a cookie it is answered with one, and that is all.
+    let mut forger = restarted(&client, 2);
+    let hello = forger.send(start).remove(0);
+    forger.give(&mut listener, start, hello).unwrap();
+    assert_eq!((listener.len(), listener.requests.len()), (1, 1));
+    listener.poll_transmit(start, &mut TransmitBatch::new(1200)).unwrap();
+    // With a cookie there is a handshake beside the connection, however often it begins anew.
+    for seed in 3..20 {
+        let mut restarted = restarted(&client, seed);
+        return_cookie(&mut listener, &mut restarted, start);
+        assert_eq!(listener.len(), 2);
+        assert!(arrives(&mut listener, &mut client, start));
+    }
+    assert_eq!(told(&mut listener), []);
+    // It is forgotten in silence.
+    let mut batch = TransmitBatch::new(1200);
+    let mut last = start;
+    while let Some(due) = listener.poll_timeout() {
+        last = due;
+        listener.handle_timeout(due);
+        while listener.poll_transmit(due, &mut batch).is_some() {
+            batch.clear();
+        }
+        assert_eq!(told(&mut listener), []);
+    }
+    assert_eq!(listener.len(), 1);
+    assert!(listener.connection(&client.path).unwrap().is_connected());
+    assert!(arrives(&mut listener, &mut client, last));
+}
+
+#[test]
+fn a_stranger_at_the_address_of_a_client_ends_no_connection() {
+    let now = Instant::now();
+    let mut clients = [Client::new(1)];
+    let fingerprint = clients[0].identity.fingerprint(FingerprintAlgorithm::Sha256).clone();
+    let verification = PeerVerification::Fingerprints(vec![fingerprint]);
+    let mut listener = Listener::new(config(7), verification, ListenerConfig::default()).unwrap();
+    run(&mut listener, &mut clients, now);
+    assert_eq!(told(&mut listener).len(), 1);
+    let [mut client] = clients;
+    let mut strangers = [restarted(&client, 2)];
+    run(&mut listener, &mut strangers, now);
+    assert!(!strangers[0].connection.is_connected());
+    assert_eq!(told(&mut listener), []);
+    assert_eq!(listener.len(), 1);
+    assert!(arrives(&mut listener, &mut client, now));
+}
+
+#[test]
+fn a_handshake_that_begins_anew_leaves_nothing_behind() {
+    let now = Instant::now();
+    let mut listener = listener(ListenerConfig { max_connections: 1, ..ListenerConfig::default() });
+    let mut first = Client::new(1);
+    return_cookie(&mut listener, &mut first, now);
+    assert_eq!(listener.len(), 1);
+    // The answer comes before the client starts anew.
+    while listener.poll_transmit(now, &mut TransmitBatch::new(1200)).is_some() {}
+    let mut clients = [restarted(&first, 2)];
+    run(&mut listener, &mut clients, now);
+    assert!(clients[0].connection.is_connected());
+    assert!(matches!(&told(&mut listener)[..], [event] if connected(event)));
+    assert_eq!((listener.len(), listener.poll_timeout()), (1, None));
+}
+
+#[test]
+fn a_handshake_goes_on_when_the_connection_before_it_is_taken_or_ends() {
+    for takes in [true, false] {
+        let now = Instant::now();
+        let mut listener = listener(ListenerConfig::default());
+        let mut clients = [Client::new(1)];
+        run(&mut listener, &mut clients, now);
+        told(&mut listener);
+        let [mut old] = clients;
+        let mut restarted = restarted(&old, 2);
+        return_cookie(&mut listener, &mut restarted, now);
+        if takes {
+            assert!(listener.take(&old.path).unwrap().is_connected());
+        } else {
+            old.connection.close(now);
+            let farewell = old.send(now).remove(0);
+            old.give(&mut listener, now, farewell).unwrap();
+        }
+        let mut clients = [restarted];
+        run(&mut listener, &mut clients, now);
+        assert!(clients[0].connection.is_connected());
+        let told = told(&mut listener);
+        assert!(connected(told.last().unwrap()), "{told:?}");
+        assert_eq!(told.len(), if takes { 1 } else { 2 }, "{told:?}");
+        run(&mut listener, &mut clients, now);
+        assert_eq!(listener.len(), 1);
+        assert!(arrives(&mut listener, &mut clients[0], now));
+    }
 }

@@ -11,7 +11,10 @@ use crate::layer::{
 };
 use crate::sctp::Config;
 use crate::sctp::sequence::{Ssn, Tsn};
-use crate::sctp::wire::{ChunkType, Data, Header, PacketWriter, Parameter, ParameterType, Sack};
+use crate::sctp::wire::{
+    ChunkType, Data, Header, PacketWriter, Parameter, ParameterType, Parameters, ReconfigParameter,
+    ReconfigResult, Sack,
+};
 
 mod resets_and_shutdown;
 mod security;
@@ -160,6 +163,26 @@ fn four_packets_establish() {
         assert_eq!(end.poll_event(), Some(established.clone()));
         assert_eq!(end.poll_event(), None);
     }
+}
+
+#[test]
+fn times_without_end_are_no_reason_to_panic() {
+    let config = Config {
+        rto_max: Duration::MAX,
+        rto_initial: Duration::MAX,
+        sack_delay: Duration::MAX,
+        shutdown_guard: Duration::MAX,
+        heartbeat_interval: Some(Duration::MAX),
+        cookie_life: Duration::MAX,
+        ..Config::default()
+    };
+    let mut pair = Pair::established(config);
+    pair.send(0, "x");
+    pair.run();
+    assert_eq!(payloads(&mut pair.b), ["x"]);
+    pair.a.shutdown(pair.now);
+    pair.run();
+    assert!(events(&mut pair.a).contains(&SctpEvent::Closed(SctpClose::Shutdown)));
 }
 
 #[test]

@@ -34,6 +34,56 @@ fn a_reset_waits_for_data_on_its_way() {
     assert!(events(&mut pair.a).contains(&SctpEvent::OutgoingStreamReset(StreamId(5))));
 }
 
+/// As a peer does that gives its request another number after the answer "in progress".
+#[test]
+fn a_reset_that_waits_may_be_asked_for_again_under_another_number() {
+    for in_time in [true, false] {
+        let mut pair = Pair::established(Config::default());
+        let first = pair.a.local_initial_tsn;
+        pair.send(5, "late");
+        let late = drain(&mut pair.a, pair.now);
+        let reset = |pair: &mut Pair, number: u32| {
+            let request = forge(&pair.a, |packet| {
+                packet.chunk(ChunkType::RE_CONFIG, 0, |out| {
+                    let number = first.0.wrapping_add(number);
+                    ReconfigParameter::write_outgoing_reset(out, number, 0, first, &[StreamId(5)]);
+                });
+            });
+            give(&mut pair.b, pair.now, request).unwrap();
+            let mut results = Vec::new();
+            for packet in drain(&mut pair.b, pair.now) {
+                for chunk in Header::parse(&packet).unwrap().1.map(Result::unwrap) {
+                    for parameter in
+                        Parameters::new(chunk.value).filter(|_| chunk.kind == ChunkType::RE_CONFIG)
+                    {
+                        match ReconfigParameter::parse(&parameter.unwrap()).unwrap() {
+                            Some(ReconfigParameter::Response { result, .. }) => results.push(result),
+                            other => panic!("{other:?}"),
+                        }
+                    }
+                }
+            }
+            results
+        };
+        assert_eq!(reset(&mut pair, 0), [ReconfigResult::IN_PROGRESS]);
+        if in_time {
+            assert_eq!(reset(&mut pair, 1), [ReconfigResult::IN_PROGRESS]);
+        }
+        give(&mut pair.b, pair.now, late[0].clone()).unwrap();
+        drain(&mut pair.b, pair.now);
+        let incoming_resets = |pair: &mut Pair| {
+            let is_reset = |event: &SctpEvent| *event == SctpEvent::IncomingStreamReset(StreamId(5));
+            events(&mut pair.b).into_iter().filter(is_reset).count()
+        };
+        assert_eq!(incoming_resets(&mut pair), 1);
+        assert_eq!(reset(&mut pair, if in_time { 2 } else { 1 }), [ReconfigResult::PERFORMED]);
+        assert_eq!(incoming_resets(&mut pair), 0, "it was reset already");
+        // The next request is one of its own, though it is the same.
+        assert_eq!(reset(&mut pair, if in_time { 3 } else { 2 }), [ReconfigResult::PERFORMED]);
+        assert_eq!(incoming_resets(&mut pair), 1);
+    }
+}
+
 #[test]
 fn a_lost_reset_is_sent_again() {
     let mut pair = Pair::established(Config::default());

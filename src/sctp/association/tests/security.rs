@@ -190,8 +190,6 @@ fn fragments_out_of_place_end_the_association() {
 
 #[test]
 fn a_message_beyond_the_limit_ends_the_association() {
-    let mut pair = Pair::established(Config::default());
-    pair.b.config.max_receive_message = 1000;
     let small = Config { max_receive_message: 1000, ..Config::default() };
     let mut pair = Pair { b: association(2, small), ..Pair::new(Config::default()) };
     pair.a.connect(pair.now);
@@ -223,4 +221,23 @@ fn reset_requests_do_not_pile_up_events() {
         pair.run();
     }
     assert!(pair.b.statistics().events <= 51);
+}
+
+#[test]
+fn requests_to_reset_do_not_pile_up_events() {
+    let mut pair = Pair::established(Config { max_events: 50, ..Config::default() });
+    let first = pair.a.local_initial_tsn.0;
+    for index in 0..200 {
+        let request = forge(&pair.a, |packet| {
+            let value = [&first.wrapping_add(index).to_be_bytes()[..], &1u16.to_be_bytes()].concat();
+            packet.chunk(ChunkType::RE_CONFIG, 0, |out| {
+                Parameter::write(out, ParameterType::INCOMING_RESET_REQUEST, &value);
+            });
+        });
+        give(&mut pair.b, pair.now, request).unwrap();
+        pair.run();
+        events(&mut pair.a);
+    }
+    let events = pair.b.statistics().events;
+    assert!((50..=51).contains(&events), "{events}");
 }
