@@ -10,8 +10,10 @@
 //! | [`PacketCache`], [`RtxSender`]: send packets again | [`NackGenerator`], [`unwrap_rtx`]: ask for them and take them |
 //! | [`SenderStatistics`] | [`ReceiverStatistics`] |
 //! | [`ReportSchedule`] | [`ReportSchedule`] |
+//! | the packetizers of [`rtp::payload`](crate::rtp::payload) | [`FrameAssembler`] |
 //! | [`SendHistory`] | [`TransportArrivals`]: transport-wide feedback |
 
+mod frame_assembler;
 mod nack;
 mod packet_cache;
 mod receiver_statistics;
@@ -20,6 +22,9 @@ mod rtx;
 mod sender_statistics;
 mod transport_feedback;
 
+pub use frame_assembler::{
+    Frame, FrameAssembler, FrameAssemblerConfig, FrameAssemblerStatistics, FrameFormat,
+};
 pub use nack::{NackConfig, NackGenerator};
 pub use packet_cache::{PacketCache, PacketCacheConfig, Retransmission};
 pub use receiver_statistics::{ReceivedSenderReport, ReceiverStatistics, SequenceCheck};
