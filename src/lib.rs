@@ -31,12 +31,18 @@
     feature = "media",
     doc = "| `media` | [`media`] | what senders and receivers of media do: retransmission, reports, feedback, frames |"
 )]
+#![cfg_attr(
+    feature = "container",
+    doc = "| `container` | [`container`] | files of media: IVF, Ogg Opus, H.264 byte streams, rtpdump |"
+)]
 #![cfg_attr(feature = "sim", doc = "| `sim` | [`sim`] | a seeded virtual network on a virtual clock |")]
 #![forbid(unsafe_code)]
 
 pub mod crypto;
 pub mod layer;
 
+#[cfg(feature = "container")]
+pub mod container;
 #[cfg(feature = "datachannel")]
 pub mod datachannel;
 #[cfg(feature = "dtls")]
