@@ -130,7 +130,7 @@ fn travel(format: FrameFormat, frames: &[Vec<u8>]) -> Vec<Frame> {
             let is_rtx = Packet::parse(&bytes).unwrap().payload_type() == RTX;
             let packet = match is_rtx {
                 true => unwrap_rtx(&mut bytes, Ssrc(1), VIDEO).unwrap().unwrap(),
-                false => &bytes,
+                false => &mut bytes[..],
             };
             let packet = Packet::parse(packet).unwrap();
             nack.received(now, packet.sequence_number());
