@@ -32,6 +32,10 @@
     doc = "| `media` | [`media`] | what senders and receivers of media do: retransmission, reports, feedback, frames |"
 )]
 #![cfg_attr(
+    feature = "container",
+    doc = "| `container` | [`container`] | files of media: IVF, Ogg Opus, H.264 byte streams, rtpdump |"
+)]
+#![cfg_attr(
     feature = "session",
     doc = "| `session` | [`session`] | a whole connection without sockets, RFC 8829 and RFC 8835 |"
 )]
@@ -49,6 +53,8 @@
 pub mod crypto;
 pub mod layer;
 
+#[cfg(feature = "container")]
+pub mod container;
 #[cfg(feature = "datachannel")]
 pub mod datachannel;
 #[cfg(feature = "dtls")]
