@@ -414,6 +414,7 @@ impl Jsep {
             transport.has_all_candidates |= before.has_all_candidates;
         }
         transport.candidates.truncate(self.config.max_remote_candidates);
+        transport.local_ufrag = self.agreement.local_credentials.ufrag().to_owned();
         self.agreement.remote = Some(transport);
     }
 

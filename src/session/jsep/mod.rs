@@ -188,9 +188,10 @@ impl Jsep {
         &self.agreement.local_credentials
     }
 
-    /// How to reach the peer, once both sides have described themselves.
+    /// How to reach the peer, once both sides have described themselves for this generation of ICE.
     pub(super) fn remote_transport(&self) -> Option<&RemoteTransport> {
-        self.agreement.remote.as_ref()
+        let local_ufrag = self.agreement.local_credentials.ufrag();
+        self.agreement.remote.as_ref().filter(|remote| remote.local_ufrag == local_ufrag)
     }
 
     pub(super) fn dtls_role(&self) -> Option<DtlsRole> {

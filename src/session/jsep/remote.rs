@@ -21,6 +21,9 @@ pub(in crate::session) struct RemoteDescription {
 #[derive(Clone, Debug)]
 pub(in crate::session) struct RemoteTransport {
     pub(in crate::session) credentials: IceCredentials,
+    /// The fragment of this side that the description was made for: after a restart of ICE on this side, what the
+    /// peer said before is of no use.
+    pub(in crate::session) local_ufrag: String,
     pub(in crate::session) ice_lite: bool,
     pub(in crate::session) fingerprints: Vec<Fingerprint>,
     pub(in crate::session) setup: Setup,
@@ -142,6 +145,7 @@ impl RemoteTransport {
         }
         Ok(Self {
             credentials,
+            local_ufrag: String::new(),
             ice_lite: sdp.is_ice_lite(),
             fingerprints,
             setup,
