@@ -192,10 +192,8 @@ async fn transfer(kind: Kind, browser_offers: bool, ordered: bool) {
     }
     assert_eq!((bytes, sum), (TOTAL, expected));
     timeout(LONG, sender).await.unwrap().unwrap();
-    let there = pair.browser.eval(
-        "await until('the rest', () => bytes >= args); return [bytes, sum];",
-        json!(TOTAL),
-    );
+    let there =
+        pair.browser.eval("await until('the rest', () => bytes >= args); return [bytes, sum];", json!(TOTAL));
     assert_eq!(there, json!([TOTAL, expected % (1 << 32)]));
 }
 
@@ -522,9 +520,7 @@ async fn trickle(pair: &mut Pair) {
                 let _ = pair.browser.try_eval("await connection.addIceCandidate(args);", candidate);
             }
         }
-        for candidate in
-            pair.browser.eval("return received.splice(0);", Value::Null).as_array().unwrap()
-        {
+        for candidate in pair.browser.eval("return received.splice(0);", Value::Null).as_array().unwrap() {
             let text = |name: &str| candidate[name].as_str().map(str::to_owned);
             let candidate = IceCandidateInit {
                 candidate: text("candidate").unwrap_or_default(),
