@@ -46,6 +46,7 @@ mod driver;
 mod endpoint;
 mod error;
 mod event;
+mod frame_receiver;
 mod handle;
 mod handler;
 mod inbox;
@@ -63,6 +64,7 @@ pub use data_channel::DataChannel;
 pub use endpoint::{Endpoint, EndpointBuilder};
 pub use error::PeerConnectionError;
 pub use event::PeerConnectionEvent;
+pub use frame_receiver::FrameReceiver;
 pub use handler::PeerConnectionHandler;
 pub use local_track::{FrameSender, LocalTrack};
 pub use message::Message;
@@ -70,6 +72,7 @@ pub use remote_track::RemoteTrack;
 pub use rtp_packet::RtpPacket;
 
 pub use crate::datachannel::{ChannelInit, ChannelState, MessageKind};
+pub use crate::media::{Frame, FrameAssemblerStatistics};
 pub use crate::session::{
     Codec, ConnectionState, Description, DescriptionKind, GatheringState, IceCandidateInit, MediaConfig,
     NegotiatedCodec, OutgoingRtp, SignalingState, TrackKind, TransceiverId, TransceiverInit,

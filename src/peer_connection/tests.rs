@@ -177,6 +177,95 @@ async fn video_frames_arrive_as_packets() {
     timeout(LONG, track.key_frame_requested()).await.unwrap().unwrap();
 }
 
+/// A connection that sends a track to another.
+async fn sending(kind: TrackKind) -> (PeerConnection, PeerConnection, LocalTrack, RemoteTrack) {
+    let (alice, bob) = (connection().await, connection().await);
+    let track = alice.add_track(kind, TransceiverInit::default()).unwrap();
+    negotiate(&alice, &bob).await;
+    timeout(LONG, alice.connected()).await.unwrap().unwrap();
+    let remote = async {
+        loop {
+            if let PeerConnectionEvent::Track(track) = bob.next_event().await.unwrap() {
+                return track;
+            }
+        }
+    };
+    let remote = timeout(LONG, remote).await.unwrap();
+    (alice, bob, track, remote)
+}
+
+fn vp8_frame(is_key: bool, number: u8, len: usize) -> Vec<u8> {
+    let head = [u8::from(!is_key), 1, 1, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0xe0, 0x01];
+    head.into_iter().chain(std::iter::repeat_n(number, len)).collect()
+}
+
+#[tokio::test]
+async fn frames_that_are_sent_are_the_frames_that_are_received() {
+    let (alice, _bob, track, remote) = sending(TrackKind::Video).await;
+    let mut received = remote.frames();
+    assert_eq!(received.codec(), None);
+    let mut sender = track.frames(&track.codec("VP8").unwrap()).unwrap();
+    for number in 0..40u8 {
+        let frame = vp8_frame(number % 10 == 0, number, 20 + usize::from(number) * 300);
+        sender.send(&frame, RtpTimestamp(u32::from(number) * 3000)).unwrap();
+        let there = timeout(LONG, received.recv()).await.unwrap().unwrap();
+        assert!(there.data == frame, "frame {number}");
+        assert_eq!((there.timestamp.0, there.key_frame), (u32::from(number) * 3000, number % 10 == 0));
+        assert!(there.contiguous);
+    }
+    assert!(received.codec().unwrap().codec.is("vp8"));
+    assert_eq!(received.statistics().frames, 40);
+    alice.close();
+    assert_eq!(timeout(LONG, received.recv()).await.unwrap(), None);
+    assert_eq!(timeout(LONG, received.recv()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn frames_without_a_key_frame_have_one_asked_for() {
+    let (_alice, _bob, track, remote) = sending(TrackKind::Video).await;
+    let mut sender = track.frames(&track.codec("VP8").unwrap()).unwrap();
+    sender.send(&vp8_frame(false, 1, 50), RtpTimestamp(0)).unwrap();
+    let mut received = remote.frames();
+    let asked = async {
+        tokio::select! {
+            asked = track.key_frame_requested() => asked.unwrap(),
+            frame = received.recv() => panic!("{frame:?} cannot be decoded"),
+        }
+    };
+    timeout(LONG, asked).await.unwrap();
+    sender.send(&vp8_frame(true, 2, 50), RtpTimestamp(3000)).unwrap();
+    let frame = timeout(LONG, received.recv()).await.unwrap().unwrap();
+    assert!(frame.key_frame && !frame.contiguous);
+}
+
+#[tokio::test]
+async fn a_packet_that_never_comes_delays_frames_and_does_not_end_them() {
+    let (alice, _bob, track, remote) = sending(TrackKind::Audio).await;
+    let payload_type = track.codec("opus").unwrap().payload_type;
+    let mut received = remote.frames();
+    let send = |number: u16| {
+        let timestamp = RtpTimestamp(u32::from(number) * 960);
+        let mut packet = OutgoingRtp::new(payload_type, timestamp, false, vec![0x78, number as u8].into());
+        packet.sequence_number = Some(crate::layer::SequenceNumber(number));
+        track.send_rtp(packet).unwrap();
+    };
+    for number in [1, 2, 4, 5] {
+        send(number);
+    }
+    let mut told = Vec::new();
+    for _ in 0..4 {
+        let frame = timeout(LONG, received.recv()).await.unwrap().unwrap();
+        told.push((frame.data[1], frame.contiguous));
+    }
+    assert_eq!(told, [(1, true), (2, true), (4, false), (5, true)]);
+    // What waits for a packet at the end of the track comes out, too.
+    send(7);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    alice.close();
+    assert_eq!(timeout(LONG, received.recv()).await.unwrap().unwrap().data[1], 7);
+    assert_eq!(timeout(LONG, received.recv()).await.unwrap(), None);
+}
+
 struct Panics(Arc<AtomicBool>);
 
 #[async_trait]

@@ -1,0 +1,134 @@
+use std::time::Instant;
+
+use tokio::time::timeout_at;
+
+use super::remote_track::RemoteTrack;
+use super::rtp_packet::RtpPacket;
+use crate::layer::{Rid, Ssrc};
+use crate::media::{Frame, FrameAssembler, FrameAssemblerConfig, FrameAssemblerStatistics, FrameFormat};
+use crate::session::NegotiatedCodec;
+
+/// Puts together the frames of what a peer sends on a transceiver, and asks for a key frame where one is
+/// missing.
+///
+/// Packets of a codec that cannot be put together ([`FrameFormat`] has those that can) are left out, and of a
+/// peer that sends several simulcast streams, all but the one that came first. Once a receiver of frames is
+/// there, [`RemoteTrack::recv_rtp`] should not be called: each would get some of the packets.
+#[derive(Debug)]
+pub struct FrameReceiver {
+    track: RemoteTrack,
+    stream: Option<Stream>,
+    has_ended: bool,
+}
+
+/// The stream that frames are made of.
+#[derive(Debug)]
+struct Stream {
+    ssrc: Ssrc,
+    rid: Option<Rid>,
+    codec: NegotiatedCodec,
+    format: FrameFormat,
+    config: FrameAssemblerConfig,
+    assembler: FrameAssembler,
+}
+
+impl RemoteTrack {
+    /// The track as frames, in the form that a decoder takes.
+    pub fn frames(&self) -> FrameReceiver {
+        FrameReceiver { track: self.clone(), stream: None, has_ended: false }
+    }
+}
+
+impl FrameReceiver {
+    /// The next frame; `None` once the track has ended and all frames are told. A packet that is missing holds
+    /// up those behind it for half a second, while it is asked for; video goes on with a key frame then. Cancel
+    /// safe.
+    pub async fn recv(&mut self) -> Option<Frame> {
+        loop {
+            let mut timeout = None;
+            if let Some(stream) = &mut self.stream {
+                let now = Instant::now();
+                // What is missing at the end will not come.
+                let until = if self.has_ended { now + stream.config.max_delay } else { now };
+                if let Some(frame) = stream.assembler.poll_frame(until) {
+                    return Some(frame);
+                }
+                if stream.assembler.poll_key_frame_request(now) {
+                    self.track.request_key_frame();
+                }
+                timeout = stream.assembler.poll_timeout();
+            }
+            if self.has_ended {
+                return None;
+            }
+            let packet = match timeout {
+                None => self.track.recv_rtp().await,
+                Some(at) => match timeout_at(at.into(), self.track.recv_rtp()).await {
+                    Ok(packet) => packet,
+                    Err(_) => continue,
+                },
+            };
+            match packet {
+                Some(packet) => self.push(&packet),
+                None => self.has_ended = true,
+            }
+        }
+    }
+
+    /// The codec of the frames; `None` before the first packet.
+    pub fn codec(&self) -> Option<&NegotiatedCodec> {
+        self.stream.as_ref().map(|stream| &stream.codec)
+    }
+
+    /// The track.
+    pub fn track(&self) -> &RemoteTrack {
+        &self.track
+    }
+
+    /// What was done with the packets of the present stream.
+    pub fn statistics(&self) -> FrameAssemblerStatistics {
+        self.stream.as_ref().map(|stream| *stream.assembler.statistics()).unwrap_or_default()
+    }
+
+    fn push(&mut self, packet: &RtpPacket) {
+        let view = packet.as_packet();
+        let is_same =
+            |stream: &Stream| stream.ssrc == view.ssrc() && stream.codec.payload_type == view.payload_type();
+        if !self.stream.as_ref().is_some_and(is_same) {
+            if self.stream.as_ref().is_some_and(|stream| stream.rid != packet.rid) {
+                return;
+            }
+            let Some(codec) = self.track.codec_of(&view) else { return };
+            let Some(format) = format_of(&codec) else { return };
+            match &mut self.stream {
+                // Another payload type for the same thing, as of another H.264 profile.
+                Some(stream) if stream.ssrc == view.ssrc() && stream.format == format => stream.codec = codec,
+                stream => *stream = Some(Stream::new(packet, codec, format)),
+            }
+        }
+        if let Some(stream) = &mut self.stream {
+            stream.assembler.push(packet.arrival, &view);
+        }
+    }
+}
+
+impl Stream {
+    fn new(packet: &RtpPacket, codec: NegotiatedCodec, format: FrameFormat) -> Self {
+        let config = match format {
+            FrameFormat::Opus => FrameAssemblerConfig::audio(),
+            FrameFormat::Vp8 | FrameFormat::Vp9 | FrameFormat::H264 => FrameAssemblerConfig::video(),
+        };
+        let assembler = FrameAssembler::new(format, config);
+        Self { ssrc: packet.ssrc(), rid: packet.rid, codec, format, config, assembler }
+    }
+}
+
+fn format_of(codec: &NegotiatedCodec) -> Option<FrameFormat> {
+    let names = [
+        ("VP8", FrameFormat::Vp8),
+        ("VP9", FrameFormat::Vp9),
+        ("H264", FrameFormat::H264),
+        ("opus", FrameFormat::Opus),
+    ];
+    names.into_iter().find(|(name, _)| codec.codec.is(name)).map(|(_, format)| format)
+}
