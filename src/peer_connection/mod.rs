@@ -72,7 +72,8 @@ pub use rtp_packet::RtpPacket;
 pub use crate::datachannel::{ChannelInit, ChannelState, MessageKind};
 pub use crate::session::{
     Codec, ConnectionState, Description, DescriptionKind, GatheringState, IceCandidateInit, MediaConfig,
-    NegotiatedCodec, OutgoingRtp, SignalingState, TrackKind, TransceiverId, TransceiverInit,
+    NegotiatedCodec, OutgoingRtp, SignalingState, Stats, StatsId, StatsReport, TrackKind, TransceiverId,
+    TransceiverInit,
 };
 
 #[cfg(test)]
