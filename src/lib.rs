@@ -43,12 +43,18 @@
     feature = "peer-connection",
     doc = "| `peer-connection` | [`peer_connection`] | connections with tokio, as the W3C describes them |"
 )]
+#![cfg_attr(
+    feature = "container",
+    doc = "| `container` | [`container`] | files of media: IVF, Ogg Opus, H.264 byte streams, rtpdump |"
+)]
 #![cfg_attr(feature = "sim", doc = "| `sim` | [`sim`] | a seeded virtual network on a virtual clock |")]
 #![forbid(unsafe_code)]
 
 pub mod crypto;
 pub mod layer;
 
+#[cfg(feature = "container")]
+pub mod container;
 #[cfg(feature = "datachannel")]
 pub mod datachannel;
 #[cfg(feature = "dtls")]

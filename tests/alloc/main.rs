@@ -9,6 +9,8 @@ use std::cell::Cell;
 mod dtls;
 #[cfg(feature = "ice")]
 mod ice;
+#[cfg(feature = "media")]
+mod media;
 #[cfg(all(feature = "rtp", feature = "rtcp"))]
 mod rtp;
 #[cfg(feature = "srtp")]

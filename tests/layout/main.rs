@@ -11,7 +11,7 @@ use std::path::Path;
 use source::{Crate, ModulePath};
 
 /// What each folder of `src/` may import from the crate, besides itself.
-const IMPORTS: [(&str, &[&str]); 16] = [
+const IMPORTS: [(&str, &[&str]); 17] = [
     ("layer", &[]),
     ("crypto", &[]),
     ("stun", &["layer", "crypto"]),
@@ -25,6 +25,7 @@ const IMPORTS: [(&str, &[&str]); 16] = [
     ("rtcp", &["layer"]),
     ("sdp", &["layer"]),
     ("media", &["layer", "rtp", "rtcp"]),
+    ("container", &["layer", "rtp"]),
     (
         "session",
         &[

@@ -1,0 +1,344 @@
+//! Tests of the assembly of frames.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::layer::{PayloadType, Ssrc};
+use crate::rtp::payload::{Packetizer, PictureId, h264, opus, vp8, vp9};
+use crate::rtp::{Header, PacketWriter};
+
+/// A frame that was sent, and its packets.
+#[derive(Debug, Clone)]
+struct Sent {
+    data: Vec<u8>,
+    key_frame: bool,
+    timestamp: u32,
+    packets: Vec<(u16, Vec<u8>)>,
+}
+
+fn packet(number: u16, timestamp: u32, marker: bool, payload: &[u8]) -> Vec<u8> {
+    let header = Header {
+        marker,
+        payload_type: PayloadType::from_low_bits(96),
+        sequence_number: SequenceNumber(number),
+        timestamp: RtpTimestamp(timestamp),
+        ssrc: Ssrc(1),
+    };
+    let mut buffer = vec![0; 12 + payload.len()];
+    let len = PacketWriter::new(&mut buffer, &header, &[]).unwrap().payload(payload).unwrap();
+    buffer.truncate(len);
+    buffer
+}
+
+fn frame_data(format: FrameFormat, key_frame: bool, len: usize) -> Vec<u8> {
+    let body = |first: u8| (0..len).map(move |at| (at as u8).wrapping_mul(7) | 0x80 | first);
+    match format {
+        FrameFormat::Vp8 => {
+            let head = [u8::from(!key_frame), 1, 1, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0xe0, 0x01];
+            head.into_iter().chain(body(0)).collect()
+        }
+        FrameFormat::Vp9 => {
+            let head = match key_frame {
+                true => [0x82, 0x49, 0x83, 0x42, 0x20, 0x27, 0xf0, 0x1d, 0xf0],
+                false => [0x86, 0, 0, 0, 0, 0, 0, 0, 0],
+            };
+            head.into_iter().chain(body(0)).collect()
+        }
+        FrameFormat::H264 if key_frame => {
+            let head = [0, 0, 0, 1, 0x67, 1, 2, 3, 0, 0, 0, 1, 0x68, 4, 5, 0, 0, 0, 1, 0x65, 0x88];
+            head.into_iter().chain(body(1)).collect()
+        }
+        FrameFormat::H264 => [0, 0, 0, 1, 0x41, 0x9a].into_iter().chain(body(1)).collect(),
+        FrameFormat::Opus => [0x78].into_iter().chain(body(0)).collect(),
+    }
+}
+
+fn send(format: FrameFormat, first: u16, frames: &[(bool, usize)]) -> Vec<Sent> {
+    let mut packetizer: Box<dyn Packetizer> = match format {
+        FrameFormat::Vp8 => Box::new(vp8::Packetizer::new(vp8::Descriptor::default())),
+        FrameFormat::Vp9 => Box::new(vp9::Packetizer::new(PictureId::Long(9))),
+        FrameFormat::H264 => Box::new(h264::Packetizer::default()),
+        FrameFormat::Opus => Box::new(opus::Packetizer),
+    };
+    let mut number = first;
+    let mut timestamp = u32::MAX - 5000;
+    let mut sent = Vec::new();
+    for &(key_frame, len) in frames {
+        let data = frame_data(format, key_frame, len);
+        timestamp = timestamp.wrapping_add(3000);
+        let mut packets = Vec::new();
+        let max = if format == FrameFormat::Opus { 1500 } else { 40 };
+        packetizer
+            .packetize(&data, max, &mut |payload| {
+                let mut buffer = vec![0; payload.len()];
+                payload.write(&mut buffer).unwrap();
+                packets.push((number, packet(number, timestamp, payload.marker, &buffer)));
+                number = number.wrapping_add(1);
+            })
+            .unwrap();
+        let key_frame = key_frame || format == FrameFormat::Opus;
+        sent.push(Sent { data, key_frame, timestamp, packets });
+    }
+    sent
+}
+
+fn push(assembler: &mut FrameAssembler, now: Instant, bytes: &[u8]) -> Vec<Frame> {
+    assembler.push(now, &Packet::parse(bytes).unwrap());
+    std::iter::from_fn(|| assembler.poll_frame(now)).collect()
+}
+
+fn video() -> FrameAssemblerConfig {
+    FrameAssemblerConfig::video()
+}
+
+const FORMATS: [FrameFormat; 4] = [FrameFormat::Vp8, FrameFormat::Vp9, FrameFormat::H264, FrameFormat::Opus];
+
+#[test]
+fn frames_in_order_come_out_at_once() {
+    for format in FORMATS {
+        let now = Instant::now();
+        let mut assembler = FrameAssembler::new(format, video());
+        for sent in send(format, 65530, &[(true, 300), (false, 100), (false, 5)]) {
+            let (last, rest) = sent.packets.split_last().unwrap();
+            for (_, bytes) in rest {
+                assert!(push(&mut assembler, now, bytes).is_empty());
+            }
+            let frames = push(&mut assembler, now, &last.1);
+            assert_eq!(frames.len(), 1, "{format:?}");
+            let frame = &frames[0];
+            assert_eq!(frame.data, sent.data);
+            assert_eq!(frame.timestamp.0, sent.timestamp);
+            assert_eq!((frame.key_frame, frame.contiguous), (sent.key_frame, true));
+            assert_eq!((frame.first.0, frame.last.0), (sent.packets[0].0, last.0));
+            let has_size = sent.key_frame && matches!(format, FrameFormat::Vp8 | FrameFormat::Vp9);
+            assert_eq!(frame.dimensions.is_some(), has_size, "{format:?}");
+        }
+        assert_eq!(assembler.poll_timeout(), None);
+        assert!(!assembler.poll_key_frame_request(now));
+    }
+}
+
+#[test]
+fn a_loss_waits_for_a_key_frame_and_asks_for_one() {
+    for format in [FrameFormat::Vp8, FrameFormat::Vp9, FrameFormat::H264] {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut assembler = FrameAssembler::new(format, video());
+        let sent = send(format, 7, &[(true, 30), (false, 100), (false, 30), (true, 30), (false, 30)]);
+        for (_, bytes) in &sent[0].packets {
+            push(&mut assembler, start, bytes);
+        }
+        for (_, bytes) in sent[1].packets.iter().skip(1).chain(&sent[2].packets) {
+            assert!(push(&mut assembler, at(10), bytes).is_empty());
+        }
+        assert_eq!(assembler.poll_timeout(), Some(at(510)));
+        assert_eq!(assembler.poll_frame(at(509)), None);
+        assert!(!assembler.poll_key_frame_request(at(509)));
+        assert_eq!(assembler.poll_frame(at(510)), None);
+        assert!(assembler.poll_key_frame_request(at(510)) && !assembler.poll_key_frame_request(at(510)));
+        assert_eq!(assembler.poll_timeout(), Some(at(1010)));
+        assert!(assembler.poll_key_frame_request(at(1010)), "and again");
+        let mut frames = Vec::new();
+        for (_, bytes) in sent[3].packets.iter().chain(&sent[4].packets) {
+            frames.extend(push(&mut assembler, at(1020), bytes));
+        }
+        let told: Vec<_> = frames.iter().map(|frame| (&frame.data[..], frame.contiguous)).collect();
+        assert_eq!(told, [(&sent[3].data[..], false), (&sent[4].data[..], true)], "{format:?}");
+        assert_eq!(assembler.poll_timeout(), None);
+        let statistics = assembler.statistics();
+        assert_eq!((statistics.lost_packets, statistics.frames, statistics.key_frames), (1, 3, 2));
+        push(&mut assembler, at(1030), &sent[1].packets[0].1);
+        assert_eq!(assembler.statistics().late_packets, 1);
+    }
+}
+
+#[test]
+fn a_lost_opus_packet_is_told_by_the_next() {
+    let start = Instant::now();
+    let mut assembler = FrameAssembler::new(FrameFormat::Opus, FrameAssemblerConfig::audio());
+    let sent = send(FrameFormat::Opus, 7, &[(true, 30); 4]);
+    assert_eq!(push(&mut assembler, start, &sent[0].packets[0].1).len(), 1);
+    assert!(push(&mut assembler, start, &sent[2].packets[0].1).is_empty());
+    assert!(push(&mut assembler, start, &sent[2].packets[0].1).is_empty());
+    assert_eq!(assembler.statistics().duplicate_packets, 1);
+    let later = start + Duration::from_millis(200);
+    assert_eq!(assembler.poll_timeout(), Some(later));
+    assert!(!assembler.poll_frame(later).unwrap().contiguous);
+    assert!(push(&mut assembler, later, &sent[3].packets[0].1)[0].contiguous);
+    assert!(!assembler.poll_key_frame_request(later));
+}
+
+#[test]
+fn h264_without_markers_ends_with_the_timestamp() {
+    let now = Instant::now();
+    let mut assembler = FrameAssembler::new(FrameFormat::H264, video());
+    let units: [(u16, u32, &[u8]); 4] = [
+        (1, 10, &[0x67, 1]),
+        (2, 10, &[0x65, 0x88]),
+        (3, 20, &[0x41, 0x9a, 1]),
+        (4, 30, &[0x7c, 0x81, 0x9a]),
+    ];
+    let mut frames = Vec::new();
+    for (number, timestamp, unit) in units {
+        frames.extend(push(&mut assembler, now, &packet(number, timestamp, false, unit)));
+    }
+    let data: Vec<_> = frames.iter().map(|frame| &frame.data[..]).collect();
+    assert_eq!(data, [&b"\0\0\0\x01\x67\x01\0\0\0\x01\x65\x88"[..], b"\0\0\0\x01\x41\x9a\x01"]);
+    // The fragment of 30 has no end.
+    assert!(push(&mut assembler, now, &packet(5, 40, true, &[0x41, 0x9a])).is_empty());
+    assert!(assembler.poll_key_frame_request(now));
+    assert_eq!(assembler.statistics().dropped_frames, 2);
+}
+
+#[test]
+fn padding_between_packets_is_no_loss() {
+    let now = Instant::now();
+    let mut assembler = FrameAssembler::new(FrameFormat::H264, video());
+    push(&mut assembler, now, &packet(1, 10, false, &[0x67, 1]));
+    push(&mut assembler, now, &packet(2, 10, false, &[]));
+    let frames = push(&mut assembler, now, &packet(3, 10, true, &[0x65, 0x88]));
+    assert!(frames[0].contiguous);
+}
+
+#[test]
+fn what_waits_is_bounded() {
+    let now = Instant::now();
+    for (max_packets, max_bytes) in [(10, 1 << 20), (1000, 400)] {
+        let config = FrameAssemblerConfig { max_packets, max_bytes, ..video() };
+        let mut assembler = FrameAssembler::new(FrameFormat::Vp8, config);
+        push(&mut assembler, now, &packet(0, 0, false, &[0x10, 0, 0, 0]));
+        for number in 2..2000 {
+            // Not drained.
+            assembler.push(now, &Packet::parse(&packet(number, 0, false, &[0; 40])).unwrap());
+            assert!(assembler.buffer.len() <= max_packets.min(max_bytes / 40));
+        }
+        push(&mut assembler, now, &packet(30_000, 0, false, &[0; 40]));
+        assert!(assembler.statistics().lost_packets >= 29_000);
+        assert!(assembler.poll_key_frame_request(now));
+        push(&mut assembler, now, &packet(30_001, 0, false, &[0; 401]));
+    }
+}
+
+#[test]
+fn a_reset_begins_with_any_number() {
+    let now = Instant::now();
+    let mut assembler = FrameAssembler::new(FrameFormat::Vp8, video());
+    let first = send(FrameFormat::Vp8, 50_000, &[(true, 10)]);
+    let second = send(FrameFormat::Vp8, 10, &[(true, 10)]);
+    assert_eq!(push(&mut assembler, now, &first[0].packets[0].1).len(), 1);
+    assert_eq!(assembler.next_expected(), Some(SequenceNumber(50_001)));
+    assembler.reset(now);
+    assert_eq!(assembler.next_expected(), None);
+    assert_eq!(push(&mut assembler, now, &second[0].packets[0].1).len(), 1);
+}
+
+fn arbitrary_format() -> impl Strategy<Value = FrameFormat> {
+    proptest::sample::select(&FORMATS[..])
+}
+
+proptest! {
+    #[test]
+    fn exactly_the_whole_frames_come_out(
+        format in arbitrary_format(),
+        first in any::<u16>(),
+        mut frames in proptest::collection::vec((prop::bool::weighted(0.2), 1usize..200), 1..40),
+        fates in proptest::collection::vec((prop::bool::weighted(0.07), 0u64..60, prop::bool::weighted(0.1)), 300),
+        wait_for_key_frame in any::<bool>(),
+    ) {
+        frames[0].0 = true;
+        let sent = send(format, first, &frames);
+        // Of each packet: when it arrives, if it does, and whether it does so twice. The first is not late.
+        let mut arrivals = Vec::new();
+        let mut whole = Vec::new();
+        let mut fates = fates.into_iter().cycle();
+        let mut index = 0;
+        for frame in &sent {
+            let mut complete = true;
+            for (_, bytes) in &frame.packets {
+                let (lost, jitter, twice) = fates.next().unwrap();
+                let (lost, jitter) = if index == 0 { (false, 0) } else { (lost, jitter) };
+                complete &= !lost;
+                if !lost {
+                    arrivals.push((index * 5 + jitter, bytes));
+                    if twice {
+                        arrivals.push((index * 5 + jitter + 30, bytes));
+                    }
+                }
+                index += 1;
+            }
+            whole.push(complete);
+        }
+        arrivals.sort_by_key(|(ms, _)| *ms);
+
+        let mut expected = Vec::new();
+        let mut wait = false;
+        for (frame, whole) in sent.iter().zip(whole) {
+            wait |= !whole && wait_for_key_frame && format != FrameFormat::Opus;
+            if whole && (!wait || frame.key_frame) {
+                wait = false;
+                expected.push((frame.timestamp, &frame.data[..], frame.key_frame));
+            }
+        }
+
+        let start = Instant::now();
+        let mut assembler = FrameAssembler::new(format, FrameAssemblerConfig { wait_for_key_frame, ..video() });
+        let mut received = Vec::new();
+        for (ms, bytes) in arrivals {
+            received.extend(push(&mut assembler, start + Duration::from_millis(ms), bytes));
+        }
+        let end = start + Duration::from_secs(100);
+        received.extend(std::iter::from_fn(|| assembler.poll_frame(end)));
+        let received: Vec<_> =
+            received.iter().map(|frame| (frame.timestamp.0, &frame.data[..], frame.key_frame)).collect();
+        prop_assert_eq!(received, expected);
+    }
+
+    #[test]
+    fn any_payloads_in_any_order(
+        format in arbitrary_format(),
+        packets in proptest::collection::vec(
+            (any::<u16>(), any::<bool>(), 0u32..3, proptest::collection::vec(any::<u8>(), 0..20), 0u64..200), 0..100),
+        near in any::<bool>(),
+    ) {
+        let mut now = Instant::now();
+        let config = FrameAssemblerConfig { max_packets: 50, max_bytes: 500, max_frame_len: 100, ..video() };
+        let mut assembler = FrameAssembler::new(format, config);
+        for (number, marker, timestamp, payload, wait) in packets {
+            now += Duration::from_millis(wait);
+            let number = if near { number % 100 } else { number };
+            for frame in push(&mut assembler, now, &packet(number, timestamp, marker, &payload)) {
+                prop_assert!(frame.data.len() <= 100);
+            }
+            prop_assert!(assembler.buffer.len() <= 50);
+            prop_assert!(assembler.gap_deadline().is_none_or(|deadline| deadline > now));
+        }
+    }
+
+    #[test]
+    fn under_pressure_order_and_numbers_stay_right(
+        first in any::<u16>(),
+        steps in proptest::collection::vec((-8i32..12, any::<bool>()), 1..200),
+        max_packets in 1usize..20,
+        max_bytes in 20usize..200,
+    ) {
+        let now = Instant::now();
+        let payload = |number: u16| [0x78, number as u8, (number >> 8) as u8].repeat(1 + usize::from(number % 7));
+        let config = FrameAssemblerConfig { max_packets, max_bytes, ..video() };
+        let mut assembler = FrameAssembler::new(FrameFormat::Opus, config);
+        let mut number = i32::from(first) + (1 << 20);
+        let mut last: Option<SequenceNumber> = None;
+        for (step, drained) in steps {
+            number += step;
+            let bytes = packet(number as u16, 0, false, &payload(number as u16));
+            assembler.push(now, &Packet::parse(&bytes).unwrap());
+            prop_assert!(assembler.buffer.len() <= max_packets);
+            if drained {
+                while let Some(frame) = assembler.poll_frame(now) {
+                    prop_assert_eq!(&frame.data[..], payload(frame.first.0));
+                    prop_assert!(last.is_none_or(|last| frame.first.is_newer_than(last)));
+                    last = Some(frame.last);
+                }
+            }
+        }
+    }
+}
