@@ -32,6 +32,10 @@
     doc = "| `media` | [`media`] | what senders and receivers of media do: retransmission, reports, feedback, frames |"
 )]
 #![cfg_attr(
+    feature = "container",
+    doc = "| `container` | [`container`] | files of media: IVF, Ogg Opus, H.264 byte streams, rtpdump |"
+)]
+#![cfg_attr(
     feature = "session",
     doc = "| `session` | [`session`] | a whole connection without sockets, RFC 8829 and RFC 8835 |"
 )]
@@ -42,10 +46,6 @@
 #![cfg_attr(
     feature = "peer-connection",
     doc = "| `peer-connection` | [`peer_connection`] | connections with tokio, as the W3C describes them |"
-)]
-#![cfg_attr(
-    feature = "container",
-    doc = "| `container` | [`container`] | files of media: IVF, Ogg Opus, H.264 byte streams, rtpdump |"
 )]
 #![cfg_attr(feature = "sim", doc = "| `sim` | [`sim`] | a seeded virtual network on a virtual clock |")]
 #![forbid(unsafe_code)]

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::connection::PeerConnection;
 use super::endpoint::{Endpoint, EndpointBuilder};
 use super::error::PeerConnectionError;
-use super::shared::Handle;
+use super::handle::Handle;
 use crate::crypto::CryptoProvider;
 use crate::dtls::Identity;
 use crate::layer::NtpTimestamp;
@@ -27,6 +27,13 @@ pub struct PeerConnectionBuilder {
 
 /// How long the names of servers may take to resolve. One that takes longer is left out.
 const RESOLVE_TIME: Duration = Duration::from_secs(2);
+
+impl PeerConnection {
+    /// A connection with defaults to be changed.
+    pub fn builder() -> PeerConnectionBuilder {
+        PeerConnectionBuilder::default()
+    }
+}
 
 impl PeerConnectionBuilder {
     /// The certificate; a new one by default. A server shares one among all connections, which saves the making.

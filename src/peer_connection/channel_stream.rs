@@ -6,8 +6,9 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::data_channel::{DataChannel, Message};
+use super::data_channel::DataChannel;
 use super::error::PeerConnectionError;
+use super::message::Message;
 
 /// A data channel as a stream of bytes. Message boundaries are lost; each write is one message.
 pub struct DataChannelStream {
@@ -22,11 +23,14 @@ pub struct DataChannelStream {
 /// The longest message that a write makes. Every peer takes it.
 const MAX_WRITE: usize = 16 << 10;
 
-impl DataChannelStream {
-    pub(super) fn new(channel: DataChannel) -> Self {
-        Self { channel, rest: Bytes::new(), reading: None, writing: None, flushing: None }
+impl DataChannel {
+    /// The channel as a stream of bytes, for [`tokio::io::copy`] and its like.
+    pub fn into_stream(self) -> DataChannelStream {
+        DataChannelStream { channel: self, rest: Bytes::new(), reading: None, writing: None, flushing: None }
     }
+}
 
+impl DataChannelStream {
     /// The channel.
     pub fn channel(&self) -> &DataChannel {
         &self.channel

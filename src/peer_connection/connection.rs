@@ -1,14 +1,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::builder::PeerConnectionBuilder;
 use super::data_channel::DataChannel;
 use super::error::PeerConnectionError;
 use super::event::PeerConnectionEvent;
+use super::handle::Handle;
 use super::inbox::ChannelInbox;
 use super::local_track::LocalTrack;
 use super::remote_track::RemoteTrack;
-use super::shared::{Handle, State, Told};
+use super::shared::{State, Told};
 use crate::datachannel::ChannelInit;
 use crate::layer::{CandidatePair, IceConnectionState};
 use crate::sdp::Direction;
@@ -26,11 +26,6 @@ pub struct PeerConnection {
 }
 
 impl PeerConnection {
-    /// A connection with defaults to be changed.
-    pub fn builder() -> PeerConnectionBuilder {
-        PeerConnectionBuilder::default()
-    }
-
     pub(super) fn new(handle: Arc<Handle>) -> Self {
         Self { handle }
     }

@@ -3,10 +3,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::channel_stream::DataChannelStream;
 use super::error::PeerConnectionError;
-use super::inbox::ChannelInbox;
-use super::shared::{Handle, State};
+use super::handle::Handle;
+use super::inbox::{ChannelInbox, LOW_WATER};
+use super::message::Message;
+use super::shared::State;
 use crate::datachannel::{ChannelId, ChannelInit, ChannelState, DataChannelError, MessageKind};
 use crate::layer::SctpError;
 use crate::session::SessionError;
@@ -18,47 +19,8 @@ pub struct DataChannel {
     id: ChannelId,
 }
 
-/// A message of a data channel.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    kind: MessageKind,
-    data: Bytes,
-}
-
 /// What a sender may have buffered before it waits, in bytes.
 const HIGH_WATER: usize = 1 << 20;
-/// What is left of it when it goes on.
-pub(super) const LOW_WATER: usize = 1 << 18;
-
-impl Message {
-    pub(super) fn new(kind: MessageKind, data: Bytes) -> Self {
-        Self { kind, data }
-    }
-
-    /// What it is.
-    pub fn kind(&self) -> MessageKind {
-        self.kind
-    }
-
-    /// Its bytes; may be none.
-    pub fn data(&self) -> &Bytes {
-        &self.data
-    }
-
-    /// Its bytes.
-    pub fn into_data(self) -> Bytes {
-        self.data
-    }
-
-    /// Its text; `None` if it is binary, or not UTF-8.
-    pub fn text(&self) -> Option<&str> {
-        match self.kind {
-            MessageKind::Text => std::str::from_utf8(&self.data).ok(),
-            MessageKind::Binary => None,
-        }
-    }
-}
-
 impl DataChannel {
     pub(super) fn new(handle: Arc<Handle>, id: ChannelId) -> Self {
         Self { handle, id }
@@ -253,11 +215,6 @@ impl DataChannel {
             }
             changed.await;
         }
-    }
-
-    /// The channel as a stream of bytes, for [`tokio::io::copy`] and its like.
-    pub fn into_stream(self) -> DataChannelStream {
-        DataChannelStream::new(self)
     }
 
     fn inbox<T>(&self, look: impl FnOnce(&ChannelInbox) -> T) -> Option<T> {

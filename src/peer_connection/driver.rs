@@ -8,9 +8,8 @@ use std::time::Instant;
 use rustc_hash::FxHashMap;
 use tokio::sync::mpsc;
 
-use super::endpoint::EndpointShared;
 use super::routes::Routes;
-use super::shared::{ConnectionId, Shared};
+use super::shared::{ConnectionId, EndpointShared, Shared};
 use crate::layer::{Datagram, FiveTuple, Layer, NameQuery, Transmit, TransmitBatch};
 use crate::net::mdns::{Resolver, ResolverConfig};
 use crate::net::{ReceiveBatch, SendError};

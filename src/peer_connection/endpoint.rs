@@ -1,13 +1,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-
-use tokio::sync::Notify;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::driver::Driver;
 use super::error::PeerConnectionError;
-use super::shared::{ConnectionId, Shared};
-use crate::net::{BindError, InterfaceFilter, PortRange, UdpConfig, UdpSocket, interfaces};
+use super::shared::{EndpointShared, Shared};
+use crate::net::{BindError, InterfaceFilter, PortRange, UdpConfig, UdpSocket};
 use crate::session::Session;
 
 /// A UDP socket and the task that moves datagrams for all connections on it. Cheap to clone; the task ends with
@@ -20,18 +18,6 @@ pub struct Endpoint(Arc<EndpointHandle>);
 
 #[derive(Debug)]
 struct EndpointHandle(Arc<EndpointShared>);
-
-/// What connections and driver share of an endpoint.
-#[derive(Debug)]
-pub(super) struct EndpointShared {
-    pub(super) socket: UdpSocket,
-    filter: InterfaceFilter,
-    dirty: Mutex<Vec<Arc<Shared>>>,
-    pub(super) wake: Notify,
-    next_id: AtomicU64,
-    /// No handle is left that could add a connection.
-    pub(super) is_orphaned: AtomicBool,
-}
 
 /// How an [`Endpoint`] is made.
 #[derive(Clone, Debug, Default)]
@@ -64,8 +50,7 @@ impl Endpoint {
 
     /// Puts a session on the endpoint.
     pub(super) fn add(&self, session: Session) -> Arc<Shared> {
-        let id = ConnectionId(self.shared().next_id.fetch_add(1, Ordering::Relaxed));
-        Shared::new(id, self.shared().clone(), session)
+        Shared::new(self.shared().clone(), session)
     }
 }
 
@@ -73,33 +58,6 @@ impl Drop for EndpointHandle {
     fn drop(&mut self) {
         self.0.is_orphaned.store(true, Ordering::Release);
         self.0.wake.notify_one();
-    }
-}
-
-impl EndpointShared {
-    /// Has the driver look at a connection.
-    pub(super) fn mark_dirty(&self, connection: Arc<Shared>) {
-        self.dirty.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-        self.wake.notify_one();
-    }
-
-    pub(super) fn take_dirty(&self) -> Vec<Arc<Shared>> {
-        std::mem::take(&mut *self.dirty.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The addresses at which the socket can be reached.
-    pub(super) fn host_addresses(&self) -> Vec<SocketAddr> {
-        let local = self.socket.local_addr();
-        if !local.ip().is_unspecified() {
-            return vec![local];
-        }
-        // Without a list of interfaces there are no host candidates, and gathering ends at once.
-        interfaces(&self.filter)
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|address| local.is_ipv6() || address.ip.is_ipv4())
-            .map(|address| address.with_port(local.port()))
-            .collect()
     }
 }
 
@@ -145,14 +103,7 @@ impl EndpointBuilder {
     /// [`PeerConnectionError::Bind`] says which address cannot be bound and why.
     pub fn bind(self) -> Result<Endpoint, PeerConnectionError> {
         let socket = self.bind_socket()?;
-        let shared = Arc::new(EndpointShared {
-            socket,
-            filter: self.filter,
-            dirty: Mutex::default(),
-            wake: Notify::new(),
-            next_id: AtomicU64::new(0),
-            is_orphaned: AtomicBool::new(false),
-        });
+        let shared = Arc::new(EndpointShared::new(socket, self.filter));
         tokio::spawn(Driver::new(shared.clone()).run());
         Ok(Endpoint(Arc::new(EndpointHandle(shared))))
     }

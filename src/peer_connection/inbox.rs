@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use super::data_channel::Message;
-use super::remote_track::RtpPacket;
+use super::message::Message;
+use super::rtp_packet::RtpPacket;
 
 /// Messages of a data channel.
 #[derive(Debug, Default)]
@@ -21,6 +21,8 @@ pub(super) struct ChannelInbox {
     pub(super) writable: Arc<Notify>,
 }
 
+/// What a sender that waits for room on a channel has buffered when it goes on, in bytes.
+pub(super) const LOW_WATER: usize = 1 << 18;
 /// Bytes of messages of one channel that wait, before nothing more is taken from the association.
 const MAX_CHANNEL_BYTES: usize = 4 << 20;
 /// Messages may be empty.

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::error::PeerConnectionError;
-use super::shared::Handle;
+use super::handle::Handle;
 use crate::layer::RtpTimestamp;
 use crate::rtp::payload::{Packetizer, PictureId, h264, opus, vp8, vp9};
 use crate::sdp::Direction;

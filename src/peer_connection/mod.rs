@@ -46,23 +46,28 @@ mod driver;
 mod endpoint;
 mod error;
 mod event;
+mod handle;
 mod handler;
 mod inbox;
 mod local_track;
+mod message;
 mod remote_track;
 mod routes;
+mod rtp_packet;
 mod shared;
 
 pub use builder::PeerConnectionBuilder;
 pub use channel_stream::DataChannelStream;
 pub use connection::PeerConnection;
-pub use data_channel::{DataChannel, Message};
+pub use data_channel::DataChannel;
 pub use endpoint::{Endpoint, EndpointBuilder};
 pub use error::PeerConnectionError;
 pub use event::PeerConnectionEvent;
 pub use handler::PeerConnectionHandler;
 pub use local_track::{FrameSender, LocalTrack};
-pub use remote_track::{RemoteTrack, RtpPacket};
+pub use message::Message;
+pub use remote_track::RemoteTrack;
+pub use rtp_packet::RtpPacket;
 
 pub use crate::datachannel::{ChannelInit, ChannelState, MessageKind};
 pub use crate::session::{

@@ -1,56 +1,18 @@
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::error::PeerConnectionError;
+use super::handle::Handle;
 use super::inbox::TrackInbox;
-use super::shared::Handle;
-use crate::layer::{Rid, Ssrc};
-use crate::rtp::{ExtensionValues, OwnedPacket, Packet};
+use super::rtp_packet::RtpPacket;
+use crate::rtp::Packet;
 use crate::sdp::Msid;
-use crate::session::{IncomingRtp, NegotiatedCodec, TrackKind, Transceiver, TransceiverId};
+use crate::session::{NegotiatedCodec, TrackKind, Transceiver, TransceiverId};
 
 /// What a peer sends on a transceiver (W3C `RTCRtpReceiver`). Cheap to clone; it keeps the connection open.
 #[derive(Clone, Debug)]
 pub struct RemoteTrack {
     handle: Arc<Handle>,
     id: TransceiverId,
-}
-
-/// An RTP packet that arrived.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct RtpPacket {
-    /// The packet.
-    pub packet: OwnedPacket,
-    /// Its header extensions.
-    pub extensions: ExtensionValues,
-    /// The simulcast stream, of a peer that sends several.
-    pub rid: Option<Rid>,
-    /// When it arrived.
-    pub arrival: Instant,
-}
-
-impl RtpPacket {
-    /// The view of the packet.
-    pub fn as_packet(&self) -> Packet<'_> {
-        self.packet.as_packet()
-    }
-
-    /// Its source.
-    pub fn ssrc(&self) -> Ssrc {
-        self.as_packet().ssrc()
-    }
-}
-
-impl From<IncomingRtp<'_>> for RtpPacket {
-    fn from(rtp: IncomingRtp<'_>) -> Self {
-        Self {
-            packet: OwnedPacket::from(rtp.packet),
-            extensions: rtp.extensions,
-            rid: rtp.rid,
-            arrival: rtp.arrival,
-        }
-    }
 }
 
 impl RemoteTrack {

@@ -1,22 +1,35 @@
-//! A connection as its handles and the driver share it.
+//! An endpoint and its connections, as the driver and every handle share them.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 
-use super::data_channel::Message;
-use super::endpoint::EndpointShared;
-use super::inbox::{ChannelInbox, KeyFrameRequests, TrackInbox};
-use super::remote_track::RtpPacket;
+use super::inbox::{ChannelInbox, KeyFrameRequests, LOW_WATER, TrackInbox};
+use super::message::Message;
+use super::rtp_packet::RtpPacket;
 use crate::datachannel::{ChannelEvent, ChannelId};
 use crate::layer::{Datagram, NameQuery};
+use crate::net::{InterfaceFilter, UdpSocket, interfaces};
 use crate::session::{
     ConnectionState, GatheringState, Session, SessionError, SessionEvent, SignalingState, TransceiverId,
 };
+
+/// What connections and driver share of an endpoint.
+#[derive(Debug)]
+pub(super) struct EndpointShared {
+    pub(super) socket: UdpSocket,
+    filter: InterfaceFilter,
+    dirty: Mutex<Vec<Arc<Shared>>>,
+    pub(super) wake: Notify,
+    next_id: AtomicU64,
+    /// No handle is left that could add a connection.
+    pub(super) is_orphaned: AtomicBool,
+}
 
 /// Names a connection on its endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,7 +39,7 @@ pub(super) struct ConnectionId(pub(super) u64);
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) id: ConnectionId,
-    pub(super) endpoint: Arc<EndpointShared>,
+    endpoint: Arc<EndpointShared>,
     state: Mutex<State>,
     /// An event waits, or the state changed.
     pub(super) changed: Notify,
@@ -59,10 +72,48 @@ pub(super) enum Told {
 /// Events that wait at most; an application that fetches none loses the oldest.
 const MAX_EVENTS: usize = 4096;
 
+impl EndpointShared {
+    pub(super) fn new(socket: UdpSocket, filter: InterfaceFilter) -> Self {
+        Self {
+            socket,
+            filter,
+            dirty: Mutex::default(),
+            wake: Notify::new(),
+            next_id: AtomicU64::new(0),
+            is_orphaned: AtomicBool::new(false),
+        }
+    }
+
+    /// Has the driver look at a connection.
+    pub(super) fn mark_dirty(&self, connection: Arc<Shared>) {
+        self.dirty.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        self.wake.notify_one();
+    }
+
+    pub(super) fn take_dirty(&self) -> Vec<Arc<Shared>> {
+        std::mem::take(&mut *self.dirty.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The addresses at which the socket can be reached.
+    pub(super) fn host_addresses(&self) -> Vec<SocketAddr> {
+        let local = self.socket.local_addr();
+        if !local.ip().is_unspecified() {
+            return vec![local];
+        }
+        // Without a list of interfaces there are no host candidates, and gathering ends at once.
+        interfaces(&self.filter)
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|address| local.is_ipv6() || address.ip.is_ipv4())
+            .map(|address| address.with_port(local.port()))
+            .collect()
+    }
+}
+
 impl Shared {
-    pub(super) fn new(id: ConnectionId, endpoint: Arc<EndpointShared>, session: Session) -> Arc<Self> {
+    pub(super) fn new(endpoint: Arc<EndpointShared>, session: Session) -> Arc<Self> {
         Arc::new(Self {
-            id,
+            id: ConnectionId(endpoint.next_id.fetch_add(1, Ordering::Relaxed)),
             endpoint,
             state: Mutex::new(State {
                 session,
@@ -227,30 +278,10 @@ impl State {
     /// Has the session tell when there is room to send on a channel.
     pub(super) fn set_low_threshold(&mut self, id: ChannelId) {
         // A channel that is gone has nobody who waits.
-        let _ = self.session.set_buffered_amount_low_threshold(id, super::data_channel::LOW_WATER);
+        let _ = self.session.set_buffered_amount_low_threshold(id, LOW_WATER);
     }
 
     pub(super) fn is_closed(&self) -> bool {
         self.session.signaling_state() == SignalingState::Closed
-    }
-}
-
-/// The handles of a connection: the last one to go closes it.
-#[derive(Debug)]
-pub(super) struct Handle {
-    pub(super) shared: Arc<Shared>,
-    /// An endpoint of its own lives as long.
-    _endpoint: super::Endpoint,
-}
-
-impl Handle {
-    pub(super) fn new(shared: Arc<Shared>, endpoint: super::Endpoint) -> Arc<Self> {
-        Arc::new(Self { shared, _endpoint: endpoint })
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.shared.abandon();
     }
 }

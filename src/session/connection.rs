@@ -18,8 +18,8 @@ use super::transceiver::{Transceiver, TransceiverId, TransceiverInit};
 use super::transport::{DtlsEnd, Transport, TransportEvent};
 use crate::datachannel::{ChannelEvent, ChannelId, ChannelInit, ChannelState, MessageKind};
 use crate::layer::{
-    Candidate, CandidatePair, Datagram, IceConnectionState, IceEvent, Layer, NameQuery, Rid, Transmit,
-    TransmitBatch,
+    Candidate, CandidatePair, Datagram, IceConnectionState, IceEvent, Layer, NameQuery, ParseCandidateError,
+    Rid, Transmit, TransmitBatch,
 };
 use crate::sdp::{Attribute, Direction, SessionDescription};
 use crate::stun;
@@ -165,7 +165,12 @@ impl Session {
             "" => None,
             text => {
                 let text = text.strip_prefix("a=").unwrap_or(text);
-                Some(text.strip_prefix("candidate:").unwrap_or(text).parse::<Candidate>()?)
+                match text.strip_prefix("candidate:").unwrap_or(text).parse::<Candidate>() {
+                    Ok(candidate) => Some(candidate),
+                    // RFC 8839 §5.1: to be ignored, since the others may do.
+                    Err(ParseCandidateError::Unsupported { .. }) => return Ok(()),
+                    Err(error) => return Err(error.into()),
+                }
             }
         };
         // Component 2 is RTCP without rtcp-mux, which was refused.

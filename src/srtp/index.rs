@@ -20,6 +20,7 @@ impl PacketIndex {
 
     /// The index nearest to `self` that ends in `sequence_number` (RFC 3711 §3.3.1, appendix A). `None` when
     /// it lies beyond the last one.
+    #[inline]
     pub(super) fn nearest(self, sequence_number: u16) -> Option<Self> {
         let ahead = sequence_number.wrapping_sub(self.0 as u16);
         let index = if ahead < 0x8000 {

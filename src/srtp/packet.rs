@@ -11,6 +11,7 @@ pub(super) struct RtpHeader {
 
 impl RtpHeader {
     /// Reads the header at the beginning of `packet` (RFC 3550 §5.1, §5.3.1).
+    #[inline]
     pub(super) fn parse(packet: &[u8]) -> Result<Self, SrtpError> {
         let Some(fixed) = packet.first_chunk::<12>() else {
             return Err(SrtpError::Malformed("shorter than an RTP header"));

@@ -21,6 +21,7 @@ impl ReplayWindow {
     }
 
     /// Whether `index` is neither received nor older than the window.
+    #[inline]
     pub(super) fn accepts(&self, index: u64) -> bool {
         if index >= self.end {
             return true;
@@ -29,17 +30,22 @@ impl ReplayWindow {
     }
 
     /// Notes that `index`, which was accepted, is received.
+    #[inline]
     pub(super) fn insert(&mut self, index: u64) {
-        if index >= self.end {
-            let skipped = index - self.end;
-            if skipped >= self.size() {
-                self.bits.fill(0);
-            } else {
-                (self.end..index).for_each(|skipped| *self.word_mut(skipped) &= !bit(skipped));
-            }
-            self.end = index + 1;
+        if index > self.end {
+            self.skip_to(index);
         }
+        self.end = self.end.max(index + 1);
         *self.word_mut(index) |= bit(index);
+    }
+
+    /// Forgets what lay where the indices up to `index` are to lie.
+    fn skip_to(&mut self, index: u64) {
+        if index - self.end >= self.size() {
+            self.bits.fill(0);
+        } else {
+            (self.end..index).for_each(|skipped| *self.word_mut(skipped) &= !bit(skipped));
+        }
     }
 
     fn word(&self, index: u64) -> u64 {

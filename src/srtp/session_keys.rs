@@ -174,8 +174,8 @@ fn rtcp_aad(header: &[u8], index_word: [u8; 4]) -> [u8; RTCP_HEADER_LEN + SRTCP_
 pub(super) struct GcmKeys {
     rtp: Box<dyn Aead>,
     rtcp: Box<dyn Aead>,
-    rtp_salt: Zeroizing<[u8; 12]>,
-    rtcp_salt: Zeroizing<[u8; 12]>,
+    rtp_salt: Salt,
+    rtcp_salt: Salt,
 }
 
 impl GcmKeys {
@@ -203,29 +203,36 @@ impl GcmKeys {
         Some(Self {
             rtp: provider.ciphers.aead(algorithm, rtp).ok()?,
             rtcp: provider.ciphers.aead(algorithm, rtcp).ok()?,
-            rtp_salt,
-            rtcp_salt,
+            rtp_salt: Salt::new(&rtp_salt),
+            rtcp_salt: Salt::new(&rtcp_salt),
         })
     }
 
     /// RFC 7714 §8.1: two zero bytes, SSRC, rollover counter and sequence number, XORed with the salt.
     fn rtp_nonce(&self, ssrc: u32, index: u64) -> [u8; 12] {
-        nonce(&self.rtp_salt, u128::from(ssrc) << 48 | u128::from(index))
+        self.rtp_salt.nonce(ssrc, index)
     }
 
     /// RFC 7714 §9.1: two zero bytes, SSRC, two zero bytes and the index, XORed with the salt.
     fn rtcp_nonce(&self, ssrc: u32, index: u32) -> [u8; 12] {
-        nonce(&self.rtcp_salt, u128::from(ssrc) << 48 | u128::from(index))
+        self.rtcp_salt.nonce(ssrc, u64::from(index))
     }
 }
 
-fn nonce(salt: &[u8; 12], value: u128) -> [u8; 12] {
-    let mut nonce = [0; 12];
-    let value = value.to_be_bytes();
-    for ((byte, salt), value) in nonce.iter_mut().zip(salt).zip(&value[4..]) {
-        *byte = salt ^ value;
+/// A salt as a number, so that a nonce takes an exclusive or and no loop.
+struct Salt(Zeroizing<u128>);
+
+impl Salt {
+    fn new(bytes: &[u8; 12]) -> Self {
+        let mut number = Zeroizing::new([0; 16]);
+        number[4..].copy_from_slice(bytes);
+        Self(Zeroizing::new(u128::from_be_bytes(*number)))
     }
-    nonce
+
+    fn nonce(&self, ssrc: u32, index: u64) -> [u8; 12] {
+        let [_, _, _, _, nonce @ ..] = (*self.0 ^ (u128::from(ssrc) << 48 | u128::from(index))).to_be_bytes();
+        nonce
+    }
 }
 
 /// RFC 3711 §4.1.1 and §4.2.1

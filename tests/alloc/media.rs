@@ -47,10 +47,11 @@ fn sent_packets_are_kept_and_sent_again() {
     let mut rtx = RtxSender::new(Ssrc(2), SequenceNumber(0));
     let (mut buffer, mut out) = ([0; 1200], [0; 1300]);
     let allocations = third_second(|now, index| {
-        cache.insert(now, &write(&mut buffer, index));
+        let number = write(&mut buffer, index).sequence_number();
+        cache.insert(now, number, buffer.len(), buffer);
         let wanted = SequenceNumber(index as u16).wrapping_sub(30);
-        if let Retransmission::Packet(packet) = cache.retransmit(now, wanted, Duration::ZERO) {
-            let len = rtx.wrap(&packet, RTX, &mut out).unwrap();
+        if let Retransmission::Packet(kept) = cache.retransmit(now, wanted, Duration::ZERO) {
+            let len = rtx.wrap(&Packet::parse(kept).unwrap(), RTX, &mut out).unwrap();
             black_box(unwrap_rtx(&mut out[..len], Ssrc(1), VIDEO).unwrap());
         }
     });
@@ -139,7 +140,7 @@ fn frames_cost_one_allocation_each() {
 fn what_an_idle_stream_holds() {
     let (made, held) = heap_held(|| {
         (
-            PacketCache::new(PacketCacheConfig::default()),
+            PacketCache::<[u8; 1200]>::new(PacketCacheConfig::default()),
             NackGenerator::new(NackConfig::default()),
             FrameAssembler::new(FrameFormat::Vp9, FrameAssemblerConfig::video()),
             TransportArrivals::new(TransportFeedbackConfig::default(), Ssrc(1), Ssrc(2)),

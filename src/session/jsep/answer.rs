@@ -2,22 +2,14 @@
 
 use super::remote::{RemoteContent, RemoteSection};
 use super::section::{LocalTransport, MediaSection, data_section, rejected_section};
-use super::{Jsep, SectionContent};
+use super::{CreatedAnswer, Jsep, SectionContent};
 use crate::ice::random_credentials;
-use crate::layer::{DtlsRole, IceCredentials};
+use crate::layer::DtlsRole;
 use crate::rtp::ExtensionKind;
 use crate::sdp::{Direction, MediaDescription, SessionDescription, Setup};
 use crate::session::codec::TrackKind;
 use crate::session::error::SessionError;
 use crate::session::state::SignalingState;
-
-/// An answer that may be applied.
-#[derive(Debug)]
-pub(super) struct CreatedAnswer {
-    pub(super) sdp: SessionDescription,
-    pub(super) credentials: IceCredentials,
-    pub(super) role: DtlsRole,
-}
 
 impl Jsep {
     /// An answer that accepts of the offer what this side can and wants.

@@ -62,7 +62,7 @@ pub(super) struct Jsep {
     current_remote: Option<Description>,
     pending_remote: Option<Description>,
     created_offer: Option<CreatedOffer>,
-    created_answer: Option<answer::CreatedAnswer>,
+    created_answer: Option<CreatedAnswer>,
     /// The offer under way, of the side that made it.
     remote_offer: Option<RemoteDescription>,
     /// Where the offer under way puts what.
@@ -115,6 +115,14 @@ struct CreatedOffer {
     sdp: SessionDescription,
     sections: Vec<Section>,
     credentials: IceCredentials,
+}
+
+/// An answer that may be applied.
+#[derive(Debug)]
+struct CreatedAnswer {
+    sdp: SessionDescription,
+    credentials: IceCredentials,
+    role: DtlsRole,
 }
 
 impl Jsep {
@@ -338,7 +346,7 @@ impl Jsep {
         ufrag: Option<&str>,
     ) -> Result<(), SessionError> {
         let limit = self.config.max_remote_candidates;
-        let pending = self.remote_offer.as_mut().and_then(|offer| offer.transport.as_mut());
+        let pending = self.remote_offer.as_mut().and_then(|remote| remote.transport.as_mut());
         let remotes = pending.into_iter().chain(self.agreement.remote.as_mut());
         let mut any = false;
         for remote in remotes {

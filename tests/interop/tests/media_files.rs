@@ -110,7 +110,7 @@ fn travel(format: FrameFormat, frames: &[Vec<u8>]) -> Vec<Frame> {
                     let head = PacketWriter::new(&mut bytes, &header, &[]).unwrap().finish_header();
                     let len = head + payload.write(&mut bytes[head..]).unwrap();
                     bytes.truncate(len);
-                    cache.insert(now, &Packet::parse(&bytes).unwrap());
+                    cache.insert(now, number, bytes.len(), bytes.clone());
                     // The stream begins with the first packet that comes, and that the last ones are missing
                     // shows only by those behind them.
                     let spared = number == SequenceNumber(65500) || millis as usize / 33 + 1 == frames.len();
@@ -141,9 +141,9 @@ fn travel(format: FrameFormat, frames: &[Vec<u8>]) -> Vec<Frame> {
         let mut entries = [NackEntry { first: SequenceNumber(0), following: 0 }; 16];
         let count = nack.poll_nack(now, &mut entries);
         for missed in entries[..count].iter().flat_map(|entry| entry.sequence_numbers()) {
-            if let Retransmission::Packet(packet) = cache.retransmit(now, missed, round_trip_time) {
+            if let Retransmission::Packet(kept) = cache.retransmit(now, missed, round_trip_time) {
                 let mut bytes = vec![0; 1300];
-                let len = rtx.wrap(&packet, RTX, &mut bytes).unwrap();
+                let len = rtx.wrap(&Packet::parse(kept).unwrap(), RTX, &mut bytes).unwrap();
                 bytes.truncate(len);
                 if !random.next_u64().is_multiple_of(10) {
                     on_the_way.push((now + round_trip_time, bytes));

@@ -1,0 +1,42 @@
+use std::time::Instant;
+
+use crate::layer::{Rid, Ssrc};
+use crate::rtp::{ExtensionValues, OwnedPacket, Packet};
+use crate::session::IncomingRtp;
+
+/// An RTP packet that arrived.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RtpPacket {
+    /// The packet.
+    pub packet: OwnedPacket,
+    /// Its header extensions.
+    pub extensions: ExtensionValues,
+    /// The simulcast stream, of a peer that sends several.
+    pub rid: Option<Rid>,
+    /// When it arrived.
+    pub arrival: Instant,
+}
+
+impl RtpPacket {
+    /// The view of the packet.
+    pub fn as_packet(&self) -> Packet<'_> {
+        self.packet.as_packet()
+    }
+
+    /// Its source.
+    pub fn ssrc(&self) -> Ssrc {
+        self.as_packet().ssrc()
+    }
+}
+
+impl From<IncomingRtp<'_>> for RtpPacket {
+    fn from(rtp: IncomingRtp<'_>) -> Self {
+        Self {
+            packet: OwnedPacket::from(rtp.packet),
+            extensions: rtp.extensions,
+            rid: rtp.rid,
+            arrival: rtp.arrival,
+        }
+    }
+}
