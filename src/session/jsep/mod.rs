@@ -221,8 +221,9 @@ impl Jsep {
 
     /// The section whose transport all share, for candidates of this side.
     pub(super) fn tagged_section(&self) -> Option<(usize, Mid)> {
-        self.agreement
-            .sections
+        // Before the first answer nothing is agreed on, and candidates are for what was offered.
+        let sections = if self.offered.is_empty() { &self.agreement.sections } else { &self.offered };
+        sections
             .iter()
             .enumerate()
             .find(|(_, section)| !matches!(section.content, SectionContent::Rejected { .. }))
