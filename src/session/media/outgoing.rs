@@ -76,6 +76,8 @@ pub(in crate::session) struct Outgoing {
 pub(in crate::session) struct OutgoingStream {
     ssrc: Ssrc,
     rtx: RtxSender,
+    /// Its transceiver sends; negotiation may have paused it.
+    may_send: bool,
     mid: Option<Mid>,
     next: SequenceNumber,
     codecs: Vec<NegotiatedCodec>,
@@ -166,6 +168,7 @@ impl Outgoing {
                 OutgoingStream {
                     ssrc: transceiver.sender.ssrc,
                     rtx: RtxSender::new(transceiver.sender.rtx_ssrc, first(c, d)),
+                    may_send: true,
                     mid: None,
                     next: first(a, b),
                     codecs: Vec::new(),
@@ -183,13 +186,19 @@ impl Outgoing {
             stream.transport_feedback =
                 stream.codecs.iter().any(|codec| codec.codec.feedback.contains(&FeedbackKind::TransportCc));
         }
+        for (id, stream) in &mut self.streams {
+            stream.may_send =
+                transceivers.iter().any(|transceiver| transceiver.id() == *id && transceiver.may_send());
+        }
+        // One that pauses is kept for as long as its SSRC: SRTP must not see a sequence number again.
         self.streams.retain(|id, _| {
-            transceivers.iter().any(|transceiver| transceiver.id() == *id && transceiver.may_send())
+            transceivers.iter().any(|transceiver| transceiver.id() == *id && !transceiver.is_stopped())
         });
     }
 
     pub(super) fn send(&mut self, id: TransceiverId, mut packet: OutgoingRtp) -> Result<(), SessionError> {
-        let stream = self.streams.get_mut(&id).ok_or(SessionError::NotSending(id))?;
+        let stream = self.streams.get_mut(&id).filter(|stream| stream.may_send);
+        let stream = stream.ok_or(SessionError::NotSending(id))?;
         if !stream.codecs.iter().any(|codec| codec.payload_type == packet.payload_type) {
             let payload_type = packet.payload_type.value();
             return Err(SessionError::PayloadType { payload_type, transceiver: id });
@@ -238,8 +247,9 @@ impl Outgoing {
         self.streams.get(&id)
     }
 
+    /// Those that send now.
     pub(super) fn streams_mut(&mut self) -> impl Iterator<Item = &mut OutgoingStream> {
-        self.streams.values_mut()
+        self.streams.values_mut().filter(|stream| stream.may_send)
     }
 
     /// Appends the next packet to `out`, unless it is longer than `limit`; protection adds `overhead` bytes.
@@ -253,8 +263,8 @@ impl Outgoing {
     ) -> Written {
         loop {
             let Some(queued) = self.queue.front() else { return Written::Nothing };
-            let Some(stream) = self.streams.get_mut(&queued.stream) else {
-                // Its transceiver was stopped meanwhile.
+            let Some(stream) = self.streams.get_mut(&queued.stream).filter(|stream| stream.may_send) else {
+                // Its transceiver was stopped or paused meanwhile.
                 self.queue.pop_front();
                 continue;
             };
