@@ -129,6 +129,8 @@ function arrange(list, peer) {
 function remember() {
   wanted = [...tiles.values()].map((tile) => tile.camera);
   $('empty').hidden = tiles.size > 0;
+  // A square as far as the screen is wide enough.
+  wall.style.setProperty('--columns', Math.min(6, Math.max(1, Math.ceil(Math.sqrt(tiles.size)))));
 }
 
 // ---- Tiles ----
@@ -225,7 +227,6 @@ class Tile {
     if (!this.hasSound) return;
     this.video.muted = !this.video.muted;
     this.element.querySelector('.sound').setAttribute('aria-pressed', String(!this.video.muted));
-    this.element.toggleAttribute('data-sound', !this.video.muted);
     this.video.play().catch(() => {});
   }
 
@@ -454,6 +455,7 @@ globalThis.kaon = {
   },
   add: (camera) => tell({ type: 'add', camera }),
   remove: (id) => tiles.get(id)?.remove(),
+  toggleSound: (id) => tiles.get(id)?.toggleSound(),
 };
 
 connect();
