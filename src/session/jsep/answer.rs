@@ -78,14 +78,13 @@ impl Jsep {
         Ok(sdp)
     }
 
-    /// RFC 8842 §5.3: the role of before, if the DTLS association goes on; else the client's, which saves a
-    /// round trip.
+    /// RFC 8842 §5.3: the role of before, since the DTLS association goes on; else the client's if there is a
+    /// choice, which saves a round trip.
     fn answer_role(&self, offered: Option<Setup>) -> DtlsRole {
-        match (offered, self.agreement.dtls_role) {
-            (Some(Setup::Active), _) => DtlsRole::Server,
-            (Some(Setup::Passive), _) => DtlsRole::Client,
-            (_, Some(role)) => role,
-            (_, None) => DtlsRole::Client,
+        match (self.agreement.dtls_role, offered) {
+            (Some(role), _) => role,
+            (None, Some(Setup::Active)) => DtlsRole::Server,
+            (None, _) => DtlsRole::Client,
         }
     }
 

@@ -5,7 +5,7 @@ use super::remote::{Proposal, RemoteContent, RemoteDescription, RemoteSection, R
 use super::{Jsep, RollbackPoint, Section, SectionContent};
 use crate::layer::DtlsRole;
 use crate::sdp::{Direction, SessionDescription, Setup};
-use crate::session::codec::NegotiatedCodec;
+use crate::session::codec::{Codec, NegotiatedCodec};
 use crate::session::description::{Description, DescriptionKind};
 use crate::session::error::{SectionError, SessionError};
 use crate::session::state::SignalingState;
@@ -280,7 +280,9 @@ impl Jsep {
         }
         self.agreement.reduced_size = accepts_reduced_size(&answer);
         if let Some(transport) = &answer.transport {
-            self.agreement.dtls_role = Some(match transport.setup {
+            // The association lives as long as the session, and so do its roles, whatever a later answer says:
+            // Firefox says "active" to every offer that restarts ICE.
+            self.agreement.dtls_role.get_or_insert(match transport.setup {
                 Setup::Active => DtlsRole::Server,
                 _ => DtlsRole::Client,
             });
@@ -330,14 +332,6 @@ impl Jsep {
                 return error(SectionError::Invalid("the kind of media or the protocol is not the offer's"));
             }
         }
-        if let (Some(role), Some(transport)) = (self.agreement.dtls_role, &answer.transport) {
-            let answered = if transport.setup == Setup::Active { DtlsRole::Server } else { DtlsRole::Client };
-            if answered != role {
-                return Err(SessionError::Description(
-                    "a=setup would turn the DTLS roles around; they stay for the life of the connection",
-                ));
-            }
-        }
         self.check_fingerprints(self.agreement.remote.as_ref(), answer.transport.as_ref())
     }
 
@@ -347,23 +341,28 @@ impl Jsep {
         sdp.media_by_mid(section.mid)?.direction()
     }
 
-    /// What the peer may send of `ours`, under the payload types that this side offered.
-    fn received_codecs(
-        &mut self,
-        ours: &[crate::session::Codec],
-        answered: &[NegotiatedCodec],
-    ) -> Vec<NegotiatedCodec> {
-        let mut codecs = Vec::with_capacity(answered.len());
-        for answer in answered {
-            if let Some(ours) = ours.iter().find(|codec| codec.is_compatible(&answer.codec))
-                && let Some(mut negotiated) = self.agreement.registry.negotiate(ours)
-            {
+    /// What the peer may send, under the payload types that this side offered: first what it answered, then the
+    /// rest of `ours`, which Chromium sends of all the same if it stood first in the offer.
+    fn received_codecs(&mut self, ours: &[Codec], answered: &[NegotiatedCodec]) -> Vec<NegotiatedCodec> {
+        let registry = &mut self.agreement.registry;
+        let answer_to = |ours: &Codec| answered.iter().find(|answer| ours.is_compatible(&answer.codec));
+        let mut codecs = Vec::with_capacity(ours.len());
+        for codec in ours {
+            let Some(mut negotiated) = registry.negotiate(codec) else { continue };
+            if let Some(answer) = answer_to(codec) {
                 negotiated.codec.feedback.clone_from(&answer.codec.feedback);
                 negotiated.rtx_payload_type =
                     negotiated.rtx_payload_type.filter(|_| answer.rtx_payload_type.is_some());
-                codecs.push(negotiated);
             }
+            codecs.push(negotiated);
         }
+        let place = |codec: &NegotiatedCodec| {
+            answered
+                .iter()
+                .position(|answer| codec.codec.is_compatible(&answer.codec))
+                .unwrap_or(answered.len())
+        };
+        codecs.sort_by_key(place);
         codecs
     }
 

@@ -3,7 +3,7 @@
 use super::section::{LocalTransport, MediaSection, data_section, rejected_section};
 use super::{CreatedOffer, Jsep, Section, SectionContent};
 use crate::ice::random_credentials;
-use crate::layer::Mid;
+use crate::layer::{DtlsRole, Mid};
 use crate::rtp::ExtensionKind;
 use crate::sdp::{MediaDescription, MediaKind, SessionDescription, Setup};
 use crate::session::codec::{NegotiatedCodec, TrackKind};
@@ -128,8 +128,12 @@ impl Jsep {
         LocalTransport {
             credentials,
             fingerprints: &self.config.fingerprints,
-            // RFC 8842 §5.2: an offer always leaves the choice.
-            setup: Setup::ActPass,
+            // RFC 8842 §5.2: the choice is left at first, and the role of before goes on later.
+            setup: match self.agreement.dtls_role {
+                None => Setup::ActPass,
+                Some(DtlsRole::Client) => Setup::Active,
+                Some(DtlsRole::Server) => Setup::Passive,
+            },
             cname: &self.cname,
         }
     }
