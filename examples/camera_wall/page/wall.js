@@ -440,6 +440,7 @@ globalThis.kaon = {
   get connectionState() { return state; },
   get reconnects() { return reconnects; },
   get viewers() { return viewers; },
+  get sections() { return connection?.getTransceivers().length ?? 0; },
   get cameras() {
     return [...tiles.values()].map((tile) => ({
       tile: tile.id,
@@ -450,6 +451,7 @@ globalThis.kaon = {
       condition: tile.condition()[0],
       complaint: complaints[tile.camera] ?? null,
       muted: tile.video.muted,
+      unsupported: tile.unsupported ?? false,
       ...tile.numbers,
     }));
   },

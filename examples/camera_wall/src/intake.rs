@@ -260,13 +260,13 @@ mod tests {
     #[test]
     fn another_source_takes_over_after_silence_and_time_goes_on() {
         let mut intake = Intake::new(FeedCodec::Vp8);
-        take(&mut intake, 0, &rtp(1, 10, 777, KEY));
+        assert_eq!(take(&mut intake, 0, &rtp(1, 10, 777, KEY)).1, Ok(()));
         assert_eq!(take(&mut intake, 0, &rtp(1, 11, 777, DELTA)).0, [(0, 0), (1, 0)]);
         // Not while the first is there.
         for number in 0..3 {
             assert_eq!(take(&mut intake, 500, &rtp(2, number, 0, KEY)), (vec![], Ok(())));
         }
-        take(&mut intake, 2000, &rtp(2, 7, 5, KEY));
+        assert_eq!(take(&mut intake, 2000, &rtp(2, 7, 5, KEY)).1, Ok(()));
         assert_eq!(take(&mut intake, 2000, &rtp(2, 8, 5, DELTA)).0, [(2, 180_000), (3, 180_000)]);
         // The same source from the beginning.
         let units = take(&mut intake, 3000, &rtp(2, 30_000, 4_000_000_000, KEY)).0;
