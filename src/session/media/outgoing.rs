@@ -250,8 +250,9 @@ impl Outgoing {
         self.streams.get(&id)
     }
 
+    /// Those that send now.
     pub(super) fn streams_mut(&mut self) -> impl Iterator<Item = &mut OutgoingStream> {
-        self.streams.values_mut()
+        self.streams.values_mut().filter(|stream| stream.is_active)
     }
 
     /// Appends the next packet to `out`, unless it is longer than `limit`; protection adds `overhead` bytes.
