@@ -55,7 +55,7 @@ function connect() {
     const message = JSON.parse(data);
     // One after the other: a candidate must not overtake its description.
     work = work.then(() => isCurrent() && handlers[message.type]?.(message, peer))
-      .catch((error) => { console.error(error); lose('The server and this page do not understand each other.'); });
+      .catch((error) => { console.error(`${error}`); lose('The server and this page do not understand each other.'); });
   };
   peer.onicecandidate = ({ candidate }) => {
     if (candidate && isCurrent()) tell({ type: 'candidate', candidate });
@@ -109,6 +109,10 @@ const handlers = {
     ({ viewers, complaints } = message);
   },
 
+  unsupported({ tiles: list }) {
+    for (const tile of tiles.values()) tile.unsupported = list.includes(tile.id);
+  },
+
   refused({ reason }) {
     console.warn(reason);
   },
@@ -154,6 +158,8 @@ function tellVisible() {
 }
 document.addEventListener('visibilitychange', tellVisible);
 
+const spoken = (codec) => ({ H264: 'H.264', opus: 'Opus' })[codec] ?? codec;
+
 class Tile {
   constructor(id, camera) {
     this.id = id;
@@ -164,6 +170,7 @@ class Tile {
     this.element.tile = this;
     this.video = this.element.querySelector('video');
     this.visible = old?.visible ?? false;
+    this.unsupported = false;
     this.framesDecoded = 0;
     this.lastFrame = null;
     this.seen = null;
@@ -181,7 +188,7 @@ class Tile {
     const info = cameras.get(this.camera);
     element.querySelector('h2').append(this.camera);
     const codecs = document.createElement('small');
-    codecs.textContent = [info?.picture, info?.sound].filter(Boolean).map((name) => name.replace('H264', 'H.264').replace('opus', 'Opus')).join(' · ');
+    codecs.textContent = [info?.picture, info?.sound].filter(Boolean).map(spoken).join(' · ');
     element.querySelector('h2').append(codecs);
     element.setAttribute('aria-label', this.camera);
     const sound = element.querySelector('.sound');
@@ -206,8 +213,6 @@ class Tile {
   attach(video, audio) {
     const isSame = this.transceivers?.video === video && this.transceivers?.audio === audio;
     this.transceivers = { video, audio };
-    // A browser without the codec gives the section up.
-    this.unsupported = video !== undefined && (video.stopped || video.currentDirection === 'stopped' || video.currentDirection === 'inactive');
     if (isSame) return;
     this.seen = null;
     const tracks = [video, audio].filter(Boolean).map((transceiver) => transceiver.receiver.track);
@@ -269,7 +274,7 @@ class Tile {
   condition() {
     const complaint = complaints[this.camera];
     if (state !== 'connected') return ['stale', 'Offline', ''];
-    if (this.unsupported) return ['stale', 'Unsupported', `This browser does not play ${cameras.get(this.camera)?.picture.replace('H264', 'H.264')}.`];
+    if (this.unsupported) return ['stale', 'Unsupported', `This browser does not play ${spoken(cameras.get(this.camera)?.picture ?? 'this')}.`];
     if (complaint) return ['stale', 'Stale', `No signal. ${complaint}`];
     if (!this.visible) return ['paused', 'Paused', ''];
     if (!this.hasPicture) return ['live', 'Sound only', 'Sound only'];
@@ -357,7 +362,7 @@ async function measure() {
 }
 
 setInterval(async () => {
-  await measure().catch((error) => console.error(error));
+  await measure().catch((error) => console.error(`${error}`));
   for (const tile of tiles.values()) tile.paint();
   // What the server did not give back, such as a camera that is gone.
   if (state === 'connected') for (const old of spare.splice(0)) { observer.unobserve(old.element); old.element.remove(); }
@@ -440,7 +445,7 @@ globalThis.kaon = {
   get connectionState() { return state; },
   get reconnects() { return reconnects; },
   get viewers() { return viewers; },
-  get sections() { return connection?.getTransceivers().length ?? 0; },
+  get connection() { return connection; },
   get cameras() {
     return [...tiles.values()].map((tile) => ({
       tile: tile.id,
@@ -451,7 +456,7 @@ globalThis.kaon = {
       condition: tile.condition()[0],
       complaint: complaints[tile.camera] ?? null,
       muted: tile.video.muted,
-      unsupported: tile.unsupported ?? false,
+      unsupported: tile.unsupported,
       ...tile.numbers,
     }));
   },

@@ -32,15 +32,19 @@ impl FeedCodec {
 
     /// Ticks of the timestamp per second.
     pub fn clock_rate(self) -> u32 {
-        self.negotiable().clock_rate
+        match self {
+            Self::H264 | Self::Vp8 => 90_000,
+            Self::Opus => 48_000,
+        }
     }
 
-    /// What is offered to a viewer.
-    pub fn negotiable(self) -> Codec {
+    /// What is offered to a viewer. Both picture codecs always: a track can then show another camera later, and a
+    /// browser that lacks one of them gives up no section, which would take the transport of all with it.
+    pub fn negotiable(self) -> Vec<Codec> {
         match self {
-            Self::H264 => Codec::h264(),
-            Self::Vp8 => Codec::vp8(),
-            Self::Opus => Codec::opus(),
+            Self::H264 => vec![Codec::h264(), Codec::vp8()],
+            Self::Vp8 => vec![Codec::vp8(), Codec::h264()],
+            Self::Opus => vec![Codec::opus()],
         }
     }
 }

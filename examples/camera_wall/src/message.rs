@@ -12,6 +12,8 @@ pub enum ToPage<'a> {
     Hello { cameras: Vec<CameraInfo<'a>> },
     /// An offer, and what its media sections show.
     Offer { sdp: String, tiles: Vec<TileInfo<'a>> },
+    /// After an answer: the tiles whose codec the page does not take.
+    Unsupported { tiles: Vec<u32> },
     /// A candidate of the server.
     Candidate { candidate: CandidateInit },
     /// Every second: how many watch, and which cameras send nothing, and why.

@@ -15,7 +15,7 @@ use crate::feed::{Feed, FeedCodec, FeedPacket, Unit};
 #[derive(Debug)]
 pub struct Outlet {
     pub track: LocalTrack,
-    pub codec: FeedCodec,
+    pub kind: TrackKind,
     numbering: Mutex<Numbering>,
 }
 
@@ -35,20 +35,20 @@ const BURST_INTERVAL: Duration = Duration::from_millis(4);
 const RESTART_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Outlet {
-    pub fn new(track: LocalTrack, codec: FeedCodec) -> Arc<Self> {
+    pub fn new(track: LocalTrack, kind: TrackKind) -> Arc<Self> {
         let numbering = Numbering { next: SequenceNumber(1), last_timestamp: None, began: None };
-        Arc::new(Self { track, codec, numbering: Mutex::new(numbering) })
+        Arc::new(Self { track, kind, numbering: Mutex::new(numbering) })
     }
 
-    /// The payload type that the viewer expects; `None` if it does not take the codec.
-    pub fn payload_type(&self) -> Option<PayloadType> {
-        self.track.codec(self.codec.name()).map(|codec| codec.payload_type)
+    /// The payload type that the viewer expects of a codec; `None` if it does not take it.
+    pub fn payload_type(&self, codec: FeedCodec) -> Option<PayloadType> {
+        self.track.codec(codec.name()).map(|codec| codec.payload_type)
     }
 
     /// Sends a feed until it ends or this is dropped. `starting` lets one feed of a viewer begin at a time.
     pub async fn play(self: Arc<Self>, feed: Arc<Feed>, payload_type: PayloadType, starting: Arc<Semaphore>) {
         let mut numbering = self.numbering.lock().await;
-        let is_video = feed.codec().kind() == TrackKind::Video;
+        let is_video = self.kind == TrackKind::Video;
         let send = |packets: Vec<OutgoingRtp>| self.track.send_rtp_batch(packets);
         loop {
             numbering.began = None;

@@ -144,6 +144,9 @@ impl Viewer {
                 let answer = Description::answer(&sdp).map_err(PeerConnectionError::from)?;
                 self.connection.set_remote_description(&answer)?;
                 self.update_playing();
+                let unsupported = self.tiles.iter().filter(|tile| !tile.is_supported());
+                let tiles = unsupported.map(|tile| tile.id).collect();
+                self.tell(&ToPage::Unsupported { tiles }).await?;
             }
             FromPage::Candidate { candidate } => {
                 // One that this side cannot use, such as TCP, takes nothing from the others.
@@ -180,22 +183,22 @@ impl Viewer {
 
     /// A track for a codec: one that is free, or a new one.
     fn outlet(&mut self, codec: FeedCodec, tile: u32) -> Result<Arc<Outlet>, ViewerError> {
-        if let Some(at) = self.free.iter().position(|outlet| outlet.codec == codec) {
+        if let Some(at) = self.free.iter().position(|outlet| outlet.kind == codec.kind()) {
             let outlet = self.free.swap_remove(at);
             self.connection.set_direction(outlet.track.id(), Direction::SendOnly)?;
             return Ok(outlet);
         }
         let init = TransceiverInit::new(Direction::SendOnly)
             .stream(format!("tile-{tile}"))
-            .codecs([codec.negotiable()]);
+            .codecs(codec.negotiable());
         let id = self.connection.add_transceiver(codec.kind(), init)?;
-        Ok(Outlet::new(self.connection.local_track(id)?, codec))
+        Ok(Outlet::new(self.connection.local_track(id)?, codec.kind()))
     }
 
     fn remove(&mut self, id: u32) -> Result<(), ViewerError> {
         let Some(at) = self.tiles.iter().position(|tile| tile.id == id) else { return Ok(()) };
         for Part { outlet, .. } in self.tiles.remove(at).parts {
-            // A page that does not take the codec has given the section up.
+            // A page that takes none of the codecs has given the section up.
             if self.connection.set_direction(outlet.track.id(), Direction::Inactive).is_ok() {
                 self.free.push(outlet);
             }
@@ -209,8 +212,10 @@ impl Viewer {
         for tile in &mut self.tiles {
             let is_visible = self.visible.contains(&tile.id);
             for part in &mut tile.parts {
-                let payload_type =
-                    part.outlet.payload_type().filter(|_| is_visible && part.outlet.track.may_send());
+                let payload_type = part
+                    .outlet
+                    .payload_type(part.feed.codec())
+                    .filter(|_| is_visible && part.outlet.track.may_send());
                 match payload_type {
                     None => part.playing = None,
                     Some(payload_type) if part.playing.is_none() => {
@@ -250,6 +255,11 @@ impl Viewer {
 }
 
 impl Tile {
+    /// The page takes the codec of its picture.
+    fn is_supported(&self) -> bool {
+        self.parts.iter().all(|part| part.outlet.payload_type(part.feed.codec()).is_some())
+    }
+
     fn info(&self) -> TileInfo<'_> {
         let mid = |kind| {
             let part = self.parts.iter().find(|part| part.feed.codec().kind() == kind)?;

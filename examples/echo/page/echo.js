@@ -78,7 +78,7 @@ function connect() {
       if (message.type === 'candidate') {
         await peer.addIceCandidate(message.candidate.candidate === '' ? null : message.candidate);
       }
-    }).catch((error) => { console.error(error); lose(); });
+    }).catch((error) => { console.error(`${error}`); lose(); });
   };
 }
 

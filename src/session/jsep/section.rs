@@ -67,9 +67,7 @@ impl MediaSection<'_> {
         if !self.receive_rids.is_empty() {
             self.push_simulcast(&mut media);
         }
-        if self.direction.sends() {
-            self.push_sources(&mut media, transport.cname);
-        }
+        self.push_sources(&mut media, transport.cname);
         media
     }
 
@@ -99,7 +97,8 @@ impl MediaSection<'_> {
         media.push(Attribute::Simulcast(Simulcast { lists: vec![list] }));
     }
 
-    /// Names the sources, for peers that go by SSRC and to pair a stream with its retransmissions.
+    /// Names the sources, for peers that go by SSRC and to pair a stream with its retransmissions. While nothing
+    /// is sent, too: Chromium forgets a source that is not named, and shows nothing of it when it is named again.
     fn push_sources(&self, media: &mut MediaDescription, cname: &str) {
         let retransmits = self.codecs.iter().any(|codec| codec.rtx_payload_type.is_some());
         let sources: &[Ssrc] =
@@ -116,7 +115,9 @@ impl MediaSection<'_> {
                 media.push(Attribute::Ssrc(attribute));
             };
             push("cname", cname.to_owned());
-            if let Some(msid) = self.msids().next() {
+            if self.direction.sends()
+                && let Some(msid) = self.msids().next()
+            {
                 push("msid", msid.to_string());
             }
         }

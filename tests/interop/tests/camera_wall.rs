@@ -60,7 +60,6 @@ fn wait_for(browser: &mut Browser, what: &str, mut is_so: impl FnMut(&[Value]) -
             return tiles;
         }
         if began.elapsed() > LIMIT {
-            let _ = std::fs::create_dir_all(artefact(""));
             browser.screenshot(&artefact("camera_wall_failed.png"));
             panic!("{what}: {tiles:#?}");
         }
@@ -144,7 +143,14 @@ fn cameras_come_and_go() {
         browser.eval("kaon.add(args);", json!(name));
         wait_until_all_advance(&mut browser, 4);
     }
-    // The same one twice, by the keyboard.
+    // A track that showed VP8 shows H.264 now, and the other way round.
+    for (from, to) in [("Aurora", "Fractal"), ("Test card", "Life")] {
+        let before = tiles(&mut browser);
+        browser.eval("kaon.remove(args);", by_name(&before, from).unwrap()["tile"].clone());
+        browser.eval("kaon.add(args);", json!(to));
+        wait_until_all_advance(&mut browser, 4);
+    }
+    // Another one, by the keyboard.
     browser.eval(
         "const press = (key, on = document.activeElement) =>
             on.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
@@ -162,7 +168,8 @@ fn cameras_come_and_go() {
         Value::Null,
     );
     wait_until_all_advance(&mut browser, 4);
-    let sections = browser.eval("return kaon.sections;", Value::Null).as_u64().unwrap();
+    let sections =
+        browser.eval("return kaon.connection.getTransceivers().length;", Value::Null).as_u64().unwrap();
     assert!(sections <= 8, "{sections} media sections: those of removed cameras are used again");
 }
 
@@ -214,11 +221,6 @@ fn a_hundred_cameras_are_sent_as_far_as_they_are_in_sight() {
     advance(&mut browser, "the first play again", |at| at);
 }
 
-/// A free UDP port where the browser is: the network has nobody else in it.
-const PICTURE: &str = "127.0.0.1:5004";
-const SOUND: &str = "127.0.0.1:5006";
-const OTHER: &str = "127.0.0.1:5008";
-
 /// A program that sends RTP, as the README of the wall has it.
 fn sender(browser: &Browser, command: &str) -> Program {
     let mut shell = browser.neighbour(Path::new("sh"));
@@ -234,26 +236,32 @@ fn is_installed(program: &str) -> bool {
     found
 }
 
-/// The commands of a section of the README.
-fn commands(program: &str) -> Vec<String> {
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/camera_wall/README.md");
-    let text = std::fs::read_to_string(readme).unwrap().replace("\\\n", " ");
-    text.lines().filter(|line| line.starts_with(program)).map(str::to_owned).collect()
+/// The ports of the README's commands, moved for those that run at the same time.
+fn moved(text: &str, by: u16) -> String {
+    [5004, 5006, 5008]
+        .iter()
+        .fold(text.to_owned(), |text, port: &u16| text.replace(&port.to_string(), &(port + by).to_string()))
 }
 
-fn open_with_senders(network: &str) -> Option<(Browser, Program)> {
-    let camera =
-        |name: &str, address: &str, codec: &str| format!("--camera={name}=rtp://{address}?codec={codec}");
-    let arguments = [
-        "--listen=127.0.0.1:0".to_owned(),
-        "--cameras=0".to_owned(),
-        camera("Porch", PICTURE, "h264"),
-        camera("Porch", SOUND, "opus"),
-        camera("Garden", OTHER, "vp8"),
-    ];
-    if !is_installed(network) {
+/// The commands of a section of the README.
+fn commands(program: &str, port_offset: u16) -> Vec<String> {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/camera_wall/README.md");
+    let text = std::fs::read_to_string(readme).unwrap().replace("\\\n", " ");
+    text.lines().filter(|line| line.starts_with(program)).map(|line| moved(line, port_offset)).collect()
+}
+
+fn open_with_senders(program: &str, port_offset: u16) -> Option<(Browser, Program)> {
+    if !is_installed(program) {
         return None;
     }
+    let arguments = [
+        "--listen=127.0.0.1:0",
+        "--cameras=0",
+        "--camera=Porch=rtp://127.0.0.1:5004?codec=h264",
+        "--camera=Porch=rtp://127.0.0.1:5006?codec=opus",
+        "--camera=Garden=rtp://127.0.0.1:5008?codec=vp8",
+    ];
+    let arguments = arguments.map(|argument| moved(argument, port_offset));
     let (browser, wall, _) = open(Kind::Chromium, &arguments.each_ref().map(String::as_str))?;
     Some((browser, wall))
 }
@@ -265,8 +273,8 @@ fn wait_for_senders(browser: &mut Browser) {
 
 #[test]
 fn ffmpeg_is_a_camera_that_may_stop_and_come_back() {
-    let Some((mut browser, _wall)) = open_with_senders("ffmpeg") else { return };
-    let lines = commands("ffmpeg");
+    let Some((mut browser, _wall)) = open_with_senders("ffmpeg", 0) else { return };
+    let lines = commands("ffmpeg", 0);
     assert_eq!(lines.len(), 3);
     let mut senders: Vec<_> = lines.iter().map(|line| sender(&browser, line)).collect();
     wait_until_all_advance(&mut browser, 2);
@@ -293,8 +301,8 @@ fn ffmpeg_is_a_camera_that_may_stop_and_come_back() {
 
 #[test]
 fn gstreamer_is_a_camera() {
-    let Some((mut browser, _wall)) = open_with_senders("gst-launch-1.0") else { return };
-    let lines = commands("gst-launch-1.0");
+    let Some((mut browser, _wall)) = open_with_senders("gst-launch-1.0", 100) else { return };
+    let lines = commands("gst-launch-1.0", 100);
     assert_eq!(lines.len(), 3);
     let _senders: Vec<_> = lines.iter().map(|line| sender(&browser, line)).collect();
     wait_until_all_advance(&mut browser, 2);
