@@ -461,6 +461,9 @@ fn refused_data_is_not_offered_for_ever() {
     assert!(!alice.is_asked_to_negotiate());
 }
 
+/// A text, and whether an error says what is wrong with it.
+type BadDescription<'a> = (String, &'a dyn Fn(&SessionError) -> bool);
+
 #[test]
 fn bad_descriptions_change_nothing() {
     let (mut alice, mut bob) = (side(1), side(2));
@@ -475,7 +478,7 @@ fn bad_descriptions_change_nothing() {
     let without = |text: &str, prefix: &str| text.replace(&line(text, prefix), "");
     let section = |error: &SessionError, want: SectionError| matches!(error, SessionError::Section { reason, .. } if *reason == want);
 
-    let bad_answers: [(String, &dyn Fn(&SessionError) -> bool); 8] = [
+    let bad_answers: [BadDescription<'_>; 8] = [
         (without(&answer, "a=ice-ufrag"), &|e| e.to_string().contains("ice-ufrag")),
         (without(&answer, "a=fingerprint"), &|e| e.to_string().contains("a=fingerprint")),
         (without(&answer, "a=setup"), &|e| e.to_string().contains("a=setup")),
@@ -504,13 +507,13 @@ fn bad_descriptions_change_nothing() {
         let (head, tail) = old.trim_end().split_at(old.trim_end().len() - 1);
         text.replace(&old, &format!("{head}{}\r\n", if tail == "0" { "1" } else { "0" }))
     };
-    let bad_offers: [(String, &dyn Fn(&SessionError) -> bool); 5] = [
+    let bad_offers: [BadDescription<'_>; 5] = [
         (forged(&offer), &|e| e.to_string().contains("fingerprint")),
         (offer[..offer.find("m=application").unwrap()].replace("BUNDLE 0 1", "BUNDLE 0"), &|e| {
             e.to_string().contains("fewer media sections")
         }),
         (offer.replacen("m=audio", "m=video", 1), &|e| e.to_string().contains("kind of media")),
-        (offer.replace("a=setup:actpass", "a=setup:passive"), &|e| {
+        (offer.replace("a=setup:active", "a=setup:passive"), &|e| {
             matches!(e, SessionError::Description(super::apply::DTLS_ROLES_TURNED))
         }),
         (offer.replacen("a=mid:1", "a=mid:0", 1), &|e| e.to_string().contains("a=mid")),
