@@ -461,6 +461,9 @@ fn refused_data_is_not_offered_for_ever() {
     assert!(!alice.is_asked_to_negotiate());
 }
 
+/// Whether an error is the one that was expected.
+type Verdict<'a> = &'a dyn Fn(&SessionError) -> bool;
+
 #[test]
 fn bad_descriptions_change_nothing() {
     let (mut alice, mut bob) = (side(1), side(2));
@@ -475,7 +478,7 @@ fn bad_descriptions_change_nothing() {
     let without = |text: &str, prefix: &str| text.replace(&line(text, prefix), "");
     let section = |error: &SessionError, want: SectionError| matches!(error, SessionError::Section { reason, .. } if *reason == want);
 
-    let bad_answers: [(String, &dyn Fn(&SessionError) -> bool); 8] = [
+    let bad_answers: [(String, Verdict<'_>); 8] = [
         (without(&answer, "a=ice-ufrag"), &|e| e.to_string().contains("ice-ufrag")),
         (without(&answer, "a=fingerprint"), &|e| e.to_string().contains("a=fingerprint")),
         (without(&answer, "a=setup"), &|e| e.to_string().contains("a=setup")),
@@ -504,7 +507,7 @@ fn bad_descriptions_change_nothing() {
         let (head, tail) = old.trim_end().split_at(old.trim_end().len() - 1);
         text.replace(&old, &format!("{head}{}\r\n", if tail == "0" { "1" } else { "0" }))
     };
-    let bad_offers: [(String, &dyn Fn(&SessionError) -> bool); 5] = [
+    let bad_offers: [(String, Verdict<'_>); 5] = [
         (forged(&offer), &|e| e.to_string().contains("fingerprint")),
         (offer[..offer.find("m=application").unwrap()].replace("BUNDLE 0 1", "BUNDLE 0"), &|e| {
             e.to_string().contains("fewer media sections")
