@@ -1,6 +1,6 @@
 //! Connect, use, close, again and again: nothing may be left of a connection.
 
-#![allow(unsafe_code, missing_docs, clippy::unwrap_used)]
+#![allow(unsafe_code, missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicIsize, Ordering};
