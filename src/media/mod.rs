@@ -64,6 +64,7 @@
 mod frame_assembler;
 mod nack;
 mod packet_cache;
+mod packet_pool;
 mod receiver_statistics;
 mod report_schedule;
 mod rtx;
@@ -75,6 +76,7 @@ pub use frame_assembler::{
 };
 pub use nack::{NackConfig, NackGenerator};
 pub use packet_cache::{PacketCache, PacketCacheConfig, Retransmission};
+pub use packet_pool::PacketPool;
 pub use receiver_statistics::{ReceivedSenderReport, ReceiverStatistics, SequenceCheck};
 pub use report_schedule::{ReportSchedule, ReportScheduleConfig};
 pub use rtx::{RtxSender, unwrap_rtx};

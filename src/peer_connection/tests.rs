@@ -368,3 +368,22 @@ async fn a_silent_stun_server_delays_nobody() {
         Err(PeerConnectionError::ServerUrl(_))
     ));
 }
+
+#[tokio::test]
+async fn statistics_tell_what_was_sent() {
+    let (alice, _bob, chat, there) = pair().await;
+    chat.send_text("counted").await.unwrap();
+    timeout(LONG, there.recv()).await.unwrap().unwrap();
+    let report = alice.get_stats();
+    let sent = report.iter().find_map(|entry| match entry {
+        Stats::DataChannel(channel) => Some((channel.messages_sent, channel.bytes_sent)),
+        _ => None,
+    });
+    assert_eq!(sent, Some((1, 7)));
+    let transport = report.iter().find_map(|entry| match entry {
+        Stats::Transport(transport) => Some(transport),
+        _ => None,
+    });
+    let pair = transport.unwrap().selected_candidate_pair_id.as_ref().unwrap();
+    assert_eq!(report.get(pair).unwrap().kind(), "candidate-pair");
+}

@@ -1,6 +1,6 @@
 //! Paths that must not allocate, and what idle layers hold, counted.
 
-#![allow(unsafe_code, missing_docs, clippy::unwrap_used)]
+#![allow(unsafe_code, missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -13,6 +13,8 @@ mod ice;
 mod media;
 #[cfg(all(feature = "rtp", feature = "rtcp"))]
 mod rtp;
+#[cfg(feature = "session")]
+mod session;
 #[cfg(feature = "srtp")]
 mod srtp;
 #[cfg(feature = "stun")]

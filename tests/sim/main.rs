@@ -1,7 +1,7 @@
 //! Layers on the virtual network: thousands of seeds of loss, reordering, duplication, corruption and delay. A
 //! seed that fails prints itself.
 
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 #[cfg(feature = "dtls")]
 mod dtls;
