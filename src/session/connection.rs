@@ -19,8 +19,8 @@ use super::transceiver::{Transceiver, TransceiverId, TransceiverInit};
 use super::transport::{DtlsEnd, Transport, TransportEvent};
 use crate::datachannel::{ChannelEvent, ChannelId, ChannelInit, ChannelState, MessageKind};
 use crate::layer::{
-    Candidate, CandidatePair, Datagram, IceConnectionState, IceEvent, Layer, NameQuery, ParseCandidateError,
-    Rid, Transmit, TransmitBatch,
+    Candidate, CandidatePair, Datagram, IceConnectionState, IceEvent, Layer, Mid, NameQuery,
+    ParseCandidateError, Rid, Transmit, TransmitBatch,
 };
 use crate::sdp::{Attribute, Direction, SessionDescription};
 use crate::stun;
@@ -40,6 +40,8 @@ pub struct Session {
     told_candidates: usize,
     /// There will be no further one.
     has_all_candidates: bool,
+    /// The application was told so.
+    told_end: bool,
     gathering: GatheringState,
     connection_state: ConnectionState,
     signaling_state: SignalingState,
@@ -74,6 +76,7 @@ impl Session {
             local_candidates: Vec::new(),
             told_candidates: 0,
             has_all_candidates: false,
+            told_end: false,
             gathering: GatheringState::New,
             connection_state: ConnectionState::New,
             signaling_state: SignalingState::Stable,
@@ -619,6 +622,7 @@ impl Session {
             self.local_candidates.clear();
             self.told_candidates = 0;
             self.has_all_candidates = false;
+            self.told_end = false;
             self.set_gathering(GatheringState::New);
         }
         self.tell_candidates();
@@ -725,13 +729,18 @@ impl Session {
         if self.gathering == GatheringState::New {
             self.set_gathering(GatheringState::Gathering);
         }
-        while let Some(candidate) = self.local_candidates.get(self.told_candidates) {
-            let text = candidate.to_string();
-            self.told_candidates += 1;
-            self.signal_candidate(text);
+        // A description without sections has none that a candidate could be of.
+        if let Some((index, mid)) = self.jsep.tagged_section() {
+            while let Some(candidate) = self.local_candidates.get(self.told_candidates) {
+                let text = candidate.to_string();
+                self.told_candidates += 1;
+                self.signal_candidate(text, index, mid);
+            }
+            if self.has_all_candidates && !std::mem::replace(&mut self.told_end, true) {
+                self.signal_candidate(String::new(), index, mid);
+            }
         }
-        if self.has_all_candidates && self.gathering == GatheringState::Gathering {
-            self.signal_candidate(String::new());
+        if self.has_all_candidates {
             self.set_gathering(GatheringState::Complete);
         }
     }
@@ -749,12 +758,11 @@ impl Session {
         self.transport.poll_transmit_data(now, out)
     }
 
-    fn signal_candidate(&mut self, candidate: String) {
-        let section = self.jsep.tagged_section();
+    fn signal_candidate(&mut self, candidate: String, index: usize, mid: Mid) {
         self.events.push_back(SessionEvent::LocalCandidate(IceCandidateInit {
             candidate,
-            sdp_mid: section.map(|(_, mid)| mid.to_string()),
-            sdp_m_line_index: section.and_then(|(index, _)| u16::try_from(index).ok()),
+            sdp_mid: Some(mid.to_string()),
+            sdp_m_line_index: u16::try_from(index).ok(),
             username_fragment: Some(self.local_ufrag().to_owned()),
         }));
     }

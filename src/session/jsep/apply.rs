@@ -169,6 +169,9 @@ impl Jsep {
             let ours = section.media_kind().map(|kind| self.config.media.codecs(kind)).unwrap_or_default();
             let known = codec.find(ours).cloned();
             self.agreement.registry.learn(codec.payload_type, known.as_ref());
+        }
+        // Retransmissions stand among the codecs themselves, as something unknown.
+        for codec in &section.codecs {
             if let Some(rtx) = codec.rtx_payload_type {
                 self.agreement.registry.learn_retransmission(rtx, codec.payload_type);
             }
@@ -525,7 +528,7 @@ impl Jsep {
     }
 }
 
-const DTLS_ROLES_TURNED: &str =
+pub(super) const DTLS_ROLES_TURNED: &str =
     "a=setup would turn the DTLS roles around; they stay for the life of the connection";
 
 impl SectionContent {

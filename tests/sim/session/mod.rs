@@ -1,4 +1,6 @@
+mod renegotiation;
 mod statistics;
+mod whole;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,6 +31,7 @@ fn config(seed: u64) -> SessionConfig {
 struct Node {
     session: Session,
     received: Vec<(TransceiverId, SequenceNumber, RtpTimestamp, Vec<u8>)>,
+    wakes: usize,
 }
 
 impl Layer for Node {
@@ -45,7 +48,10 @@ impl Layer for Node {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
+        self.wakes += 1;
         self.session.handle_timeout(now);
+        let next = self.session.poll_timeout();
+        assert!(next.is_none_or(|next| next > now), "a timeout in the past");
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
@@ -84,7 +90,7 @@ impl Peers {
             let mut session = Session::new(epoch, config(seed.wrapping_mul(2) + side));
             session.add_host_address(epoch, address).unwrap();
             session.end_of_host_addresses(epoch);
-            simulation.add_layer(host, Node { session, received: Vec::new() });
+            simulation.add_layer(host, Node { session, received: Vec::new(), wakes: 0 });
             host
         });
         Self { simulation, hosts, events: [Vec::new(), Vec::new()] }
@@ -375,5 +381,42 @@ fn lost_video_is_sent_again() {
         numbers.dedup();
         // The first packets and the last show their loss to nobody.
         assert!(numbers.len() >= 890, "seed {seed}: {} of 900 at a loss of {loss}", numbers.len());
+    }
+}
+
+#[test]
+fn a_paused_track_goes_on_where_it_was() {
+    let mut peers = Peers::new(9, link());
+    let video = peers.session(0).add_track(TrackKind::Video, TransceiverInit::default()).unwrap();
+    peers.negotiate(0);
+    peers.connect();
+    for round in 1..=4 {
+        send_video(&mut peers, video, 3);
+        peers.run_until(Duration::from_millis(200), |_| false);
+        assert_eq!(peers.simulation.layer_mut(peers.hosts[1]).received.len(), 30 * round);
+        peers.session(0).set_direction(video, Direction::Inactive).unwrap();
+        peers.negotiate(0);
+        let now = peers.simulation.now();
+        let payload_type = peers.session(0).transceiver(video).unwrap().send_codecs()[0].payload_type;
+        let packet = OutgoingRtp::new(payload_type, RtpTimestamp(0), true, Bytes::from_static(b"paused"));
+        assert_eq!(peers.session(0).send_rtp(now, video, packet), Err(SessionError::NotSending(video)));
+        peers.session(0).set_direction(video, Direction::SendOnly).unwrap();
+        peers.negotiate(0);
+    }
+}
+
+#[test]
+fn a_closed_session_with_media_is_quiet() {
+    let mut peers = Peers::new(10, link());
+    let video = peers.session(0).add_track(TrackKind::Video, TransceiverInit::default()).unwrap();
+    peers.negotiate(0);
+    peers.connect();
+    send_video(&mut peers, video, 10);
+    let now = peers.simulation.now();
+    peers.session(0).close(now);
+    peers.run_until(Duration::from_millis(100), |_| false);
+    for side in 0..2 {
+        assert_eq!(peers.session(side).connection_state(), ConnectionState::Closed);
+        assert_eq!(peers.session(side).poll_timeout(), None);
     }
 }
