@@ -1,5 +1,7 @@
 //! What the program says when it cannot start: one line, and exit code 2.
 
+#![allow(clippy::unwrap_used)]
+
 use std::net::TcpListener;
 use std::process::Command;
 

@@ -112,6 +112,8 @@ fn all_cameras_play_in_chromium() {
     }
     let picture = artefact("camera_wall.png");
     browser.screenshot(&picture);
+    browser.eval("document.documentElement.style.colorScheme = 'dark';", Value::Null);
+    browser.screenshot(&artefact("camera_wall_dark.png"));
     assert!(std::fs::read(picture).unwrap().starts_with(b"\x89PNG"));
 }
 
@@ -234,6 +236,55 @@ fn is_installed(program: &str) -> bool {
         missing(program, "`tests/run setup` installs it");
     }
     found
+}
+
+/// Viewers without a page, each of which watches one camera.
+const WATCH: &str = "
+    globalThis.viewers = Array.from({ length: args }, (_, at) => {
+        const socket = new WebSocket(`ws://${location.host}/signal`);
+        const peer = new RTCPeerConnection();
+        const tell = (message) => socket.send(JSON.stringify(message));
+        let work = Promise.resolve();
+        socket.onmessage = ({ data }) => work = work.then(async () => {
+            const message = JSON.parse(data);
+            if (message.type === 'hello') tell({ type: 'watch', cameras: null });
+            if (message.type === 'candidate' && message.candidate.candidate) await peer.addIceCandidate(message.candidate);
+            if (message.type !== 'offer') return;
+            await peer.setRemoteDescription(message);
+            await peer.setLocalDescription();
+            tell({ type: 'answer', sdp: peer.localDescription.sdp });
+            tell({ type: 'visible', tiles: [message.tiles[at % 4].tile] });
+        });
+        peer.onicecandidate = ({ candidate }) => candidate && tell({ type: 'candidate', candidate });
+        return peer;
+    });
+";
+
+#[test]
+fn dozens_of_viewers_watch_at_once() {
+    let Some((mut browser, _wall, url)) = open(Kind::Chromium, &["--listen", "127.0.0.1:0"]) else { return };
+    wait_until_all_advance(&mut browser, 4);
+    browser.eval(WATCH, json!(24));
+    let count = "return await Promise.all(viewers.map(async (peer) =>
+        [...(await peer.getStats()).values()].reduce((sum, entry) => sum + (entry.framesDecoded ?? 0), 0)));";
+    let began = Instant::now();
+    loop {
+        let frames = browser.eval(count, Value::Null);
+        if frames.as_array().unwrap().iter().all(|frames| frames.as_u64().unwrap() > 50) {
+            break;
+        }
+        assert!(began.elapsed() < 2 * LIMIT, "frames decoded by each: {frames}");
+        sleep(POLL);
+    }
+    assert_eq!(browser.eval("return kaon.viewers;", Value::Null), 25);
+    wait_until_all_advance(&mut browser, 4);
+    browser.open(&url);
+    wait_until_all_advance(&mut browser, 4);
+    let began = Instant::now();
+    while browser.eval("return kaon.viewers;", Value::Null) != 1 {
+        assert!(began.elapsed() < LIMIT, "those who have left are still counted");
+        sleep(POLL);
+    }
 }
 
 /// The ports of the README's commands, moved for those that run at the same time.
