@@ -4,7 +4,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::channel::{ChannelEvent, ChannelInit, ChannelState, MessageKind};
+use super::channel::{ChannelCounters, ChannelEvent, ChannelInit, ChannelState, MessageKind};
 use super::channel_id::ChannelId;
 use super::dcep::{Dcep, Open};
 use super::error::{DataChannelError, DcepError};
@@ -63,6 +63,7 @@ struct Channel {
     reset_by_us: Reset,
     reset_by_peer: bool,
     has_sent: bool,
+    counters: ChannelCounters,
     low_threshold: usize,
     /// What arrived of a message in deprecated parts.
     partial: Vec<u8>,
@@ -145,6 +146,7 @@ impl DataChannels {
             reliability: channel.init.reliability,
         };
         // SCTP carries no empty message (RFC 8831 §6.6): a byte that is not looked at stands for it.
+        let len = payload.len() as u64;
         let (protocol, payload) = match (kind, payload.is_empty()) {
             (MessageKind::Text, false) => (PayloadProtocol::STRING, payload),
             (MessageKind::Binary, false) => (PayloadProtocol::BINARY, payload),
@@ -153,6 +155,8 @@ impl DataChannels {
         };
         sctp.send(now, stream, protocol, payload, options)?;
         channel.has_sent = true;
+        channel.counters.messages_sent += 1;
+        channel.counters.bytes_sent += len;
         Ok(())
     }
 
@@ -253,6 +257,11 @@ impl DataChannels {
     /// What the channel was made as; of a channel that the peer opened, what it announced.
     pub fn init(&self, id: ChannelId) -> Option<&ChannelInit> {
         self.channels.get(&id).map(|channel| &channel.init)
+    }
+
+    /// What went over a channel; `None` if it is closed.
+    pub fn counters(&self, id: ChannelId) -> Option<ChannelCounters> {
+        self.channels.get(&id).map(|channel| channel.counters)
     }
 
     /// The state of a channel; `None` if it is closed.
@@ -456,12 +465,16 @@ impl DataChannels {
             }
             _ => return None,
         };
-        if channel.partial.is_empty() {
-            return Some(ChannelEvent::Message { channel: id, kind, payload });
-        }
-        let mut whole = std::mem::take(&mut channel.partial);
-        whole.extend_from_slice(&payload);
-        Some(ChannelEvent::Message { channel: id, kind, payload: whole.into() })
+        let payload = if channel.partial.is_empty() {
+            payload
+        } else {
+            let mut whole = std::mem::take(&mut channel.partial);
+            whole.extend_from_slice(&payload);
+            whole.into()
+        };
+        channel.counters.messages_received += 1;
+        channel.counters.bytes_received += payload.len() as u64;
+        Some(ChannelEvent::Message { channel: id, kind, payload })
     }
 
     fn handle_dcep(
@@ -537,6 +550,7 @@ impl Channel {
             reset_by_us: Reset::No,
             reset_by_peer: false,
             has_sent: false,
+            counters: ChannelCounters::default(),
             low_threshold: 0,
             partial: Vec::new(),
         }

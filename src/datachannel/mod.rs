@@ -34,7 +34,7 @@ mod channels;
 mod dcep;
 mod error;
 
-pub use channel::{ChannelEvent, ChannelInit, ChannelState, MessageKind};
+pub use channel::{ChannelCounters, ChannelEvent, ChannelInit, ChannelState, MessageKind};
 pub use channel_id::ChannelId;
 pub use channels::{DataChannels, Limits};
 pub use dcep::{Dcep, Open};

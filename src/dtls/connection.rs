@@ -481,6 +481,10 @@ impl DtlsTransport for Connection {
         self.established().ok()?.srtp_profile
     }
 
+    fn cipher_suite_name(&self) -> Option<&'static str> {
+        self.cipher_suite().map(CipherSuite::name)
+    }
+
     fn srtp_keying_material(&self) -> Result<SrtpKeyingMaterial, DtlsError> {
         let profile = self.established()?.srtp_profile.ok_or(DtlsError::NoSrtpProfile)?;
         // The longest is that of AEAD_AES_256_GCM.

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use super::pair::{Nomination, Pair, PairFoundation, PairId, PairState};
+use super::pair::{Nomination, Pair, PairCounters, PairFoundation, PairId, PairState};
 use super::priority::pair_priority;
 use crate::layer::{FiveTuple, IceRole};
 use crate::stun::TransactionId;
@@ -82,6 +82,7 @@ impl CheckList {
             local: None,
             checked_by_peer: false,
             nomination: Nomination::None,
+            counters: PairCounters::default(),
         };
         let position = self.pairs.partition_point(|other| other.priority >= priority);
         self.pairs.insert(position, pair);

@@ -59,15 +59,18 @@ impl Consent {
         Some(id)
     }
 
-    /// Notes an authentic response. False if it answers none of the checks.
-    pub(super) fn answer(&mut self, now: Instant, id: TransactionId, random: &dyn SecureRandom) -> bool {
-        let answered = self.unanswered.iter().any(|(check, _)| *check == id);
-        if answered {
-            self.granted = now;
-            self.unanswered.clear();
-            self.next_check = now + vary(self.limits.interval, random);
-        }
-        answered
+    /// Notes an authentic response, and tells how long it took. `None` if it answers none of the checks.
+    pub(super) fn answer(
+        &mut self,
+        now: Instant,
+        id: TransactionId,
+        random: &dyn SecureRandom,
+    ) -> Option<Duration> {
+        let (_, sent) = *self.unanswered.iter().find(|(check, _)| *check == id)?;
+        self.granted = now;
+        self.unanswered.clear();
+        self.next_check = now + vary(self.limits.interval, random);
+        Some(now.saturating_duration_since(sent))
     }
 
     pub(super) fn is_disconnected(&self, now: Instant) -> bool {

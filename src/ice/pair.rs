@@ -1,3 +1,5 @@
+use std::time::{Duration, Instant};
+
 use smallvec::SmallVec;
 
 use crate::layer::{FiveTuple, IceRole};
@@ -42,6 +44,29 @@ pub(super) struct Pair {
     /// The peer sent an authentic check on this path.
     pub(super) checked_by_peer: bool,
     pub(super) nomination: Nomination,
+    pub(super) counters: PairCounters,
+}
+
+/// What is counted of a pair, for statistics.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PairCounters {
+    pub(super) requests_sent: u64,
+    pub(super) requests_received: u64,
+    pub(super) responses_received: u64,
+    pub(super) responses_sent: u64,
+    pub(super) round_trip_time: Option<Duration>,
+    pub(super) total_round_trip_time: Duration,
+}
+
+impl PairCounters {
+    /// An answer came; `round_trip_time` after its question, where it is known which one that was.
+    pub(super) fn answered(&mut self, round_trip_time: Option<Duration>) {
+        self.responses_received += 1;
+        if let Some(round_trip_time) = round_trip_time {
+            self.round_trip_time = Some(round_trip_time);
+            self.total_round_trip_time += round_trip_time;
+        }
+    }
 }
 
 /// The foundations of both candidates.
@@ -66,6 +91,7 @@ pub(super) enum Nomination {
 #[derive(Debug)]
 pub(super) struct Check {
     pub(super) id: TransactionId,
+    pub(super) started: Instant,
     pub(super) retransmission: Retransmission,
     pub(super) role: IceRole,
     /// As it was sent first: a repetition says the same.
@@ -86,6 +112,12 @@ impl Pair {
     pub(super) fn awaits(&self, id: TransactionId) -> bool {
         self.check.as_ref().is_some_and(|check| check.id == id)
             || self.cancelled.iter().any(|(cancelled, _)| *cancelled == id)
+    }
+
+    /// How long the answer to a check took. One that was repeated does not tell which sending was answered.
+    pub(super) fn round_trip_time(&self, now: Instant, id: TransactionId) -> Option<Duration> {
+        let check = self.check.as_ref().filter(|check| check.id == id && check.retransmission.sent() == 1)?;
+        Some(now.saturating_duration_since(check.started))
     }
 
     /// The response to a check has come: the role that it was sent in, and whether it was to nominate.

@@ -43,6 +43,12 @@ pub trait DtlsTransport: Layer<Event = DtlsEvent, Error = DtlsError> + fmt::Debu
     /// none was agreed.
     fn srtp_profile(&self) -> Option<SrtpProfile>;
 
+    /// IANA's name of the cipher suite, for statistics; `None` before the handshake is complete, or where an
+    /// implementation does not tell.
+    fn cipher_suite_name(&self) -> Option<&'static str> {
+        None
+    }
+
     /// The SRTP master keys of both directions (RFC 5764 §4.2).
     ///
     /// # Errors

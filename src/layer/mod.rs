@@ -32,7 +32,8 @@ pub use dtls::{
     DtlsError, DtlsEvent, DtlsRole, DtlsTransport, Fingerprint, FingerprintAlgorithm, ParseFingerprintError,
 };
 pub use ice::{
-    CandidatePair, IceConnectionState, IceCredentials, IceError, IceEvent, IceRole, IceTransport, NameQuery,
+    CandidatePair, CandidatePairState, CandidatePairStatus, IceConnectionState, IceCredentials, IceError,
+    IceEvent, IceRole, IceTransport, NameQuery,
 };
 pub use media::{
     Bitrate, IDENTIFIER_MAX_LEN, InvalidIdentifier, Mid, NtpTimestamp, PayloadType, Rid, RtpTimestamp,

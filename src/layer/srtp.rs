@@ -113,6 +113,15 @@ impl SrtpProfile {
         }
     }
 
+    /// The name in the registry of `use_srtp`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AeadAes128Gcm => "SRTP_AEAD_AES_128_GCM",
+            Self::AeadAes256Gcm => "SRTP_AEAD_AES_256_GCM",
+            Self::Aes128CmHmacSha1_80 => "SRTP_AES128_CM_HMAC_SHA1_80",
+        }
+    }
+
     /// The length of the master key in bytes.
     pub const fn key_len(self) -> usize {
         match self {

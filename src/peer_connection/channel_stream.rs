@@ -16,9 +16,12 @@ pub struct DataChannelStream {
     /// What is left of the message being read.
     rest: Bytes,
     reading: Option<Pin<Box<dyn Future<Output = Option<Message>> + Send>>>,
-    writing: Option<Pin<Box<dyn Future<Output = Result<usize, PeerConnectionError>> + Send>>>,
+    writing: Option<Writing>,
     flushing: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
+
+/// A write under way.
+type Writing = Pin<Box<dyn Future<Output = Result<usize, PeerConnectionError>> + Send>>;
 
 /// The longest message that a write makes. Every peer takes it.
 const MAX_WRITE: usize = 16 << 10;

@@ -14,7 +14,7 @@ use crate::layer::{CandidatePair, IceConnectionState};
 use crate::sdp::Direction;
 use crate::session::{
     ConnectionState, Description, GatheringState, IceCandidateInit, SessionError, SessionEvent,
-    SignalingState, TrackKind, Transceiver, TransceiverId, TransceiverInit,
+    SignalingState, StatsReport, TrackKind, Transceiver, TransceiverId, TransceiverInit,
 };
 
 /// A WebRTC connection (W3C `RTCPeerConnection`); see the [module](crate::peer_connection). Cheap to clone.
@@ -159,6 +159,11 @@ impl PeerConnection {
     /// The pair that data and media take.
     pub fn selected_pair(&self) -> Option<CandidatePair> {
         self.handle.shared.lock().session.selected_pair().cloned()
+    }
+
+    /// What was counted so far.
+    pub fn get_stats(&self) -> StatsReport {
+        self.handle.shared.lock().session.stats(Instant::now())
     }
 
     // ---- Media ----

@@ -198,13 +198,10 @@ impl Driver {
             if let Some(path) = transmit.path {
                 self.routes.add_path(id, path);
             }
-            match self.endpoint.socket.try_send(&self.out, &transmit) {
-                Err(SendError::Full { sent }) => {
-                    self.blocked = Some(Blocked { connection: id, transmit, sent });
-                    return;
-                }
-                // A path that this socket cannot take is as good as a lost datagram.
-                Ok(()) | Err(_) => {}
+            // Another error is of a path that this socket cannot take, as good as a lost datagram.
+            if let Err(SendError::Full { sent }) = self.endpoint.socket.try_send(&self.out, &transmit) {
+                self.blocked = Some(Blocked { connection: id, transmit, sent });
+                return;
             }
         }
         let timer = state.session.poll_timeout();

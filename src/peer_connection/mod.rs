@@ -75,7 +75,8 @@ pub use crate::datachannel::{ChannelInit, ChannelState, MessageKind};
 pub use crate::media::{Frame, FrameAssemblerStatistics};
 pub use crate::session::{
     Codec, ConnectionState, Description, DescriptionKind, GatheringState, IceCandidateInit, MediaConfig,
-    NegotiatedCodec, OutgoingRtp, SignalingState, TrackKind, TransceiverId, TransceiverInit,
+    NegotiatedCodec, OutgoingRtp, SignalingState, Stats, StatsId, StatsReport, TrackKind, TransceiverId,
+    TransceiverInit,
 };
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::layer::RtpTimestamp;
+use crate::sdp::Direction;
+use crate::session::SessionError;
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -264,6 +266,55 @@ async fn a_packet_that_never_comes_delays_frames_and_does_not_end_them() {
     alice.close();
     assert_eq!(timeout(LONG, received.recv()).await.unwrap().unwrap().data[1], 7);
     assert_eq!(timeout(LONG, received.recv()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn candidates_of_the_first_offer_name_their_section() {
+    let alice = connection().await;
+    alice.add_track(TrackKind::Video, TransceiverInit::default()).unwrap();
+    alice.set_local_description(None).unwrap();
+    alice.gathering_complete().await;
+    let mid = alice.transceivers()[0].mid().map(|mid| mid.to_string());
+    let mut count = 0;
+    while let Some(event) = alice.try_next_event() {
+        if let PeerConnectionEvent::IceCandidate(candidate) = event {
+            assert_eq!((&candidate.sdp_mid, candidate.sdp_m_line_index), (&mid, Some(0)), "{candidate:?}");
+            count += 1;
+        }
+    }
+    assert!(count >= 2 && mid.is_some());
+}
+
+#[tokio::test]
+async fn a_track_that_was_paused_goes_on_where_it_was() {
+    let (alice, bob) = (connection().await, connection().await);
+    let track = alice.add_track(TrackKind::Audio, TransceiverInit::new(Direction::SendOnly)).unwrap();
+    negotiate(&alice, &bob).await;
+    timeout(LONG, alice.connected()).await.unwrap().unwrap();
+    let mut next = None;
+    for round in 0..8u32 {
+        let remote = loop {
+            if let PeerConnectionEvent::Track(track) = timeout(LONG, bob.next_event()).await.unwrap().unwrap()
+            {
+                break track;
+            }
+        };
+        let opus = track.codec("opus").unwrap();
+        let packet = OutgoingRtp::new(opus.payload_type, RtpTimestamp(round * 960), false, Bytes::from("x"));
+        track.send_rtp(packet.clone()).unwrap();
+        let received = timeout(LONG, remote.recv_rtp()).await.unwrap().unwrap();
+        let number = received.as_packet().sequence_number();
+        assert!(next.is_none_or(|next| next == number), "round {round}: SRTP refuses what was sent before");
+        next = Some(number.wrapping_add(1));
+        alice.set_direction(track.id(), Direction::Inactive).unwrap();
+        negotiate(&alice, &bob).await;
+        assert!(matches!(
+            track.send_rtp(packet),
+            Err(PeerConnectionError::Session(SessionError::NotSending(_)))
+        ));
+        alice.set_direction(track.id(), Direction::SendOnly).unwrap();
+        negotiate(&alice, &bob).await;
+    }
 }
 
 struct Panics(Arc<AtomicBool>);

@@ -14,6 +14,7 @@ use super::event::SessionEvent;
 use super::jsep::{Jsep, JsepConfig};
 use super::media::{IncomingRtp, Media, OutgoingRtp};
 use super::state::{ConnectionState, GatheringState, SignalingState};
+use super::stats::{Sources, StatsReport, Traffic};
 use super::transceiver::{Transceiver, TransceiverId, TransceiverInit};
 use super::transport::{DtlsEnd, Transport, TransportEvent};
 use crate::datachannel::{ChannelEvent, ChannelId, ChannelInit, ChannelState, MessageKind};
@@ -33,11 +34,16 @@ pub struct Session {
     events: VecDeque<SessionEvent>,
     /// The latest time that was told.
     now: Instant,
-    /// Local candidates of this ICE generation, as told so far.
+    /// Local candidates of this ICE generation.
     local_candidates: Vec<Candidate>,
+    /// How many of them were told the application.
+    told_candidates: usize,
+    /// There will be no further one.
+    has_all_candidates: bool,
     gathering: GatheringState,
     connection_state: ConnectionState,
     signaling_state: SignalingState,
+    traffic: Traffic,
 }
 
 impl Session {
@@ -66,9 +72,12 @@ impl Session {
             events: VecDeque::new(),
             now,
             local_candidates: Vec::new(),
+            told_candidates: 0,
+            has_all_candidates: false,
             gathering: GatheringState::New,
             connection_state: ConnectionState::New,
             signaling_state: SignalingState::Stable,
+            traffic: Traffic::default(),
         }
     }
 
@@ -81,7 +90,7 @@ impl Session {
     /// [`SessionError::InvalidState`] while an offer of the peer waits for an answer,
     /// [`SessionError::Limit`] and [`SessionError::Closed`].
     pub fn create_offer(&mut self) -> Result<Description, SessionError> {
-        let sdp = self.jsep.create_offer(false)?;
+        let sdp = self.jsep.create_offer()?;
         Ok(Description { kind: DescriptionKind::Offer, sdp: Some(sdp) })
     }
 
@@ -108,12 +117,16 @@ impl Session {
         self.advance(now);
         match description {
             Some(description) => self.jsep.set_local(description.kind, description.sdp.as_ref())?,
-            None if self.jsep.state() == SignalingState::HaveRemoteOffer => {
+            None if matches!(
+                self.jsep.state(),
+                SignalingState::HaveRemoteOffer | SignalingState::HaveLocalPrAnswer
+            ) =>
+            {
                 self.jsep.create_answer()?;
                 self.jsep.set_local(DescriptionKind::Answer, None)?;
             }
             None => {
-                self.jsep.create_offer(false)?;
+                self.jsep.create_offer()?;
                 self.jsep.set_local(DescriptionKind::Offer, None)?;
             }
         }
@@ -266,6 +279,18 @@ impl Session {
         self.transport.ice_ref().local_credentials().ufrag()
     }
 
+    /// What was counted so far (W3C `getStats`).
+    pub fn stats(&self, now: Instant) -> StatsReport {
+        let sources = Sources {
+            jsep: &self.jsep,
+            transport: &self.transport,
+            media: &self.media,
+            traffic: &self.traffic,
+            local_candidates: &self.local_candidates,
+        };
+        sources.report(now)
+    }
+
     // ---- Addresses ----
 
     /// Adds an address of this machine at which datagrams for this session arrive.
@@ -414,14 +439,25 @@ impl Session {
         deliver: &mut dyn FnMut(IncomingRtp<'_>),
     ) -> Result<(), SessionError> {
         self.advance(now);
+        let (path, len) = (datagram.path, datagram.bytes.len());
         // RFC 7983 §7.
         let result = match datagram.bytes.first() {
-            Some(0..=3) => self.transport.ice().handle_datagram(now, datagram).map_err(Into::into),
-            Some(20..=63) => self.transport.receive_dtls(now, datagram),
-            Some(128..=191) => return self.receive_media(now, datagram, deliver),
+            Some(0..=3) => {
+                let result = self.transport.ice().handle_datagram(now, datagram);
+                self.pump();
+                return Ok(result?);
+            }
+            Some(20..=63) => {
+                let result = self.transport.receive_dtls(now, datagram);
+                self.pump();
+                result
+            }
+            Some(128..=191) => self.receive_media(now, datagram, deliver),
             _ => Err(SessionError::Ignored("neither STUN, DTLS nor RTP")),
         };
-        self.pump();
+        if result.is_ok() {
+            self.traffic.received(now, path, len);
+        }
         result
     }
 
@@ -437,7 +473,7 @@ impl Session {
         // RFC 5761 §4: the second byte tells RTCP packet types from RTP payload types.
         if datagram.bytes.get(1).is_some_and(|second| (192..=223).contains(second)) {
             let events = &mut self.events;
-            self.media.receive_rtcp(now, srtp, datagram.bytes, &mut |event| events.push_back(event))
+            self.media.receive_rtcp(now, srtp, datagram.bytes, &mut |event| push_once(events, event))
         } else {
             self.media.receive_rtp(now, srtp, datagram.bytes, deliver)
         }
@@ -527,7 +563,13 @@ impl Session {
     /// The next event that is not of a data channel.
     pub fn poll_connection_event(&mut self) -> Option<SessionEvent> {
         self.pump();
-        self.events.pop_front()
+        loop {
+            match self.events.pop_front()? {
+                // W3C WebRTC §4.7.3: what became due before an exchange began is looked at again after it.
+                SessionEvent::NegotiationNeeded if !self.jsep.is_negotiation_needed() => {}
+                event => return Some(event),
+            }
+        }
     }
 
     /// The next event of a data channel. Messages that are not fetched stay in the receive window, which keeps a
@@ -575,11 +617,11 @@ impl Session {
         self.media.follow(now, &self.jsep);
         if *self.transport.ice().local_credentials() != generation {
             self.local_candidates.clear();
+            self.told_candidates = 0;
+            self.has_all_candidates = false;
             self.set_gathering(GatheringState::New);
         }
-        if self.jsep.has_local_description() && self.gathering == GatheringState::New {
-            self.set_gathering(GatheringState::Gathering);
-        }
+        self.tell_candidates();
         self.announce_tracks();
         self.update_states();
         self.update_negotiation_needed();
@@ -637,13 +679,14 @@ impl Session {
             match event {
                 TransportEvent::Ice(event) => self.handle_ice_event(event),
                 TransportEvent::Secured => {}
-                TransportEvent::Writable => self.events.push_back(SessionEvent::SendBufferAvailable),
+                TransportEvent::Writable => push_once(&mut self.events, SessionEvent::SendBufferAvailable),
                 TransportEvent::DtlsEnded(DtlsEnd::Failed(error)) => {
                     self.events.push_back(SessionEvent::DtlsFailed(error));
                 }
                 TransportEvent::DtlsEnded(DtlsEnd::Closed) => {
                     self.jsep.close();
                     self.transport.close(now);
+                    self.media.follow(now, &self.jsep);
                 }
             }
         }
@@ -653,13 +696,12 @@ impl Session {
     fn handle_ice_event(&mut self, event: IceEvent) {
         match event {
             IceEvent::LocalCandidate(candidate) => {
-                let text = candidate.to_string();
                 self.local_candidates.push(candidate);
-                self.signal_candidate(text);
+                self.tell_candidates();
             }
             IceEvent::GatheringComplete => {
-                self.signal_candidate(String::new());
-                self.set_gathering(GatheringState::Complete);
+                self.has_all_candidates = true;
+                self.tell_candidates();
             }
             IceEvent::ResolveName { query, name } => {
                 self.events.push_back(SessionEvent::ResolveName { query, name });
@@ -668,10 +710,43 @@ impl Session {
                 self.events.push_back(SessionEvent::IceConnectionState(state));
             }
             IceEvent::SelectedPair(pair) => {
+                self.traffic.selections += 1;
                 self.transport.start_dtls(&self.jsep);
                 self.events.push_back(SessionEvent::SelectedPair(pair));
             }
         }
+    }
+
+    /// Signals what was not signalled yet, once there is a description that it belongs to.
+    fn tell_candidates(&mut self) {
+        if !self.jsep.has_local_description() {
+            return;
+        }
+        if self.gathering == GatheringState::New {
+            self.set_gathering(GatheringState::Gathering);
+        }
+        while let Some(candidate) = self.local_candidates.get(self.told_candidates) {
+            let text = candidate.to_string();
+            self.told_candidates += 1;
+            self.signal_candidate(text);
+        }
+        if self.has_all_candidates && self.gathering == GatheringState::Gathering {
+            self.signal_candidate(String::new());
+            self.set_gathering(GatheringState::Complete);
+        }
+    }
+
+    fn next_transmit(&mut self, now: Instant, out: &mut TransmitBatch) -> Option<Transmit> {
+        if let Some(transmit) = self.transport.poll_transmit_set_up(now, out) {
+            return Some(transmit);
+        }
+        if let Some(path) = self.transport.path()
+            && let Some(srtp) = self.transport.srtp()
+            && let Some(transmit) = self.media.poll_transmit(now, srtp, path, out)
+        {
+            return Some(transmit);
+        }
+        self.transport.poll_transmit_data(now, out)
     }
 
     fn signal_candidate(&mut self, candidate: String) {
@@ -706,19 +781,24 @@ impl Layer for Session {
 
     fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBatch) -> Option<Transmit> {
         self.advance(now);
-        if let Some(transmit) = self.transport.poll_transmit_set_up(now, out) {
-            return Some(transmit);
-        }
-        if let Some(path) = self.transport.path()
-            && let Some(srtp) = self.transport.srtp()
-            && let Some(transmit) = self.media.poll_transmit(now, srtp, path, out)
+        let transmit = self.next_transmit(now, out)?;
+        let is_ice = out.bytes(&transmit).first().is_some_and(|first| *first < 4);
+        if let Some(path) = transmit.path
+            && !is_ice
         {
-            return Some(transmit);
+            self.traffic.sent(now, path, out.datagrams(&transmit).len(), transmit.len());
         }
-        self.transport.poll_transmit_data(now, out)
+        Some(transmit)
     }
 
     fn poll_event(&mut self) -> Option<SessionEvent> {
         self.poll_connection_event().or_else(|| self.poll_channel_event().map(SessionEvent::DataChannel))
+    }
+}
+
+/// Queues a request that says the same as one that waits, so that a peer that repeats it fills no memory.
+fn push_once(events: &mut VecDeque<SessionEvent>, event: SessionEvent) {
+    if !events.contains(&event) {
+        events.push_back(event);
     }
 }

@@ -36,6 +36,7 @@ mod event;
 mod jsep;
 mod media;
 mod state;
+mod stats;
 mod transceiver;
 mod transport;
 mod transports;
@@ -48,5 +49,10 @@ pub use error::{SectionError, SessionError};
 pub use event::SessionEvent;
 pub use media::{IncomingRtp, OutgoingRtp};
 pub use state::{ConnectionState, GatheringState, SignalingState};
+pub use stats::{
+    CandidatePairStats, CandidateStats, CertificateStats, CodecStats, DataChannelStats, DtlsState,
+    InboundRtpStats, OutboundRtpStats, RemoteInboundRtpStats, RemoteOutboundRtpStats, Stats, StatsId,
+    StatsReport, TransportStats,
+};
 pub use transceiver::{Transceiver, TransceiverId, TransceiverInit};
 pub use transports::{MakeDtls, MakeIce, MakeSctp, MakeSrtp, Transports};

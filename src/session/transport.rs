@@ -9,9 +9,9 @@ use super::state::ConnectionState;
 use super::transports::Transports;
 use crate::datachannel::{self, DataChannels};
 use crate::layer::{
-    Datagram, DtlsError, DtlsEvent, DtlsRole, DtlsTransport, FiveTuple, IceConnectionState, IceCredentials,
-    IceEvent, IceRole, IceTransport, Layer, SctpEvent, SctpTransport, SrtpKeyingMaterial, SrtpTransport,
-    Transmit, TransmitBatch,
+    Datagram, DtlsError, DtlsEvent, DtlsRole, DtlsTransport, Fingerprint, FiveTuple, IceConnectionState,
+    IceCredentials, IceEvent, IceRole, IceTransport, Layer, SctpEvent, SctpTransport, SrtpKeyingMaterial,
+    SrtpTransport, Transmit, TransmitBatch,
 };
 
 /// The layers below media and data.
@@ -98,6 +98,14 @@ impl Transport {
 
     pub(super) fn dtls(&self) -> Option<&dyn DtlsTransport> {
         self.dtls.as_deref()
+    }
+
+    pub(super) fn dtls_end(&self) -> Option<&DtlsEnd> {
+        self.dtls_end.as_ref()
+    }
+
+    pub(super) fn fingerprints(&self) -> &[Fingerprint] {
+        &self.transports.fingerprints
     }
 
     pub(super) fn srtp(&mut self) -> Option<&mut dyn SrtpTransport> {

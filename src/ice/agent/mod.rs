@@ -18,8 +18,8 @@ use crate::ice::message::{Generation, Outgoing, random_tie_breaker};
 use crate::ice::pair::PairId;
 use crate::ice::remote::{Admitted, RemoteCandidates, belongs};
 use crate::layer::{
-    Candidate, CandidateAddress, CandidatePair, Datagram, FiveTuple, IceConnectionState, IceCredentials,
-    IceError, IceEvent, IceRole, IceTransport, Layer, NameQuery, Transmit, TransmitBatch,
+    Candidate, CandidateAddress, CandidatePair, CandidatePairStatus, Datagram, FiveTuple, IceConnectionState,
+    IceCredentials, IceError, IceEvent, IceRole, IceTransport, Layer, NameQuery, Transmit, TransmitBatch,
 };
 
 /// A full ICE agent for one data stream with one component (RFC 8445).
@@ -330,6 +330,10 @@ impl IceTransport for Agent {
 
     fn selected_pair(&self) -> Option<&CandidatePair> {
         self.selected.as_ref().map(|selected| &selected.pair)
+    }
+
+    fn candidate_pairs(&self) -> Vec<CandidatePairStatus> {
+        self.describe_pairs()
     }
 
     fn is_validated(&self, path: &FiveTuple) -> bool {

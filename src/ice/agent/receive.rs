@@ -119,6 +119,8 @@ impl Agent {
         let Some(pair) = id.and_then(|id| self.check_list.get_mut(id)) else { return };
         let id = pair.id;
         pair.checked_by_peer = true;
+        pair.counters.requests_received += 1;
+        pair.counters.responses_sent += 1;
         if message.use_candidate() && self.role == IceRole::Controlled && pair.nomination == Nomination::None
         {
             pair.nomination = if pair.is_valid() { Nomination::Done } else { Nomination::Requested };
@@ -163,6 +165,8 @@ impl Agent {
         message: &Message<'_>,
     ) {
         let Some(pair) = self.check_list.get_mut(id) else { return };
+        let round_trip_time = pair.round_trip_time(now, message.transaction_id());
+        pair.counters.answered(round_trip_time);
         let Some((sent_as, nominates)) = pair.take_check(message.transaction_id()) else { return };
         // RFC 8445 §7.2.5.2.1: the response must come the way that the check went.
         let mapped = message.mapped_address().filter(|_| pair.path == path);
@@ -247,10 +251,18 @@ impl Agent {
         let believed = selected.pair.path == path
             && message.class() == Class::Success
             && remote.is_some_and(|remote| message.verify(&remote.key));
-        let answered =
-            believed && selected.consent.answer(now, message.transaction_id(), &*self.provider.random);
-        self.stats.responses_received += u64::from(answered);
-        answered
+        let answer = believed
+            .then(|| selected.consent.answer(now, message.transaction_id(), &*self.provider.random))
+            .flatten();
+        let Some(round_trip_time) = answer else { return false };
+        self.stats.responses_received += 1;
+        let id = selected.id;
+        if selected.generation == Generation::Current
+            && let Some(pair) = self.check_list.get_mut(id)
+        {
+            pair.counters.answered(Some(round_trip_time));
+        }
+        true
     }
 
     /// RFC 8445 §5.1.1.2

@@ -91,6 +91,7 @@ impl Agent {
         retransmission.step(now);
         pair.check = Some(Check {
             id: TransactionId::random(&*self.provider.random),
+            started: now,
             retransmission,
             role: self.role,
             tie_breaker: self.tie_breaker,
@@ -104,8 +105,9 @@ impl Agent {
     }
 
     pub(super) fn send_check(&mut self, id: PairId) {
-        let Some(pair) = self.check_list.get(id) else { return };
+        let Some(pair) = self.check_list.get_mut(id) else { return };
         let Some(check) = &pair.check else { return };
+        pair.counters.requests_sent += 1;
         let request = CheckRequest {
             // RFC 8445 §7.1.1: the priority that a peer-reflexive candidate found by this check has.
             priority: self.local.bases()[pair.base].priority(CandidateKind::PeerReflexive),
@@ -114,7 +116,8 @@ impl Agent {
             use_candidate: check.use_candidate,
             generation: Generation::Current,
         };
-        self.send(pair.path, check.id, Content::Check(request));
+        let (path, check) = (pair.path, check.id);
+        self.send(path, check, Content::Check(request));
     }
 
     /// RFC 8445 §8.1.1: the best valid pair, when no better one can come or the wait for it is over.
@@ -157,6 +160,10 @@ impl Agent {
                 generation: selected.generation,
             };
             let path = selected.pair.path;
+            let pair = (selected.generation == Generation::Current).then_some(selected.id);
+            if let Some(pair) = pair.and_then(|pair| self.check_list.get_mut(pair)) {
+                pair.counters.requests_sent += 1;
+            }
             self.send(path, id, Content::Check(request));
         }
     }

@@ -7,9 +7,12 @@ use crate::ice::check_list::{CheckList, NewPair};
 use crate::ice::consent::Consent;
 use crate::ice::credentials::KeyedCredentials;
 use crate::ice::message::Generation;
-use crate::ice::pair::{Nomination, PairFoundation, PairId};
+use crate::ice::pair::{Nomination, Pair, PairFoundation, PairId, PairState};
 use crate::ice::remote::RemoteCandidates;
-use crate::layer::{CandidateKind, CandidatePair, FiveTuple, IceConnectionState, IceEvent};
+use crate::layer::{
+    CandidateKind, CandidatePair, CandidatePairState, CandidatePairStatus, FiveTuple, IceConnectionState,
+    IceEvent,
+};
 
 /// Candidates, pairs and what they add up to.
 impl Agent {
@@ -114,6 +117,39 @@ impl Agent {
         self.queued_responses = 0;
     }
 
+    pub(super) fn describe_pairs(&self) -> Vec<CandidatePairStatus> {
+        let listed = self.check_list.pairs().iter().filter_map(|pair| self.describe_pair(pair));
+        // After a restart the pair in use is of the generation before, and no longer on the list.
+        let previous = self.selected.as_ref().filter(|selected| selected.generation == Generation::Previous);
+        let previous = previous.map(|selected| CandidatePairStatus {
+            nominated: true,
+            ..CandidatePairStatus::new(selected.pair.clone(), CandidatePairState::Succeeded)
+        });
+        listed.chain(previous).collect()
+    }
+
+    fn describe_pair(&self, pair: &Pair) -> Option<CandidatePairStatus> {
+        let base = self.local.bases()[pair.base].address;
+        let local = pair.local.or_else(|| self.local.find(base, pair.base))?;
+        let candidates = CandidatePair {
+            local: self.local.candidates().get(local)?.candidate.clone(),
+            remote: self.remote.get(pair.remote).candidate.clone(),
+            path: pair.path,
+        };
+        let counters = &pair.counters;
+        Some(CandidatePairStatus {
+            nominated: pair.nomination == Nomination::Done,
+            priority: pair.priority,
+            requests_sent: counters.requests_sent,
+            requests_received: counters.requests_received,
+            responses_received: counters.responses_received,
+            responses_sent: counters.responses_sent,
+            current_round_trip_time: counters.round_trip_time,
+            total_round_trip_time: counters.total_round_trip_time,
+            ..CandidatePairStatus::new(candidates, pair.state.into())
+        })
+    }
+
     pub(super) fn current_state(&self, now: Instant) -> IceConnectionState {
         if self.failed {
             return IceConnectionState::Failed;
@@ -151,6 +187,18 @@ impl Agent {
             oldest.and_then(|oldest| self.events.remove(oldest));
         }
         self.events.push_back(event);
+    }
+}
+
+impl From<PairState> for CandidatePairState {
+    fn from(state: PairState) -> Self {
+        match state {
+            PairState::Frozen => Self::Frozen,
+            PairState::Waiting => Self::Waiting,
+            PairState::InProgress => Self::InProgress,
+            PairState::Succeeded => Self::Succeeded,
+            PairState::Failed => Self::Failed,
+        }
     }
 }
 

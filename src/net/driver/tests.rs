@@ -147,8 +147,7 @@ fn two_ice_agents_connect() {
     run(async {
         let [mut a, mut b] = [IceRole::Controlling, IceRole::Controlled].map(|role| {
             let (socket, _) = sockets();
-            let mut config = crate::ice::Config::default();
-            config.role = role;
+            let config = crate::ice::Config { role, ..crate::ice::Config::default() };
             let now = Instant::now();
             let mut agent = crate::ice::Agent::new(now, crate::crypto::aws_lc_rs::provider(), config);
             agent.add_host_address(now, socket.local_addr()).unwrap();

@@ -2,12 +2,12 @@
 
 use super::remote::{RemoteContent, RemoteSection};
 use super::section::{LocalTransport, MediaSection, data_section, rejected_section};
-use super::{CreatedAnswer, Jsep, SectionContent};
+use super::{AnsweredMedia, CreatedAnswer, Jsep, SectionContent};
 use crate::ice::random_credentials;
 use crate::layer::DtlsRole;
 use crate::rtp::ExtensionKind;
 use crate::sdp::{Direction, MediaDescription, SessionDescription, Setup};
-use crate::session::codec::TrackKind;
+use crate::session::codec::{NegotiatedCodec, TrackKind};
 use crate::session::error::SessionError;
 use crate::session::state::SignalingState;
 
@@ -36,6 +36,7 @@ impl Jsep {
             DtlsRole::Server => Setup::Passive,
         };
         let mut media = Vec::with_capacity(offer.sections.len());
+        let mut answered = Vec::with_capacity(offer.sections.len());
         let mut bundle = Vec::new();
         for (section, ours) in offer.sections.iter().zip(self.offered.clone()) {
             let transport = LocalTransport {
@@ -44,8 +45,13 @@ impl Jsep {
                 setup,
                 cname: &self.cname,
             };
-            let accepted = match ours.content {
+            let of_media = match ours.content {
                 SectionContent::Media(id) if !section.rejected => self.answer_media(section, id, &transport),
+                _ => None,
+            };
+            let (agreed, described) = of_media.unzip();
+            answered.push(agreed);
+            let accepted = described.or_else(|| match ours.content {
                 SectionContent::Data if !section.rejected => Some(data_section(
                     section.mid,
                     self.config.sctp_port,
@@ -53,7 +59,7 @@ impl Jsep {
                     &transport,
                 )),
                 _ => None,
-            };
+            });
             match accepted {
                 Some(accepted) => {
                     bundle.push(section.mid);
@@ -74,7 +80,7 @@ impl Jsep {
         }
         self.remote_offer = Some(offer);
         let sdp = self.describe(media, bundle);
-        self.created_answer = Some(CreatedAnswer { sdp: sdp.clone(), credentials, role });
+        self.created_answer = Some(CreatedAnswer { sdp: sdp.clone(), media: answered, credentials, role });
         Ok(sdp)
     }
 
@@ -93,22 +99,34 @@ impl Jsep {
         section: &RemoteSection,
         id: crate::session::TransceiverId,
         transport: &LocalTransport<'_>,
-    ) -> Option<MediaDescription> {
+    ) -> Option<(AnsweredMedia, MediaDescription)> {
         let transceiver = self.transceiver(id).filter(|transceiver| !transceiver.is_ending())?;
-        let codecs = section.receive_codecs(&self.codecs(transceiver));
-        if codecs.is_empty() {
+        let ours = self.codecs(transceiver);
+        let mut agreed = AnsweredMedia {
+            direction: answer_direction(transceiver.direction, section.direction),
+            send_codecs: section.send_codecs(&ours),
+            receive_codecs: section.receive_codecs(&ours),
+        };
+        if agreed.receive_codecs.is_empty() {
             return None;
+        }
+        if !transceiver.codecs.is_empty() {
+            // RFC 8829 §5.3.1: preferences of this side outweigh the order of the offer.
+            let rank = |codec: &NegotiatedCodec| ours.iter().position(|own| own.is_compatible(&codec.codec));
+            agreed.send_codecs.sort_by_key(rank);
+            agreed.receive_codecs.sort_by_key(rank);
         }
         let media = MediaSection {
             mid: section.mid,
             kind: transceiver.kind,
-            direction: answer_direction(transceiver.direction, section.direction),
-            codecs: &codecs,
+            direction: agreed.direction,
+            codecs: &agreed.receive_codecs,
             extensions: &self.common_extensions(section, transceiver.kind),
             sender: &transceiver.sender,
             receive_rids: &section.sources.rids,
         };
-        Some(media.describe(transport))
+        let described = media.describe(transport);
+        Some((agreed, described))
     }
 
     /// The extensions of the offer that this side knows, under the offer's ids.

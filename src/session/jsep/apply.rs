@@ -2,7 +2,7 @@
 
 use super::answer::answer_direction;
 use super::remote::{Proposal, RemoteContent, RemoteDescription, RemoteSection, RemoteTransport};
-use super::{Jsep, RollbackPoint, Section, SectionContent};
+use super::{AnsweredMedia, Jsep, RollbackPoint, Section, SectionContent};
 use crate::layer::DtlsRole;
 use crate::sdp::{Direction, SessionDescription, Setup};
 use crate::session::codec::{Codec, NegotiatedCodec};
@@ -57,14 +57,18 @@ impl Jsep {
             .ok_or(SessionError::ModifiedDescription(DescriptionKind::Offer))?;
         self.begin_exchange();
         for section in &created.sections {
-            if let SectionContent::Media(id) = section.content
-                && let Ok(transceiver) = self.transceiver_mut(id)
-            {
+            let id = match section.content {
+                SectionContent::Media(id) => id,
+                _ => continue,
+            };
+            // One that was stopped since the offer was made is ended by the next.
+            if let Some(transceiver) = self.transceivers.iter_mut().find(|transceiver| transceiver.id == id) {
                 transceiver.negotiated.mid = Some(section.mid);
             }
         }
         self.offered = created.sections;
         self.agreement.local_credentials = created.credentials;
+        self.agreement.registry = created.registry;
         self.agreement.is_first_offerer.get_or_insert(true);
         self.pending_local = Some(Description { kind: DescriptionKind::Offer, sdp: Some(created.sdp) });
         self.state = SignalingState::HaveLocalOffer;
@@ -115,6 +119,29 @@ impl Jsep {
                 let reason = SectionError::Mismatch { expected: known.mid, found };
                 return Err(SessionError::Section { index, reason });
             }
+            let is_same_content = match &known.content {
+                SectionContent::Media(id) => {
+                    section.media_kind().is_some()
+                        && section.media_kind() == self.transceiver(*id).map(|transceiver| transceiver.kind)
+                }
+                SectionContent::Data => section.content == RemoteContent::Data,
+                SectionContent::Rejected { .. } => true,
+            };
+            if !is_same_content && !section.rejected {
+                let reason = SectionError::Invalid(
+                    "the kind of media differs from the one agreed on; only a section that has ended may change",
+                );
+                return Err(SessionError::Section { index, reason });
+            }
+        }
+        // RFC 8842 §5.3: other roles would need a new DTLS association.
+        let setup = offer.transport.as_ref().map(|transport| transport.setup);
+        let turns = matches!(
+            (before.dtls_role, setup),
+            (Some(DtlsRole::Client), Some(Setup::Active)) | (Some(DtlsRole::Server), Some(Setup::Passive))
+        );
+        if turns {
+            return Err(SessionError::Description(DTLS_ROLES_TURNED));
         }
         self.check_fingerprints(before.remote.as_ref(), offer.transport.as_ref())
     }
@@ -169,14 +196,15 @@ impl Jsep {
         let known = self.transceivers.iter().position(|transceiver| {
             transceiver.negotiated.mid == Some(section.mid) && transceiver.kind == kind
         });
+        // RFC 8829 §5.10: only where the peer is ready to receive.
         let waiting = || {
-            self.transceivers.iter().position(|transceiver| {
+            let index = self.transceivers.iter().position(|transceiver| {
                 transceiver.by_track
                     && transceiver.negotiated.mid.is_none()
                     && !transceiver.is_ending()
                     && transceiver.kind == kind
-                    && transceiver.direction.sends()
-            })
+            });
+            index.filter(|_| section.direction.receives())
         };
         let index = match known.or_else(waiting) {
             Some(index) => index,
@@ -207,18 +235,15 @@ impl Jsep {
         ) else {
             return Err(SessionError::ModifiedDescription(kind));
         };
-        let sections = std::mem::take(&mut self.offered);
+        let sections = self.offered.clone();
         let mut agreed = Vec::with_capacity(sections.len());
-        for ((section, ours), answered) in offer.sections.iter().zip(&sections).zip(&created.sdp.media) {
-            let rejected = answered.is_rejected();
+        let answers = created.sdp.media.iter().zip(&created.media);
+        for ((section, ours), (answer, media)) in offer.sections.iter().zip(&sections).zip(answers) {
+            let rejected = answer.is_rejected();
             if let SectionContent::Media(id) = ours.content
-                && !rejected
-                && let Some(transceiver) = self.transceiver(id)
+                && let Some(AnsweredMedia { direction, send_codecs, receive_codecs }) = media.clone()
             {
-                let codecs = self.codecs(transceiver);
-                let direction = answer_direction(transceiver.direction, section.direction);
-                let (send, receive) = (section.send_codecs(&codecs), section.receive_codecs(&codecs));
-                self.agree_on(id, section, send, receive, direction, direction);
+                self.agree_on(id, section, send_codecs, receive_codecs, direction, direction);
             }
             if ours.content == SectionContent::Data && !rejected {
                 self.agreement.data = section.data;
@@ -236,7 +261,6 @@ impl Jsep {
             self.pending_local = Some(description);
             self.created_answer = Some(created);
             self.remote_offer = Some(offer);
-            self.offered = sections;
             self.state = SignalingState::HaveLocalPrAnswer;
         } else {
             self.agreement.sections = agreed;
@@ -294,7 +318,6 @@ impl Jsep {
             self.state = SignalingState::HaveRemotePrAnswer;
         } else {
             self.agreement.sections = agreed;
-            self.wants_ice_restart = false;
             self.current_local = self.pending_local.take();
             self.current_remote = Some(description);
             self.end_exchange();
@@ -434,7 +457,15 @@ impl Jsep {
     /// Goes back to what was agreed on before the exchange began, RFC 8829 §4.1.10.2.
     fn roll_back(&mut self) {
         let Some(point) = self.rollback.take() else { return };
+        let remote = self.agreement.remote.take();
         self.agreement = point.agreement;
+        if let (Some(before), Some(now)) = (&mut self.agreement.remote, remote)
+            && before.credentials == now.credentials
+        {
+            // Candidates that came meanwhile are no part of what is taken back.
+            before.candidates = now.candidates;
+            before.has_all_candidates = now.has_all_candidates;
+        }
         self.transceivers.retain_mut(|transceiver| {
             let before = point.transceivers.iter().find(|(id, _)| *id == transceiver.id);
             let announced = transceiver.negotiated.announced;
@@ -453,12 +484,21 @@ impl Jsep {
         self.created_answer = None;
         self.offered.clear();
         self.state = SignalingState::Stable;
+        self.negotiation_needed = false;
     }
 
     /// Offer and answer are complete.
     fn end_exchange(&mut self) {
         self.pending_local = None;
         self.pending_remote = None;
+        if !self.credentials_to_replace.contains(&self.agreement.local_credentials) {
+            self.credentials_to_replace.clear();
+        }
+        let is_data = |section: &Section| section.content == SectionContent::Data;
+        if self.offered.iter().any(is_data) && !self.agreement.sections.iter().any(is_data) {
+            // To offer again what the peer has refused would never end.
+            self.wants_data = false;
+        }
         self.rollback = None;
         self.remote_offer = None;
         self.created_offer = None;
@@ -470,7 +510,7 @@ impl Jsep {
         for transceiver in &mut self.transceivers {
             let has_section =
                 sections.iter().any(|section| section.content == SectionContent::Media(transceiver.id));
-            if transceiver.negotiated.mid.is_some() && !has_section {
+            if (transceiver.negotiated.mid.is_some() || transceiver.stopping) && !has_section {
                 transceiver.stopped = true;
                 transceiver.direction = Direction::Inactive;
                 transceiver.negotiated.current_direction = None;
@@ -484,6 +524,9 @@ impl Jsep {
         self.transceivers.retain(|transceiver| !transceiver.stopped || transceiver.negotiated.announced);
     }
 }
+
+const DTLS_ROLES_TURNED: &str =
+    "a=setup would turn the DTLS roles around; they stay for the life of the connection";
 
 impl SectionContent {
     fn rejected(section: &RemoteSection) -> Self {

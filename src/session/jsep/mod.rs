@@ -13,7 +13,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use super::codec::{Codec, MediaConfig, TrackKind};
+use super::codec::{Codec, MediaConfig, NegotiatedCodec, TrackKind};
 use super::description::{Description, DescriptionKind};
 use super::error::SessionError;
 use super::state::SignalingState;
@@ -21,7 +21,7 @@ use super::transceiver::{Negotiated, SenderIdentity, Transceiver, TransceiverId,
 use crate::crypto::SecureRandom;
 use crate::layer::{Candidate, DtlsRole, Fingerprint, IceCredentials, Mid, Ssrc};
 use crate::sdp::{
-    Attribute, Connection, Line, MediaDescription, MediaKind, Origin, SessionDescription, Timing,
+    Attribute, Connection, Direction, Line, MediaDescription, MediaKind, Origin, SessionDescription, Timing,
 };
 use registry::Registry;
 use remote::RemoteDescription;
@@ -51,8 +51,8 @@ pub(super) struct Jsep {
     next_transceiver: u32,
     /// The channels of the application want a section.
     wants_data: bool,
-    /// The next offer is to restart ICE.
-    wants_ice_restart: bool,
+    /// Credentials that an exchange is to replace (W3C `[[LocalIceCredentialsToReplace]]`).
+    credentials_to_replace: Vec<IceCredentials>,
     negotiation_needed: bool,
     agreement: Agreement,
     /// What a rollback goes back to, while an exchange is under way.
@@ -115,14 +115,26 @@ struct CreatedOffer {
     sdp: SessionDescription,
     sections: Vec<Section>,
     credentials: IceCredentials,
+    /// The agreement's, with the numbers that the offer gave out.
+    registry: Registry,
 }
 
 /// An answer that may be applied.
 #[derive(Debug)]
 struct CreatedAnswer {
     sdp: SessionDescription,
+    /// What it says of each media section that it accepts and that is not for data.
+    media: Vec<Option<AnsweredMedia>>,
     credentials: IceCredentials,
     role: DtlsRole,
+}
+
+/// What an answer of this side agrees to in one media section.
+#[derive(Clone, Debug)]
+struct AnsweredMedia {
+    direction: Direction,
+    send_codecs: Vec<NegotiatedCodec>,
+    receive_codecs: Vec<NegotiatedCodec>,
 }
 
 impl Jsep {
@@ -143,7 +155,7 @@ impl Jsep {
             transceivers: Vec::new(),
             next_transceiver: 0,
             wants_data: false,
-            wants_ice_restart: false,
+            credentials_to_replace: Vec::new(),
             negotiation_needed: false,
             agreement: Agreement {
                 sections: Vec::new(),
@@ -215,6 +227,11 @@ impl Jsep {
         &self.agreement.registry
     }
 
+    /// Whether an offer is due and may be made.
+    pub(super) fn is_negotiation_needed(&self) -> bool {
+        self.state == SignalingState::Stable && self.negotiation_needed
+    }
+
     /// Whether a local description was applied, so that candidates may be gathered.
     pub(super) fn has_local_description(&self) -> bool {
         self.current_local.is_some() || self.pending_local.is_some()
@@ -222,8 +239,9 @@ impl Jsep {
 
     /// The section whose transport all share, for candidates of this side.
     pub(super) fn tagged_section(&self) -> Option<(usize, Mid)> {
-        self.agreement
-            .sections
+        // While an exchange is under way, candidates belong to its sections.
+        let sections = if self.offered.is_empty() { &self.agreement.sections } else { &self.offered };
+        sections
             .iter()
             .enumerate()
             .find(|(_, section)| !matches!(section.content, SectionContent::Rejected { .. }))
@@ -316,9 +334,13 @@ impl Jsep {
     pub(super) fn stop(&mut self, id: TransceiverId) -> Result<(), SessionError> {
         let transceiver = self.transceiver_mut(id)?;
         transceiver.stopping = true;
-        transceiver.direction = crate::sdp::Direction::Inactive;
-        if transceiver.negotiated.mid.is_none() {
-            // The peer never heard of it.
+        transceiver.direction = Direction::Inactive;
+        let has_mid = transceiver.negotiated.mid.is_some();
+        let is_offered = self.created_offer.as_ref().is_some_and(|created| {
+            created.sections.iter().any(|section| section.content == SectionContent::Media(id))
+        });
+        if !has_mid && !is_offered {
+            // The peer will never hear of it.
             self.transceivers.retain(|transceiver| transceiver.id != id);
         }
         Ok(())
@@ -328,8 +350,13 @@ impl Jsep {
         self.wants_data = true;
     }
 
+    /// Has the next offer restart ICE. There is nothing to restart before the first description.
     pub(super) fn want_ice_restart(&mut self) {
-        self.wants_ice_restart = true;
+        if self.has_local_description() {
+            let before = self.rollback.as_ref().map(|point| &point.agreement.local_credentials);
+            let in_use = before.into_iter().chain([&self.agreement.local_credentials]);
+            self.credentials_to_replace = in_use.cloned().collect();
+        }
     }
 
     /// The codecs to negotiate for a transceiver, the preferred first.

@@ -22,7 +22,7 @@ impl Jsep {
         let lacks_data =
             self.wants_data && !sections.iter().any(|section| section.content == SectionContent::Data);
         let offered = self.current_local.as_ref().is_some_and(|local| proposes(local.kind));
-        self.wants_ice_restart
+        !self.credentials_to_replace.is_empty()
             || lacks_data
             || self.transceivers.iter().any(|transceiver| lacks_negotiation(transceiver, offered))
     }
@@ -31,10 +31,11 @@ impl Jsep {
 /// Whether what was agreed on for a transceiver is not what this side wants; `offered`: this side made the
 /// last offer.
 fn lacks_negotiation(transceiver: &Transceiver, offered: bool) -> bool {
-    if transceiver.stopped {
-        return false;
+    let is_known = transceiver.negotiated.mid.is_some();
+    if transceiver.is_ending() {
+        return is_known && !transceiver.stopped;
     }
-    if transceiver.stopping || transceiver.negotiated.mid.is_none() {
+    if !is_known {
         return true;
     }
     let negotiated = &transceiver.negotiated;

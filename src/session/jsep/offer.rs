@@ -1,5 +1,6 @@
 //! Making offers, RFC 8829 §5.2.
 
+use super::registry::Registry;
 use super::section::{LocalTransport, MediaSection, data_section, rejected_section};
 use super::{CreatedOffer, Jsep, Section, SectionContent};
 use crate::ice::random_credentials;
@@ -13,23 +14,21 @@ use crate::session::transceiver::TransceiverId;
 
 impl Jsep {
     /// An offer of all that this side wants now.
-    pub(in crate::session) fn create_offer(
-        &mut self,
-        ice_restart: bool,
-    ) -> Result<SessionDescription, SessionError> {
+    pub(in crate::session) fn create_offer(&mut self) -> Result<SessionDescription, SessionError> {
         if !matches!(self.state, SignalingState::Stable | SignalingState::HaveLocalOffer) {
             return Err(self.invalid_state("creating an offer"));
         }
-        let credentials = if ice_restart || self.wants_ice_restart {
+        let credentials = if self.credentials_to_replace.contains(&self.agreement.local_credentials) {
             random_credentials(&*self.random)
         } else {
             self.agreement.local_credentials.clone()
         };
         let sections = self.plan_offer()?;
+        let mut registry = self.agreement.registry.clone();
         let mut media = Vec::with_capacity(sections.len());
         for section in &sections {
             let description = match &section.content {
-                SectionContent::Media(id) => self.offer_media(section.mid, *id, &credentials),
+                SectionContent::Media(id) => self.offer_media(section.mid, *id, &credentials, &mut registry),
                 SectionContent::Data => Some(data_section(
                     section.mid,
                     self.config.sctp_port,
@@ -46,7 +45,7 @@ impl Jsep {
             .map(|section| section.mid)
             .collect();
         let sdp = self.describe(media, bundle);
-        self.created_offer = Some(CreatedOffer { sdp: sdp.clone(), sections, credentials });
+        self.created_offer = Some(CreatedOffer { sdp: sdp.clone(), sections, credentials, registry });
         Ok(sdp)
     }
 
@@ -94,18 +93,18 @@ impl Jsep {
     }
 
     fn offer_media(
-        &mut self,
+        &self,
         mid: Mid,
         id: TransceiverId,
         credentials: &crate::layer::IceCredentials,
+        registry: &mut Registry,
     ) -> Option<MediaDescription> {
         let transceiver = self.transceiver(id)?;
         let ours = self.codecs(transceiver);
         let kind = transceiver.kind;
         let codecs: Vec<NegotiatedCodec> =
-            ours.iter().filter_map(|codec| self.agreement.registry.negotiate(codec)).collect();
-        let extensions = self.offer_extensions(kind);
-        let transceiver = self.transceiver(id)?;
+            ours.iter().filter_map(|codec| registry.negotiate(codec)).collect();
+        let extensions = self.offer_extensions(kind, registry);
         let section = MediaSection {
             mid,
             kind,
@@ -118,8 +117,7 @@ impl Jsep {
         Some(section.describe(&self.offer_transport(credentials)))
     }
 
-    fn offer_extensions(&mut self, kind: TrackKind) -> Vec<(u8, ExtensionKind)> {
-        let registry = &mut self.agreement.registry;
+    fn offer_extensions(&self, kind: TrackKind, registry: &mut Registry) -> Vec<(u8, ExtensionKind)> {
         let wanted = self.config.media.extensions(kind);
         wanted.iter().filter_map(|kind| Some((registry.extension_id(*kind)?, *kind))).collect()
     }

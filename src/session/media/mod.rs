@@ -9,7 +9,7 @@ pub use incoming::IncomingRtp;
 pub use outgoing::OutgoingRtp;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::config::SessionConfig;
 use super::error::SessionError;
@@ -31,12 +31,12 @@ pub(super) use outgoing::OutgoingStream;
 /// Streams in both directions.
 #[derive(Debug)]
 pub(super) struct Media {
-    pub(super) clock: Clock,
+    clock: Clock,
     incoming: Incoming,
     outgoing: Outgoing,
     reports: Reports,
     random: Random,
-    pub(super) dropped_packets: u64,
+    dropped_packets: u64,
 }
 
 /// The provider's random source.
@@ -75,8 +75,9 @@ impl Media {
         self.outgoing.stream(id)
     }
 
-    pub(super) fn round_trip_time(&self) -> Duration {
-        self.reports.round_trip_time()
+    /// Packets that could not be sent: too long for the path, or refused by SRTP.
+    pub(super) fn dropped_packets(&self) -> u64 {
+        self.dropped_packets
     }
 
     pub(super) fn send(&mut self, id: TransceiverId, packet: OutgoingRtp) -> Result<(), SessionError> {

@@ -75,6 +75,8 @@ pub(in crate::session) struct Outgoing {
 #[derive(Debug)]
 pub(in crate::session) struct OutgoingStream {
     ssrc: Ssrc,
+    /// The negotiated direction includes sending.
+    is_active: bool,
     rtx: RtxSender,
     mid: Option<Mid>,
     next: SequenceNumber,
@@ -84,6 +86,7 @@ pub(in crate::session) struct OutgoingStream {
     cache: PacketCache<Kept>,
     pub(in crate::session) statistics: Option<SenderStatistics>,
     pub(in crate::session) counters: OutgoingCounters,
+    pub(in crate::session) last_payload_type: Option<PayloadType>,
     /// The number of the last FIR.
     pub(super) last_fir: Option<u8>,
 }
@@ -154,8 +157,7 @@ impl Outgoing {
     /// Brings the streams to what was negotiated.
     pub(super) fn follow(&mut self, transceivers: &[Transceiver], random: &dyn SecureRandom) {
         for transceiver in transceivers.iter().filter(|transceiver| transceiver.may_send()) {
-            let mut config = PacketCacheConfig::default();
-            config.max_packets = self.max_cached;
+            let config = PacketCacheConfig { max_packets: self.max_cached, ..PacketCacheConfig::default() };
             let stream = self.streams.entry(transceiver.id()).or_insert_with(|| {
                 let mut numbers = [0; 4];
                 random.fill(&mut numbers);
@@ -165,6 +167,7 @@ impl Outgoing {
                 let first = |high: u8, low: u8| SequenceNumber(u16::from_be_bytes([high & 0x7f, low]));
                 OutgoingStream {
                     ssrc: transceiver.sender.ssrc,
+                    is_active: true,
                     rtx: RtxSender::new(transceiver.sender.rtx_ssrc, first(c, d)),
                     mid: None,
                     next: first(a, b),
@@ -174,22 +177,31 @@ impl Outgoing {
                     cache: PacketCache::new(config),
                     statistics: None,
                     counters: OutgoingCounters::default(),
+                    last_payload_type: None,
                     last_fir: None,
                 }
             });
+            stream.is_active = true;
             stream.mid = transceiver.mid();
             stream.codecs = transceiver.send_codecs().to_vec();
             stream.extensions = transceiver.negotiated.extensions.clone();
             stream.transport_feedback =
                 stream.codecs.iter().any(|codec| codec.codec.feedback.contains(&FeedbackKind::TransportCc));
         }
-        self.streams.retain(|id, _| {
-            transceivers.iter().any(|transceiver| transceiver.id() == *id && transceiver.may_send())
+        // One that pauses goes on where it was: under its SSRC, SRTP does not protect a packet number twice.
+        self.streams.retain(|id, stream| {
+            let transceiver = transceivers.iter().find(|transceiver| transceiver.id() == *id);
+            stream.is_active = transceiver.is_some_and(Transceiver::may_send);
+            if !stream.is_active {
+                stream.cache.clear();
+            }
+            transceiver.is_some_and(|transceiver| !transceiver.is_stopped())
         });
     }
 
     pub(super) fn send(&mut self, id: TransceiverId, mut packet: OutgoingRtp) -> Result<(), SessionError> {
-        let stream = self.streams.get_mut(&id).ok_or(SessionError::NotSending(id))?;
+        let stream = self.streams.get_mut(&id).filter(|stream| stream.is_active);
+        let stream = stream.ok_or(SessionError::NotSending(id))?;
         if !stream.codecs.iter().any(|codec| codec.payload_type == packet.payload_type) {
             let payload_type = packet.payload_type.value();
             return Err(SessionError::PayloadType { payload_type, transceiver: id });
@@ -238,8 +250,9 @@ impl Outgoing {
         self.streams.get(&id)
     }
 
+    /// Those that send now.
     pub(super) fn streams_mut(&mut self) -> impl Iterator<Item = &mut OutgoingStream> {
-        self.streams.values_mut()
+        self.streams.values_mut().filter(|stream| stream.is_active)
     }
 
     /// Appends the next packet to `out`, unless it is longer than `limit`; protection adds `overhead` bytes.
@@ -253,8 +266,8 @@ impl Outgoing {
     ) -> Written {
         loop {
             let Some(queued) = self.queue.front() else { return Written::Nothing };
-            let Some(stream) = self.streams.get_mut(&queued.stream) else {
-                // Its transceiver was stopped meanwhile.
+            let Some(stream) = self.streams.get_mut(&queued.stream).filter(|stream| stream.is_active) else {
+                // Its transceiver was stopped or turned around meanwhile.
                 self.queue.pop_front();
                 continue;
             };
@@ -382,9 +395,11 @@ impl OutgoingStream {
     fn sent(&mut self, now: Instant, head_len: usize, number: SequenceNumber, packet: OutgoingRtp) -> bool {
         let Some(codec) = self.codec(packet.payload_type) else { return false };
         let clock_rate = codec.codec.clock_rate;
+        let payload_type = packet.payload_type;
         let is_repaired = codec.codec.feedback.contains(&FeedbackKind::Nack);
         let has_rtx = codec.rtx_payload_type.is_some();
         let (ssrc, payload_len) = (self.ssrc, packet.payload.len());
+        self.last_payload_type = Some(payload_type);
         self.statistics.get_or_insert_with(|| SenderStatistics::new(ssrc, clock_rate)).sent(
             now,
             packet.timestamp,

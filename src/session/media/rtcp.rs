@@ -25,6 +25,8 @@ pub(super) struct Reports {
     local_ssrc: Option<Ssrc>,
     reduced_size: bool,
     schedule: Option<ReportSchedule>,
+    /// The schedule is that of video.
+    has_video: bool,
     arrivals: Option<TransportArrivals>,
     /// Datagrams that wait to be protected and sent.
     outbox: VecDeque<Vec<u8>>,
@@ -47,6 +49,7 @@ impl Reports {
             local_ssrc: None,
             reduced_size: false,
             schedule: None,
+            has_video: false,
             arrivals: None,
             outbox: VecDeque::new(),
             round_trip_time: INITIAL_ROUND_TRIP_TIME,
@@ -60,22 +63,24 @@ impl Reports {
             .iter()
             .filter(|transceiver| !transceiver.is_stopped() && transceiver.current_direction().is_some())
             .peekable();
-        let Some(first) = agreed.peek() else { return };
+        let Some(first) = agreed.peek() else {
+            // Nothing is left to report on.
+            self.schedule = None;
+            self.arrivals = None;
+            self.outbox.clear();
+            return;
+        };
         self.local_ssrc = Some(first.ssrc());
         self.cname.clear();
         self.cname.push_str(jsep.cname());
         self.reduced_size = jsep.reduced_size_rtcp();
-        if self.schedule.is_none() {
-            let config = match agreed.any(|transceiver| transceiver.kind() == TrackKind::Video) {
-                true => ReportScheduleConfig::video(),
-                false => ReportScheduleConfig::audio(),
-            };
+        let has_video = agreed.any(|transceiver| transceiver.kind() == TrackKind::Video);
+        if self.schedule.is_none() || has_video != self.has_video {
+            let config =
+                if has_video { ReportScheduleConfig::video() } else { ReportScheduleConfig::audio() };
+            self.has_video = has_video;
             self.schedule = Some(ReportSchedule::new(config, now, random_u32(random)));
         }
-    }
-
-    pub(super) fn round_trip_time(&self) -> Duration {
-        self.round_trip_time
     }
 
     /// A packet with a transport-wide number arrived.

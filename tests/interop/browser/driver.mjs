@@ -80,6 +80,10 @@ const methods = {
     return result;
   },
 
+  async resize({ width, height }) {
+    await page.setViewport({ width, height });
+  },
+
   async screenshot({ path }) {
     await page.screenshot({ path });
   },

@@ -1,6 +1,7 @@
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -74,7 +75,7 @@ impl Browser {
         let name = format!("kaon-browser-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let directory = std::env::temp_dir().join(name);
         fs::create_dir_all(&directory).unwrap();
-        let mut command = network.command("node");
+        let mut command = network.command(Path::new("node"));
         command.arg(package.join("driver.mjs")).env("TMPDIR", &directory).env("HOME", &directory);
         let driver = Program::start(&mut command);
         let mut browser = Self { driver, directory, network, version: String::new() };
@@ -102,6 +103,16 @@ impl Browser {
     /// The same for what may throw: `Err` is the error with its stack.
     pub fn try_eval(&mut self, script: &str, args: Value) -> Result<Value, String> {
         self.call("eval", json!({ "script": script, "args": args }))
+    }
+
+    /// Makes the page so many pixels large.
+    pub fn resize(&mut self, width: u32, height: u32) {
+        self.call("resize", json!({ "width": width, "height": height })).unwrap();
+    }
+
+    /// A command that starts a program in the network of the browsers, where `localhost` is theirs.
+    pub fn neighbour(&self, program: &Path) -> Command {
+        self.network.command(program)
     }
 
     /// Writes a PNG of the page.

@@ -1,4 +1,5 @@
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
@@ -58,10 +59,10 @@ impl Network {
 
     /// A command that starts another program in this network, and in a process namespace of which the program
     /// is the first: whatever it starts ends with it.
-    pub(crate) fn command(&self, program: &str) -> Command {
+    pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={}", self.path));
-        command.args(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", program]);
+        command.args(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]).arg(program);
         command
     }
 }

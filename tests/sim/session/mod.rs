@@ -1,3 +1,5 @@
+mod statistics;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

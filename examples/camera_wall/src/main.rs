@@ -1,0 +1,84 @@
+//! A wall of live cameras in the browser; see the README beside this package.
+
+mod camera;
+mod clip;
+mod feed;
+mod intake;
+mod message;
+mod options;
+mod outlet;
+mod server;
+mod viewer;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use kaon_rtc::crypto::aws_lc_rs;
+use kaon_rtc::dtls::Identity;
+use kaon_rtc::peer_connection::Endpoint;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+use camera::Camera;
+use options::Options;
+use server::Wall;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(line) => {
+            eprintln!("camera_wall: {line}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run() -> Result<(), String> {
+    let options = Options::from_command_line()?;
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .map_err(|error| format!("cannot serve the page on {}: {error}; try --listen", options.listen))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let cameras = cameras(&options)?;
+
+    // One port for all viewers. A demonstration runs on one machine, so its own addresses are candidates too.
+    let mut endpoint = Endpoint::builder().loopback(true);
+    if let Some(ports) = options.port_range {
+        endpoint = endpoint.ports(ports);
+    }
+    let endpoint = endpoint.bind().map_err(|error| error.to_string())?;
+    let identity = Identity::generate(&aws_lc_rs::provider()).map_err(|error| error.to_string())?;
+    let (count, max_viewers) = (cameras.len(), options.max_viewers);
+    let wall = Arc::new(Wall { cameras, endpoint, identity, max_viewers, viewers: AtomicUsize::new(0) });
+
+    println!("Camera wall of {count} cameras: http://{address}/");
+    axum::serve(listener, server::router(wall)).await.map_err(|error| error.to_string())
+}
+
+fn cameras(options: &Options) -> Result<Vec<Arc<Camera>>, String> {
+    let epoch = Instant::now();
+    let clips = clip::load().map_err(|error| error.to_string())?;
+    let copies = |number: usize| (&clips[number % clips.len()], number / clips.len());
+    let mut cameras: Vec<Camera> = (0..usize::from(options.cameras))
+        .map(copies)
+        .map(|(clip, copy)| Camera::play(clip, copy, epoch))
+        .collect();
+    for source in &options.rtp {
+        let at = match cameras.iter().position(|camera| camera.name == source.name) {
+            Some(at) if cameras[at].has(source.codec.kind()) => {
+                return Err(format!("there are two cameras of the name {}", source.name));
+            }
+            Some(at) => at,
+            None => {
+                cameras.push(Camera::listen(source.name.clone()));
+                cameras.len() - 1
+            }
+        };
+        cameras[at]
+            .add_source(source, epoch)
+            .map_err(|error| format!("cannot receive {} on {}: {error}", source.name, source.address))?;
+    }
+    Ok(cameras.into_iter().map(Arc::new).collect())
+}

@@ -1,0 +1,194 @@
+//! From a feed to one viewer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kaon_rtc::layer::{PayloadType, RtpTimestamp, SequenceNumber};
+use kaon_rtc::peer_connection::{LocalTrack, OutgoingRtp, PeerConnectionError, TrackKind};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::Instant;
+
+use crate::feed::{Feed, FeedCodec, FeedPacket, Unit};
+
+/// A track of a viewer's connection. It outlives the camera that it shows: numbers and times go on with the next.
+#[derive(Debug)]
+pub struct Outlet {
+    pub track: LocalTrack,
+    pub codec: FeedCodec,
+    numbering: Mutex<Numbering>,
+}
+
+/// What the viewer has got.
+#[derive(Debug)]
+struct Numbering {
+    next: SequenceNumber,
+    last_timestamp: Option<u32>,
+    /// Where the feed was taken up: its index there, and the number it has at the viewer.
+    began: Option<(u64, SequenceNumber)>,
+}
+
+/// Packets of what a new viewer missed that go out at once; the socket buffers of a browser are small.
+const BURST: usize = 24;
+const BURST_INTERVAL: Duration = Duration::from_millis(4);
+/// A viewer that asks for key frames more often gets what was kept once in this time.
+const RESTART_INTERVAL: Duration = Duration::from_millis(500);
+
+impl Outlet {
+    pub fn new(track: LocalTrack, codec: FeedCodec) -> Arc<Self> {
+        let numbering = Numbering { next: SequenceNumber(1), last_timestamp: None, began: None };
+        Arc::new(Self { track, codec, numbering: Mutex::new(numbering) })
+    }
+
+    /// The payload type that the viewer expects; `None` if it does not take the codec.
+    pub fn payload_type(&self) -> Option<PayloadType> {
+        self.track.codec(self.codec.name()).map(|codec| codec.payload_type)
+    }
+
+    /// Sends a feed until it ends or this is dropped. `starting` lets one feed of a viewer begin at a time.
+    pub async fn play(self: Arc<Self>, feed: Arc<Feed>, payload_type: PayloadType, starting: Arc<Semaphore>) {
+        let mut numbering = self.numbering.lock().await;
+        let is_video = feed.codec().kind() == TrackKind::Video;
+        let send = |packets: Vec<OutgoingRtp>| self.track.send_rtp_batch(packets);
+        loop {
+            numbering.began = None;
+            let (missed, mut units) = feed.follow();
+            let began = Instant::now();
+            {
+                let Ok(_turn) = starting.acquire().await else { return };
+                let mut packets = numbering.catch_up(&missed, payload_type);
+                while !packets.is_empty() {
+                    let rest = packets.split_off(BURST.min(packets.len()));
+                    if send(packets).is_err() {
+                        numbering.began = None;
+                        break;
+                    }
+                    packets = rest;
+                    tokio::time::sleep(BURST_INTERVAL).await;
+                }
+            }
+            loop {
+                tokio::select! {
+                    unit = units.recv() => match unit {
+                        Ok(unit) if numbering.began.is_none() && !unit.is_entry => {}
+                        Ok(unit) => {
+                            let packets = unit.packets.iter();
+                            let packets = packets.filter_map(|packet| {
+                                numbering.number(packet, packet.timestamp, payload_type)
+                            });
+                            match send(packets.collect()) {
+                                Ok(()) => {}
+                                Err(PeerConnectionError::Closed) => return,
+                                // Too slow, or not negotiated at the moment: on with the next key frame.
+                                Err(_) => numbering.began = None,
+                            }
+                        }
+                        Err(RecvError::Lagged(_)) => numbering.began = None,
+                        Err(RecvError::Closed) => return,
+                    },
+                    asked = self.track.key_frame_requested(), if is_video => match asked {
+                        None => return,
+                        Some(()) if began.elapsed() >= RESTART_INTERVAL => break,
+                        Some(()) => {}
+                    },
+                }
+            }
+        }
+    }
+}
+
+impl Numbering {
+    /// What was sent since the last key frame, for a viewer that comes now: all that is past is to be shown at
+    /// once, so that its frames are a tick apart.
+    fn catch_up(&mut self, missed: &[Arc<Unit>], payload_type: PayloadType) -> Vec<OutgoingRtp> {
+        let packets = || missed.iter().flat_map(|unit| &unit.packets);
+        let mut stamps: Vec<u32> = packets().map(|packet| packet.timestamp).collect();
+        stamps.dedup();
+        let Some(last) = stamps.last().copied() else { return Vec::new() };
+        let mut first = last.wrapping_sub(stamps.len() as u32 - 1);
+        if let Some(sent) = self.last_timestamp
+            && (first.wrapping_sub(sent) as i32) <= 0
+        {
+            first = sent.wrapping_add(1);
+        }
+        let (mut frame, mut shown) = (0, stamps[0]);
+        let mut numbered = Vec::new();
+        for packet in packets() {
+            if packet.timestamp != shown {
+                (frame, shown) = (frame + 1, packet.timestamp);
+            }
+            numbered.extend(self.number(packet, first.wrapping_add(frame), payload_type));
+        }
+        numbered
+    }
+
+    /// The packet as the viewer gets it; `None` if it is older than where the viewer began.
+    fn number(
+        &mut self,
+        packet: &FeedPacket,
+        timestamp: u32,
+        payload_type: PayloadType,
+    ) -> Option<OutgoingRtp> {
+        let (first_index, first) = *self.began.get_or_insert((packet.index, self.next));
+        let number = first.wrapping_add(packet.index.checked_sub(first_index)? as u16);
+        let after = number.wrapping_add(1);
+        if after.is_newer_than(self.next) {
+            self.next = after;
+            self.last_timestamp = Some(timestamp);
+        }
+        let timestamp = RtpTimestamp(timestamp);
+        let mut outgoing = OutgoingRtp::new(payload_type, timestamp, packet.marker, packet.payload.clone());
+        outgoing.sequence_number = Some(number);
+        Some(outgoing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    const TYPE: PayloadType = PayloadType::from_low_bits(96);
+
+    fn packet(index: u64, timestamp: u32) -> FeedPacket {
+        FeedPacket { index, timestamp, marker: true, payload: Bytes::new() }
+    }
+
+    fn numbering() -> Numbering {
+        Numbering { next: SequenceNumber(65_534), last_timestamp: None, began: None }
+    }
+
+    fn told(packets: &[OutgoingRtp]) -> Vec<(u16, u32)> {
+        packets.iter().map(|packet| (packet.sequence_number.unwrap().0, packet.timestamp.0)).collect()
+    }
+
+    #[test]
+    fn gaps_of_the_feed_stay_and_pauses_leave_none() {
+        let mut numbering = numbering();
+        let mut number =
+            |index| numbering.number(&packet(index, 0), 0, TYPE).map(|packet| packet.sequence_number);
+        assert_eq!(number(100), Some(Some(SequenceNumber(65_534))));
+        assert_eq!(number(103), Some(Some(SequenceNumber(1))));
+        assert_eq!(number(102), Some(Some(SequenceNumber(0))));
+        assert_eq!(number(99), None);
+        numbering.began = None;
+        let next = numbering.number(&packet(5000, 0), 0, TYPE).unwrap();
+        assert_eq!(next.sequence_number, Some(SequenceNumber(2)));
+    }
+
+    #[test]
+    fn what_was_missed_is_shown_at_once() {
+        let units = [(0, 3000), (1, 3000), (2, 6000), (3, 9000)];
+        let units = units.map(|(index, timestamp)| {
+            Arc::new(Unit { packets: vec![packet(index, timestamp)], is_entry: index == 0 })
+        });
+        let mut numbering = numbering();
+        let missed = numbering.catch_up(&units, TYPE);
+        assert_eq!(told(&missed), [(65_534, 8998), (65_535, 8998), (0, 8999), (1, 9000)]);
+        // Asked for again: later than what was sent, earlier than what will be.
+        numbering.began = None;
+        let again = numbering.catch_up(&units, TYPE);
+        assert_eq!(told(&again), [(2, 9001), (3, 9001), (4, 9002), (5, 9003)]);
+        assert!(numbering.catch_up(&[], TYPE).is_empty());
+    }
+}

@@ -1,0 +1,297 @@
+//! One viewer: a WebSocket for signalling and one connection for all cameras that it watches.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{Message, WebSocket};
+use kaon_rtc::peer_connection::{
+    ConnectionState, Description, IceCandidateInit, PeerConnection, PeerConnectionError, PeerConnectionEvent,
+    SignalingState, TrackKind, TransceiverInit,
+};
+use kaon_rtc::sdp::Direction;
+use thiserror::Error;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::camera::Camera;
+use crate::feed::{Feed, FeedCodec};
+use crate::message::{CameraInfo, CandidateInit, FromPage, TileInfo, ToPage};
+use crate::outlet::Outlet;
+use crate::server::Wall;
+
+/// A page that is connected.
+pub struct Viewer {
+    wall: Arc<Wall>,
+    socket: WebSocket,
+    connection: PeerConnection,
+    tiles: Vec<Tile>,
+    next_tile: u32,
+    /// Tracks that a removed camera has left, for the next one.
+    free: Vec<Arc<Outlet>>,
+    visible: HashSet<u32>,
+    /// Lets one camera begin at a time.
+    starting: Arc<Semaphore>,
+    /// The wall has changed since the last offer.
+    is_offer_due: bool,
+}
+
+/// A camera on the viewer's wall.
+struct Tile {
+    id: u32,
+    camera: Arc<Camera>,
+    parts: Vec<Part>,
+}
+
+/// The picture or the sound of a tile.
+struct Part {
+    feed: Arc<Feed>,
+    outlet: Arc<Outlet>,
+    playing: Option<Playing>,
+}
+
+/// A task that ends when it is not wanted any more.
+struct Playing(JoinHandle<()>);
+
+impl Drop for Playing {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Why a viewer is gone.
+#[derive(Debug, Error)]
+pub enum ViewerError {
+    #[error("the page is gone")]
+    Gone,
+    #[error("the page does not read what it is told")]
+    Stuck,
+    #[error("not a message of the page: {0}")]
+    Message(#[from] serde_json::Error),
+    #[error(transparent)]
+    Connection(#[from] PeerConnectionError),
+    #[error("the connection failed")]
+    Failed,
+}
+
+/// The most tiles of one viewer: a tile has up to two media sections, and a connection 256.
+const MAX_TILES: usize = 120;
+/// A page that takes nothing for so long is given up.
+const SEND_LIMIT: Duration = Duration::from_secs(10);
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+
+impl Viewer {
+    /// Serves a page until it leaves or its connection fails.
+    pub async fn serve(wall: Arc<Wall>, socket: WebSocket) -> Result<(), ViewerError> {
+        let builder = PeerConnection::builder().endpoint(&wall.endpoint).identity(wall.identity.clone());
+        let connection = builder.build().await?;
+        let mut viewer = Self {
+            wall,
+            socket,
+            connection: connection.clone(),
+            tiles: Vec::new(),
+            next_tile: 1,
+            free: Vec::new(),
+            visible: HashSet::new(),
+            starting: Arc::new(Semaphore::new(1)),
+            is_offer_due: false,
+        };
+        let result = viewer.run().await;
+        connection.close();
+        result
+    }
+
+    async fn run(&mut self) -> Result<(), ViewerError> {
+        let wall = self.wall.clone();
+        self.tell(&ToPage::Hello { cameras: wall.cameras.iter().map(|camera| camera.info()).collect() })
+            .await?;
+        let mut status = interval(STATUS_INTERVAL);
+        status.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let connection = self.connection.clone();
+        loop {
+            tokio::select! {
+                message = self.socket.recv() => match message {
+                    Some(Ok(Message::Text(text))) => self.handle(serde_json::from_str(&text)?).await?,
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return Ok(()),
+                    Some(Ok(_)) => {}
+                },
+                event = connection.next_event() => match event {
+                    Some(PeerConnectionEvent::IceCandidate(candidate)) => {
+                        self.tell(&ToPage::Candidate { candidate: candidate.into() }).await?;
+                    }
+                    Some(PeerConnectionEvent::ConnectionState(ConnectionState::Failed)) | None => {
+                        return Err(ViewerError::Failed);
+                    }
+                    Some(_) => {}
+                },
+                _ = status.tick() => self.tell(&wall.status()).await?,
+            }
+        }
+    }
+
+    async fn handle(&mut self, message: FromPage) -> Result<(), ViewerError> {
+        match message {
+            FromPage::Watch { cameras } => {
+                // Once: later there are `add` and `remove`.
+                if self.tiles.is_empty() {
+                    for camera in self.wall.find(cameras.as_deref()) {
+                        self.add(camera)?;
+                    }
+                }
+            }
+            FromPage::Answer { sdp } => {
+                let answer = Description::answer(&sdp).map_err(PeerConnectionError::from)?;
+                self.connection.set_remote_description(&answer)?;
+                self.update_playing();
+            }
+            FromPage::Candidate { candidate } => {
+                // One that this side cannot use, such as TCP, takes nothing from the others.
+                let _ = self.connection.add_ice_candidate(&candidate.into());
+            }
+            FromPage::Add { camera } => match self.wall.find(Some(&[camera])).pop() {
+                Some(camera) => self.add(camera)?,
+                None => self.tell(&ToPage::Refused { reason: "there is no such camera".to_owned() }).await?,
+            },
+            FromPage::Remove { tile } => self.remove(tile)?,
+            FromPage::Visible { tiles } => {
+                self.visible = tiles.into_iter().take(MAX_TILES).collect();
+                self.update_playing();
+            }
+        }
+        self.offer_if_due().await
+    }
+
+    fn add(&mut self, camera: Arc<Camera>) -> Result<(), ViewerError> {
+        if self.tiles.len() >= MAX_TILES {
+            return Ok(());
+        }
+        let id = self.next_tile;
+        self.next_tile += 1;
+        let mut parts = Vec::new();
+        for feed in &camera.feeds {
+            let outlet = self.outlet(feed.codec(), id)?;
+            parts.push(Part { feed: feed.clone(), outlet, playing: None });
+        }
+        self.tiles.push(Tile { id, camera, parts });
+        self.is_offer_due = true;
+        Ok(())
+    }
+
+    /// A track for a codec: one that is free, or a new one.
+    fn outlet(&mut self, codec: FeedCodec, tile: u32) -> Result<Arc<Outlet>, ViewerError> {
+        if let Some(at) = self.free.iter().position(|outlet| outlet.codec == codec) {
+            let outlet = self.free.swap_remove(at);
+            self.connection.set_direction(outlet.track.id(), Direction::SendOnly)?;
+            return Ok(outlet);
+        }
+        let init = TransceiverInit::new(Direction::SendOnly)
+            .stream(format!("tile-{tile}"))
+            .codecs([codec.negotiable()]);
+        let id = self.connection.add_transceiver(codec.kind(), init)?;
+        Ok(Outlet::new(self.connection.local_track(id)?, codec))
+    }
+
+    fn remove(&mut self, id: u32) -> Result<(), ViewerError> {
+        let Some(at) = self.tiles.iter().position(|tile| tile.id == id) else { return Ok(()) };
+        for Part { outlet, .. } in self.tiles.remove(at).parts {
+            // A page that does not take the codec has given the section up.
+            if self.connection.set_direction(outlet.track.id(), Direction::Inactive).is_ok() {
+                self.free.push(outlet);
+            }
+        }
+        self.is_offer_due = true;
+        Ok(())
+    }
+
+    /// Sends what is in sight and negotiated, and nothing else.
+    fn update_playing(&mut self) {
+        for tile in &mut self.tiles {
+            let is_visible = self.visible.contains(&tile.id);
+            for part in &mut tile.parts {
+                let payload_type =
+                    part.outlet.payload_type().filter(|_| is_visible && part.outlet.track.may_send());
+                match payload_type {
+                    None => part.playing = None,
+                    Some(payload_type) if part.playing.is_none() => {
+                        let play =
+                            part.outlet.clone().play(part.feed.clone(), payload_type, self.starting.clone());
+                        part.playing = Some(Playing(tokio::spawn(play)));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+
+    async fn offer_if_due(&mut self) -> Result<(), ViewerError> {
+        if !self.is_offer_due || self.connection.signaling_state() != SignalingState::Stable {
+            return Ok(());
+        }
+        self.is_offer_due = false;
+        self.connection.set_local_description(None)?;
+        let Some(offer) = self.connection.local_description() else { return Ok(()) };
+        let tiles = self.tiles.iter().map(Tile::info).collect();
+        let text = serde_json::to_string(&ToPage::Offer { sdp: offer.text(), tiles })?;
+        self.send(text).await
+    }
+
+    async fn tell(&mut self, message: &ToPage<'_>) -> Result<(), ViewerError> {
+        self.send(serde_json::to_string(message)?).await
+    }
+
+    async fn send(&mut self, text: String) -> Result<(), ViewerError> {
+        match timeout(SEND_LIMIT, self.socket.send(Message::Text(text.into()))).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(ViewerError::Gone),
+            Err(_) => Err(ViewerError::Stuck),
+        }
+    }
+}
+
+impl Tile {
+    fn info(&self) -> TileInfo<'_> {
+        let mid = |kind| {
+            let part = self.parts.iter().find(|part| part.feed.codec().kind() == kind)?;
+            Some(part.outlet.track.transceiver()?.mid()?.to_string())
+        };
+        TileInfo {
+            tile: self.id,
+            camera: &self.camera.name,
+            video: mid(TrackKind::Video),
+            audio: mid(TrackKind::Audio),
+        }
+    }
+}
+
+impl Camera {
+    fn info(&self) -> CameraInfo<'_> {
+        let codec = |kind| {
+            let feed = self.feeds.iter().find(|feed| feed.codec().kind() == kind)?;
+            Some(feed.codec().name())
+        };
+        CameraInfo { name: &self.name, picture: codec(TrackKind::Video), sound: codec(TrackKind::Audio) }
+    }
+}
+
+impl From<IceCandidateInit> for CandidateInit {
+    fn from(init: IceCandidateInit) -> Self {
+        Self {
+            candidate: init.candidate,
+            sdp_mid: init.sdp_mid,
+            sdp_m_line_index: init.sdp_m_line_index,
+            username_fragment: init.username_fragment,
+        }
+    }
+}
+
+impl From<CandidateInit> for IceCandidateInit {
+    fn from(init: CandidateInit) -> Self {
+        Self {
+            candidate: init.candidate,
+            sdp_mid: init.sdp_mid,
+            sdp_m_line_index: init.sdp_m_line_index,
+            username_fragment: init.username_fragment,
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! A page whose camera, microphone and messages come back through Kaon; see the README beside this package.
+
+mod message;
+mod reflection;
+mod visitor;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use axum::Router;
+use axum::extract::State;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use clap::Parser;
+use kaon_rtc::crypto::aws_lc_rs;
+use kaon_rtc::dtls::Identity;
+use kaon_rtc::peer_connection::Endpoint;
+use tokio::net::TcpListener;
+
+/// A page whose camera, microphone and messages come back.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Options {
+    /// Where the page is served. Browsers give their camera to pages of this machine, or over HTTPS.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8081")]
+    listen: SocketAddr,
+}
+
+/// What all visitors share.
+#[derive(Clone, Debug)]
+pub struct Mirror {
+    pub endpoint: Endpoint,
+    pub identity: Identity,
+}
+
+/// The longest message of a page: a description.
+const MAX_MESSAGE: usize = 1 << 18;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(line) => {
+            eprintln!("echo: {line}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run() -> Result<(), String> {
+    let options = Options::try_parse().map_err(|error| {
+        if !error.use_stderr() {
+            error.exit();
+        }
+        let text = error.to_string();
+        text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+    })?;
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .map_err(|error| format!("cannot serve the page on {}: {error}; try --listen", options.listen))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let endpoint = Endpoint::builder().loopback(true).bind().map_err(|error| error.to_string())?;
+    let identity = Identity::generate(&aws_lc_rs::provider()).map_err(|error| error.to_string())?;
+    println!("Echo: http://{address}/");
+    axum::serve(listener, router(Mirror { endpoint, identity })).await.map_err(|error| error.to_string())
+}
+
+fn router(mirror: Mirror) -> Router {
+    let file = |kind: &'static str, text: &'static str| {
+        get(move || async move { ([(header::CONTENT_TYPE, kind)], text) })
+    };
+    Router::new()
+        .route("/", file("text/html; charset=utf-8", include_str!("../page/index.html")))
+        .route("/echo.css", file("text/css; charset=utf-8", include_str!("../page/echo.css")))
+        .route("/echo.js", file("text/javascript; charset=utf-8", include_str!("../page/echo.js")))
+        .route("/signal", any(signal))
+        .with_state(mirror)
+}
+
+async fn signal(State(mirror): State<Mirror>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+    // Browsers let any page open a WebSocket to anywhere, and say from where it comes.
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let origin = text(header::ORIGIN).and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+    if headers.contains_key(header::ORIGIN) && origin != text(header::HOST) {
+        return (StatusCode::FORBIDDEN, "only the example's own page may connect").into_response();
+    }
+    upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE).on_upgrade(async move |socket| {
+        if let Err(error) = visitor::serve(&mirror, socket).await {
+            eprintln!("A visitor has left: {error}");
+        }
+    })
+}
