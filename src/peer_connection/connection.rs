@@ -260,7 +260,7 @@ impl PeerConnection {
     /// that wait, each gets some of the events. Cancel safe.
     pub async fn next_event(&self) -> Option<PeerConnectionEvent> {
         let told = self
-            .wait_for(|state| match state.events.pop_front() {
+            .wait_for(|state| match state.pop_event() {
                 Some(told) => Some(Some(told)),
                 None => state.is_closed().then_some(None),
             })
@@ -270,7 +270,7 @@ impl PeerConnection {
 
     /// The next event, if there is one already.
     pub fn try_next_event(&self) -> Option<PeerConnectionEvent> {
-        let told = self.handle.shared.lock().events.pop_front()?;
+        let told = self.handle.shared.lock().pop_event()?;
         Some(self.with_handles(told))
     }
 
@@ -286,7 +286,7 @@ impl PeerConnection {
 
     /// Ends the connection. The peer is told at once, and everything that waits on this side ends.
     pub fn close(&self) {
-        self.with(|state, now| state.session.close(now));
+        self.handle.shared.close();
     }
 }
 

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::mpsc;
 
 use super::routes::Routes;
-use super::shared::{ConnectionId, EndpointShared, Shared};
+use super::shared::{ConnectionId, EndpointShared, MAX_DATAGRAM, Shared};
 use crate::layer::{Datagram, FiveTuple, Layer, NameQuery, Transmit, TransmitBatch};
 use crate::net::mdns::{Resolver, ResolverConfig};
 use crate::net::{ReceiveBatch, SendError};
@@ -48,8 +48,6 @@ struct Resolved {
     address: Option<std::net::IpAddr>,
 }
 
-/// The largest datagram that any session writes; sessions keep to their own limit.
-const MAX_DATAGRAM: usize = 1472;
 /// Names of one connection that are looked up at a time; a peer may name a great many.
 const MAX_NAMES: usize = 16;
 

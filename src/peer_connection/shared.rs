@@ -13,7 +13,7 @@ use super::inbox::{ChannelInbox, KeyFrameRequests, LOW_WATER, TrackInbox};
 use super::message::Message;
 use super::rtp_packet::RtpPacket;
 use crate::datachannel::{ChannelEvent, ChannelId};
-use crate::layer::{Datagram, NameQuery};
+use crate::layer::{Datagram, Layer, NameQuery, TransmitBatch};
 use crate::net::{InterfaceFilter, UdpSocket, interfaces};
 use crate::session::{
     ConnectionState, GatheringState, Session, SessionError, SessionEvent, SignalingState, TransceiverId,
@@ -69,6 +69,8 @@ pub(super) enum Told {
     DataChannel(ChannelId),
 }
 
+/// The largest datagram that any session writes; sessions keep to their own limit.
+pub(super) const MAX_DATAGRAM: usize = 1472;
 /// Events that wait at most; an application that fetches none loses the oldest.
 const MAX_EVENTS: usize = 4096;
 
@@ -153,12 +155,24 @@ impl Shared {
         }
     }
 
-    /// No handle is left.
-    pub(super) fn abandon(self: &Arc<Self>) {
+    /// Ends the connection, and sends the farewell at once: the program may end before the driver comes to it.
+    pub(super) fn close(self: &Arc<Self>) {
         self.with(|state, now| {
             state.session.close(now);
-            state.is_abandoned = true;
+            let mut out =
+                TransmitBatch::new(MAX_DATAGRAM).with_max_segments(self.endpoint.socket.max_segments());
+            while let Some(transmit) = state.session.poll_transmit(now, &mut out) {
+                // A socket that is full loses it, as the network may.
+                let _ = self.endpoint.socket.try_send(&out, &transmit);
+                out.clear();
+            }
         });
+    }
+
+    /// No handle is left.
+    pub(super) fn abandon(self: &Arc<Self>) {
+        self.close();
+        self.with(|state, _| state.is_abandoned = true);
     }
 }
 
@@ -223,6 +237,16 @@ impl State {
                 self.events.push_back(Told::Session(event));
             }
             event => self.events.push_back(Told::Session(event)),
+        }
+    }
+
+    /// The next event. That an offer is due is told only if it is so still: the peer's may have come first.
+    pub(super) fn pop_event(&mut self) -> Option<Told> {
+        loop {
+            match self.events.pop_front()? {
+                Told::Session(SessionEvent::NegotiationNeeded) if !self.session.is_negotiation_needed() => {}
+                told => return Some(told),
+            }
         }
     }
 

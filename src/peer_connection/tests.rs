@@ -119,6 +119,49 @@ async fn close_is_noticed_and_ends_all_waits() {
     assert!(matches!(bob.create_offer(), Err(PeerConnectionError::Session(_))));
 }
 
+#[test]
+fn a_program_that_ends_at_once_after_closing_is_noticed() {
+    let here = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let there = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (bob, served) = there.block_on(async {
+        let bob = connection().await;
+        let served = bob.create_data_channel("kept").unwrap();
+        (bob, served)
+    });
+    here.block_on(async {
+        let alice = connection().await;
+        negotiate(&bob, &alice).await;
+        timeout(LONG, bob.connected()).await.unwrap().unwrap();
+        timeout(LONG, alice.connected()).await.unwrap().unwrap();
+        // Nothing runs here after this.
+        drop(alice);
+    });
+    drop(here);
+    let end = async { timeout(LONG, served.recv()).await };
+    assert_eq!(there.block_on(end).unwrap(), None);
+    assert_eq!(bob.connection_state(), ConnectionState::Closed);
+}
+
+#[tokio::test]
+async fn an_offer_is_asked_for_only_while_it_is_due() {
+    let (alice, bob) = (connection().await, connection().await);
+    alice.add_transceiver(TrackKind::Audio, TransceiverInit::default()).unwrap();
+    bob.add_track(TrackKind::Audio, TransceiverInit::default()).unwrap();
+    // Both are told to offer; Alice's offer reaches Bob before he has looked, and takes his track along.
+    negotiate(&alice, &bob).await;
+    let count = |connection: &PeerConnection| {
+        std::iter::from_fn(|| connection.try_next_event())
+            .filter(|event| matches!(event, PeerConnectionEvent::NegotiationNeeded))
+            .count()
+    };
+    assert_eq!((count(&alice), count(&bob)), (0, 0));
+    bob.add_transceiver(TrackKind::Video, TransceiverInit::default()).unwrap();
+    assert_eq!(count(&bob), 1);
+    bob.restart_ice();
+    bob.set_local_description(None).unwrap();
+    assert_eq!(count(&bob), 0);
+}
+
 #[tokio::test]
 async fn dropping_all_handles_closes() {
     let (alice, bob, chat, _there) = pair().await;

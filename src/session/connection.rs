@@ -240,6 +240,13 @@ impl Session {
         description
     }
 
+    /// Whether an offer is due now: no exchange is under way, and the last one did not settle all that this side
+    /// wants. Who keeps a [`SessionEvent::NegotiationNeeded`] for later asks again before making an offer (W3C
+    /// WebRTC §4.7.3): the peer's may have come in between.
+    pub fn is_negotiation_needed(&self) -> bool {
+        self.jsep.is_negotiation_needed()
+    }
+
     /// Where the exchange of offer and answer is.
     pub fn signaling_state(&self) -> SignalingState {
         self.jsep.state()

@@ -1,0 +1,171 @@
+//! One publisher, a server that forwards its packets, and many subscribers, all in one process.
+//!
+//! The server opens no frame: it hands each packet to each subscriber's connection under the payload type that was
+//! negotiated there, and a subscriber's request for a key frame back to the publisher. Losses are repaired on each
+//! hop by itself. Frames have a number where a picture would be.
+//!
+//! ```text
+//! cargo run --features peer-connection --example broadcast [SUBSCRIBERS]
+//! ```
+
+// Printing is what this program is for.
+#![allow(clippy::print_stdout)]
+
+#[path = "command_line/mod.rs"]
+mod command_line;
+#[path = "signalling/in_process.rs"]
+mod signalling;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use command_line::{BadInput, Result};
+use kaon_rtc::layer::RtpTimestamp;
+use kaon_rtc::peer_connection::{
+    Endpoint, LocalTrack, OutgoingRtp, PeerConnection, PeerConnectionEvent, RemoteTrack, TrackKind,
+    TransceiverInit,
+};
+use kaon_rtc::sdp::Direction;
+use tokio::task::JoinSet;
+
+/// Frames that a subscriber watches.
+const FRAMES: usize = 60;
+
+/// What is sent to each subscriber, by its number.
+#[derive(Clone, Default)]
+struct Subscribers(Arc<Mutex<BTreeMap<usize, LocalTrack>>>);
+
+impl Subscribers {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, LocalTrack>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    command_line::exit_code(run().await)
+}
+
+async fn run() -> Result<()> {
+    let count: usize = match std::env::args().nth(1) {
+        None => 10,
+        Some(count) => {
+            count.parse().map_err(|_| BadInput(format!("\"{count}\" is no number of subscribers")))?
+        }
+    };
+    let endpoint = Endpoint::builder().loopback(true).bind()?;
+
+    let (publisher, ingest) = (client().await?, served(&endpoint).await?);
+    let track = publisher.add_track(TrackKind::Video, TransceiverInit::new(Direction::SendOnly))?;
+    signalling::exchange(&publisher, &ingest).await?;
+    let remote = track_of(&ingest).await?;
+    publisher.connected().await?;
+    tokio::spawn(publish(track));
+    let subscribers = Subscribers::default();
+    tokio::spawn(forward(remote.clone(), subscribers.clone()));
+
+    let mut watching = JoinSet::new();
+    for number in 0..count {
+        watching.spawn(subscribe(number, endpoint.clone(), remote.clone(), subscribers.clone()));
+        // They come when the stream has long begun.
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    while let Some(result) = watching.join_next().await {
+        println!("{}", result??);
+    }
+    Ok(())
+}
+
+async fn client() -> Result<PeerConnection> {
+    Ok(PeerConnection::builder().loopback(true).build().await?)
+}
+
+async fn served(endpoint: &Endpoint) -> Result<PeerConnection> {
+    Ok(PeerConnection::builder().endpoint(endpoint).build().await?)
+}
+
+async fn track_of(connection: &PeerConnection) -> Result<RemoteTrack> {
+    while let Some(event) = connection.next_event().await {
+        if let PeerConnectionEvent::Track(track) = event {
+            return Ok(track);
+        }
+    }
+    Err("the connection was closed".into())
+}
+
+/// The publisher: thirty frames a second, a key frame whenever one is asked for.
+async fn publish(track: LocalTrack) -> Result<()> {
+    let vp8 = track.codec("VP8").ok_or("the server does not take VP8")?;
+    let mut frames = track.frames(&vp8)?;
+    let mut clock = tokio::time::interval(Duration::from_millis(33));
+    let (mut number, mut is_key) = (0u32, true);
+    loop {
+        tokio::select! {
+            _ = clock.tick() => {
+                // RFC 6386 §9.1: a frame tag, and in key frames a start code and the size.
+                let mut frame = match is_key {
+                    true => vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0xe0, 0x01],
+                    false => vec![0x11, 0, 0],
+                };
+                frame.extend(number.to_be_bytes().into_iter().cycle().take(4000));
+                frames.send(&frame, RtpTimestamp(number * 2970))?;
+                (number, is_key) = (number + 1, false);
+            }
+            asked = track.key_frame_requested() => match asked {
+                Some(()) => is_key = true,
+                None => return Ok(()),
+            },
+        }
+    }
+}
+
+/// The server: each packet to everyone.
+async fn forward(remote: RemoteTrack, subscribers: Subscribers) {
+    while let Some(packet) = remote.recv_rtp().await {
+        let view = packet.as_packet();
+        // The payload is shared, not copied.
+        let payload = packet.packet.payload();
+        for track in subscribers.lock().values() {
+            let Some(vp8) = track.codec("VP8") else { continue };
+            let (payload_type, marker) = (vp8.payload_type, view.marker());
+            let mut packet = OutgoingRtp::new(payload_type, view.timestamp(), marker, payload.clone());
+            // Gaps stay gaps.
+            packet.sequence_number = Some(view.sequence_number());
+            // A subscriber that does not keep up, or is gone, is not the others' business.
+            let _ = track.send_rtp(packet);
+        }
+    }
+}
+
+/// A subscriber and the server's side of it.
+async fn subscribe(
+    number: usize,
+    endpoint: Endpoint,
+    publisher: RemoteTrack,
+    subscribers: Subscribers,
+) -> Result<String> {
+    let (subscriber, server) = (client().await?, served(&endpoint).await?);
+    let local = server.add_track(TrackKind::Video, TransceiverInit::new(Direction::SendOnly))?;
+    signalling::exchange(&server, &subscriber).await?;
+    let mut frames = track_of(&subscriber).await?.frames();
+    server.connected().await?;
+    subscribers.lock().insert(number, local.clone());
+    tokio::spawn(async move {
+        while local.key_frame_requested().await.is_some() {
+            publisher.request_key_frame();
+        }
+    });
+
+    let mut watched = Vec::new();
+    while watched.len() < FRAMES {
+        let frame = frames.recv().await.ok_or("the track has ended")?;
+        let stamp = &frame.data[if frame.key_frame { 10 } else { 3 }..];
+        watched.push(stamp.first_chunk().map(|stamp| u32::from_be_bytes(*stamp)).ok_or("no number")?);
+    }
+    subscribers.lock().remove(&number);
+    subscriber.close();
+    let missed = watched.windows(2).filter(|pair| pair[0] + 1 != pair[1]).count();
+    Ok(format!("subscriber {number} saw frames {} to {}, {missed} gaps", watched[0], watched[FRAMES - 1]))
+}
