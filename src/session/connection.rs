@@ -25,7 +25,7 @@ use crate::layer::{
 use crate::sdp::{Attribute, Direction, SessionDescription};
 use crate::stun;
 
-/// A WebRTC connection without sockets (W3C `RTCPeerConnection`); see the [module](self).
+/// A WebRTC connection without sockets (W3C `RTCPeerConnection`); see the [module](crate::session).
 #[derive(Debug)]
 pub struct Session {
     jsep: Jsep,
