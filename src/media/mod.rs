@@ -36,7 +36,7 @@
 //!     let header = Header { marker: number == 3, payload_type: video, sequence_number, timestamp, ssrc: Ssrc(1) };
 //!     let len = PacketWriter::new(&mut buffer, &header, &[])?.payload(payload)?;
 //!     let packet = Packet::parse(&buffer[..len])?;
-//!     cache.insert(start, &packet);
+//!     cache.insert(start, sequence_number, len, buffer[..len].to_vec());
 //!     if number != 2 {
 //!         nack.received(start, sequence_number);
 //!         assembler.push(start, &packet);
@@ -48,8 +48,8 @@
 //! let mut entries = [NackEntry { first: SequenceNumber(0), following: 0 }; 8];
 //! assert_eq!(nack.poll_nack(now, &mut entries), 1);
 //! for number in entries[0].sequence_numbers() {
-//!     if let Retransmission::Packet(packet) = cache.retransmit(now, number, Duration::from_millis(50)) {
-//!         let len = retransmissions.wrap(&packet, rtx, &mut buffer)?;
+//!     if let Retransmission::Packet(kept) = cache.retransmit(now, number, Duration::from_millis(50)) {
+//!         let len = retransmissions.wrap(&Packet::parse(kept)?, rtx, &mut buffer)?;
 //!         let original = unwrap_rtx(&mut buffer[..len], Ssrc(1), video)?.ok_or("not a probe")?;
 //!         let packet = Packet::parse(original)?;
 //!         nack.received(now, packet.sequence_number());
