@@ -242,6 +242,10 @@ impl Depacketizer {
     }
 
     fn push_aggregate(&mut self, mut body: &[u8], frame: &mut Vec<u8>) -> Result<(), DepacketizeError> {
+        if body.is_empty() {
+            // RFC 6184 §5.7.1: at least one aggregation unit.
+            return Err(DepacketizeError::Malformed("STAP-A holds no NAL unit"));
+        }
         while let Some((len, rest)) = body.split_first_chunk::<2>() {
             let len = usize::from(u16::from_be_bytes(*len));
             let (unit, rest) = rest.split_at_checked(len).ok_or(DepacketizeError::Truncated("STAP-A"))?;

@@ -486,6 +486,7 @@ mod h264_tests {
         );
         assert_eq!(error(&[&[24, 0, 2, 0x65]]), DepacketizeError::Truncated("STAP-A"));
         assert_eq!(error(&[&[24, 0]]), DepacketizeError::Truncated("STAP-A"));
+        assert_eq!(error(&[&[24]]), DepacketizeError::Malformed("STAP-A holds no NAL unit"));
         assert!(matches!(error(&[&[24, 0, 0]]), DepacketizeError::Malformed(_)));
         // STAP-A within STAP-A.
         assert!(matches!(error(&[&[24, 0, 1, 24]]), DepacketizeError::Malformed(_)));
