@@ -206,12 +206,12 @@ impl Session {
     }
 
     fn update_states(&mut self) {
-        let signaling = self.jsep.state();
-        if signaling != self.signaling_state {
-            self.signaling_state = signaling;
-            self.events.push_back(SessionEvent::SignalingState(signaling));
+        let state = self.jsep.state();
+        if state != self.signaling_state {
+            self.signaling_state = state;
+            self.events.push_back(SessionEvent::SignalingState(state));
         }
-        let connection = match signaling {
+        let connection = match state {
             SignalingState::Closed => ConnectionState::Closed,
             _ => self.transport.state(),
         };
