@@ -181,8 +181,9 @@ impl Session {
         if self.jsep.state() == SignalingState::Closed {
             return;
         }
+        let goodbyes = self.transport.srtp().map(|srtp| self.media.goodbyes(srtp)).unwrap_or_default();
         self.jsep.close();
-        self.transport.close(now);
+        self.transport.close(now, goodbyes);
         self.media.follow(now, &self.jsep);
         self.gathering.close();
         self.update_states();
@@ -234,7 +235,7 @@ impl Session {
                 }
                 TransportEvent::DtlsEnded(DtlsEnd::Closed) => {
                     self.jsep.close();
-                    self.transport.close(now);
+                    self.transport.close(now, Vec::new());
                     self.media.follow(now, &self.jsep);
                 }
             }

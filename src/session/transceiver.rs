@@ -183,10 +183,10 @@ impl Transceiver {
 
     /// Whether packets may be sent now.
     pub fn may_send(&self) -> bool {
-        !self.stopped && self.negotiated.current_direction.is_some_and(Direction::sends)
+        !self.is_ending() && self.negotiated.current_direction.is_some_and(Direction::sends)
     }
 
-    /// Whether the section may be given to another transceiver.
+    /// Nothing is sent or received any more (W3C: stopping or stopped).
     pub(super) fn is_ending(&self) -> bool {
         self.stopping || self.stopped
     }

@@ -336,10 +336,13 @@ impl Transport {
         segments.finish()
     }
 
-    /// Ends all layers; what is left to send is the farewell.
-    pub(super) fn close(&mut self, now: Instant) {
+    /// Ends all layers; what is left to send is the farewell, which begins with that of media.
+    pub(super) fn close(&mut self, now: Instant, goodbyes: Vec<Vec<u8>>) {
         if self.dtls_end.is_none() {
             self.farewell = self.say_farewell(now);
+            if let Some(path) = self.path() {
+                self.farewell.extend(goodbyes.into_iter().rev().map(|goodbye| (path, goodbye)));
+            }
         }
         self.sctp.abort(now);
         while let Some(event) = self.sctp.poll_event() {

@@ -80,12 +80,14 @@ impl Session {
         Ok(())
     }
 
-    /// Ends a transceiver. The next exchange gives its media section up.
+    /// Ends a transceiver: it neither sends nor receives from now on, which the peer is told. The next exchange
+    /// gives its media section up.
     ///
     /// # Errors
     /// [`SessionError::NoTransceiver`].
     pub fn stop_transceiver(&mut self, id: TransceiverId) -> Result<(), SessionError> {
         self.jsep.stop(id)?;
+        self.media.follow(self.now, &self.jsep);
         self.update_negotiation_needed();
         Ok(())
     }
