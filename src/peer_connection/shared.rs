@@ -2,12 +2,15 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
+use tracing::Span;
+use tracing::span::Entered;
 
 use super::inbox::{ChannelInbox, KeyFrameRequests, LOW_WATER, TrackInbox};
 use super::message::Message;
@@ -43,6 +46,28 @@ pub(super) struct Shared {
     state: Mutex<State>,
     /// An event waits, or the state changed.
     pub(super) changed: Notify,
+    /// What is logged meanwhile names the connection.
+    span: Span,
+}
+
+/// The state under its lock.
+pub(super) struct Locked<'a> {
+    state: MutexGuard<'a, State>,
+    _entered: Entered<'a>,
+}
+
+impl Deref for Locked<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
 }
 
 /// What is behind the lock.
@@ -114,8 +139,9 @@ impl EndpointShared {
 
 impl Shared {
     pub(super) fn new(endpoint: Arc<EndpointShared>, session: Session) -> Arc<Self> {
+        let id = ConnectionId(endpoint.next_id.fetch_add(1, Ordering::Relaxed));
         Arc::new(Self {
-            id: ConnectionId(endpoint.next_id.fetch_add(1, Ordering::Relaxed)),
+            id,
             endpoint,
             state: Mutex::new(State {
                 session,
@@ -128,13 +154,15 @@ impl Shared {
                 is_abandoned: false,
             }),
             changed: Notify::new(),
+            span: tracing::debug_span!("connection", id = id.0),
         })
     }
 
     /// Looks at the state.
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> Locked<'_> {
         // A panic inside of the lock leaves nothing worse than a session that is not drained.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        Locked { state, _entered: self.span.enter() }
     }
 
     /// Does something with the session on behalf of the application, and has the driver look at it.

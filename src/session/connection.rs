@@ -139,8 +139,9 @@ impl Session {
             Some(128..=191) => self.receive_media(now, datagram, deliver),
             _ => Err(SessionError::Ignored("neither STUN, DTLS nor RTP")),
         };
-        if result.is_ok() {
-            self.traffic.received(now, path, len);
+        match &result {
+            Ok(()) => self.traffic.received(now, path, len),
+            Err(error) => tracing::trace!(%error, ?path, len, "ignored a datagram"),
         }
         result
     }
@@ -209,6 +210,7 @@ impl Session {
     fn update_states(&mut self) {
         let state = self.jsep.state();
         if state != self.signaling_state {
+            tracing::debug!(from = ?self.signaling_state, to = ?state, "signaling state");
             self.signaling_state = state;
             self.events.push_back(SessionEvent::SignalingState(state));
         }
@@ -217,6 +219,7 @@ impl Session {
             _ => self.transport.state(),
         };
         if connection != self.connection_state {
+            tracing::debug!(from = ?self.connection_state, to = ?connection, "connection state");
             self.connection_state = connection;
             self.events.push_back(SessionEvent::ConnectionState(connection));
         }

@@ -1,3 +1,4 @@
+mod logging;
 mod renegotiation;
 mod statistics;
 mod whole;
