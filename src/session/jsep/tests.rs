@@ -11,8 +11,8 @@ use crate::datachannel::ChannelInit;
 use crate::layer::Layer;
 use crate::sdp::{Attribute, Direction, MediaKind, SessionDescription, Setup};
 use crate::session::{
-    Codec, Description, DescriptionKind, SectionError, Session, SessionConfig, SessionError, SessionEvent,
-    SignalingState, TrackKind, TransceiverId, TransceiverInit,
+    Codec, Description, DescriptionKind, IceCandidateInit, SectionError, Session, SessionConfig,
+    SessionError, SessionEvent, SignalingState, Stats, TrackKind, TransceiverId, TransceiverInit,
 };
 
 #[cfg(feature = "aws-lc-rs")]

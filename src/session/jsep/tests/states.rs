@@ -183,3 +183,37 @@ fn restarts_last_until_the_credentials_are_replaced() {
     alice.poll_event();
     assert!(!alice.is_asked_to_negotiate());
 }
+
+#[test]
+fn candidates_that_come_during_an_exchange_outlast_its_rollback() {
+    let (mut alice, mut bob) = (side(1), side(2));
+    alice.open();
+    exchange(&mut alice, &mut bob);
+    alice.track(TrackKind::Video);
+    alice.offer();
+    let addresses = ["192.0.2.1", "192.0.2.2"];
+    let add = |alice: &mut Side, address: &str| {
+        let candidate = format!("candidate:1 1 udp 2122260223 {address} 4000 typ host");
+        let init = IceCandidateInit { candidate, sdp_mid: Some("0".into()), ..IceCandidateInit::default() };
+        let now = alice.now;
+        alice.add_remote_candidate(now, &init).unwrap();
+    };
+    add(&mut alice, addresses[0]);
+    alice.set_local(Some(&Description::rollback())).unwrap();
+    add(&mut alice, addresses[1]);
+    let report = alice.stats(alice.now);
+    for address in addresses {
+        let is_known = |stats: &Stats| matches!(stats, Stats::RemoteCandidate(candidate) if candidate.address == address);
+        assert!(report.iter().any(is_known), "{address}");
+    }
+}
+
+#[test]
+fn an_offer_that_became_due_and_was_made_is_not_asked_for() {
+    let (mut alice, mut bob) = (side(1), side(2));
+    alice.track(TrackKind::Video);
+    exchange(&mut alice, &mut bob);
+    assert!(!alice.is_asked_to_negotiate() && !bob.is_asked_to_negotiate());
+    alice.track(TrackKind::Audio);
+    assert!(alice.is_asked_to_negotiate());
+}
