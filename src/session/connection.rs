@@ -167,6 +167,10 @@ impl Session {
     /// The next event that is not of a data channel.
     pub fn poll_connection_event(&mut self) -> Option<SessionEvent> {
         self.pump();
+        self.next_connection_event()
+    }
+
+    fn next_connection_event(&mut self) -> Option<SessionEvent> {
         loop {
             match self.events.pop_front()? {
                 // W3C WebRTC §4.7.3: what became due before an exchange began is looked at again after it.
@@ -310,7 +314,8 @@ impl Layer for Session {
     }
 
     fn poll_event(&mut self) -> Option<SessionEvent> {
-        self.poll_connection_event().or_else(|| self.poll_channel_event().map(SessionEvent::DataChannel))
+        self.pump();
+        self.next_connection_event().or_else(|| self.next_channel_event().map(SessionEvent::DataChannel))
     }
 }
 

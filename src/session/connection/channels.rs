@@ -92,6 +92,10 @@ impl Session {
     /// fast peer in check.
     pub fn poll_channel_event(&mut self) -> Option<ChannelEvent> {
         self.pump();
+        self.next_channel_event()
+    }
+
+    pub(super) fn next_channel_event(&mut self) -> Option<ChannelEvent> {
         let now = self.now;
         let (channels, sctp) = self.transport.channels();
         channels.poll_event(sctp, now)
