@@ -34,12 +34,20 @@ pub(super) struct Transport {
     remote_ended: bool,
     /// Where DTLS last came from, for answers while no pair is selected.
     dtls_path: Option<FiveTuple>,
+    /// What of the peer's handshake came before its description.
+    early_dtls: Vec<(FiveTuple, Vec<u8>)>,
     dtls_end: Option<DtlsEnd>,
     /// SCTP packets before DTLS protects them.
     sctp_batch: TransmitBatch,
     /// The last datagrams of a session that was closed.
     farewell: Vec<(FiveTuple, Vec<u8>)>,
 }
+
+/// Datagrams of the peer's handshake that are kept until its description comes. A ClientHello takes two at most,
+/// and may be sent twice.
+const MAX_EARLY_DATAGRAMS: usize = 4;
+/// The longest such datagram: what an Ethernet carries.
+const MAX_EARLY_DATAGRAM: usize = 1500;
 
 /// How the DTLS connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +90,7 @@ impl Transport {
             remote_candidates: 0,
             remote_ended: false,
             dtls_path: None,
+            early_dtls: Vec::new(),
             dtls_end: None,
             sctp_batch: TransmitBatch::new(mtu),
             farewell: Vec::new(),
@@ -184,6 +193,10 @@ impl Transport {
             self.sctp.set_remote_max_message_size(data.max_message_size);
         }
         self.start_dtls(jsep);
+        for (path, mut datagram) in std::mem::take(&mut self.early_dtls) {
+            // As if it came now.
+            let _ = self.receive_dtls(now, Datagram::new(path, &mut datagram));
+        }
         self.start_sctp(now);
     }
 
@@ -221,7 +234,7 @@ impl Transport {
             return Err(super::SessionError::Ignored("DTLS on a path that ICE has not validated"));
         }
         let Some(dtls) = &mut self.dtls else {
-            return Err(super::SessionError::Ignored("DTLS before the roles are agreed on"));
+            return self.keep_early_dtls(path, datagram.bytes);
         };
         self.dtls_path = Some(path);
         let (sctp, data, transports, port) = (&mut self.sctp, self.data, &self.transports, self.sctp_port);
@@ -232,6 +245,17 @@ impl Transport {
             // What SCTP refuses, it counts.
             let _ = sctp.handle_datagram(now, Datagram::new(path, packet));
         })?;
+        Ok(())
+    }
+
+    /// RFC 8842 §6: the peer may begin before its answer has arrived. To lose that would cost the handshake a
+    /// retransmission timeout.
+    fn keep_early_dtls(&mut self, path: FiveTuple, datagram: &[u8]) -> Result<(), super::SessionError> {
+        let has_room = self.early_dtls.len() < MAX_EARLY_DATAGRAMS && datagram.len() <= MAX_EARLY_DATAGRAM;
+        if self.has_role || !has_room {
+            return Err(super::SessionError::Ignored("DTLS before the roles are agreed on"));
+        }
+        self.early_dtls.push((path, datagram.to_vec()));
         Ok(())
     }
 
@@ -346,6 +370,7 @@ impl Transport {
             self.channels.handle_event(&mut self.sctp, now, &event);
         }
         self.ice.close();
+        self.early_dtls = Vec::new();
         self.dtls = None;
         self.srtp = None;
     }

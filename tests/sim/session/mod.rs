@@ -195,6 +195,28 @@ fn data_channels_connect_and_carry_messages_both_ways() {
     assert_eq!(peers.session(0).signaling_state(), SignalingState::Stable);
 }
 
+/// An answerer sends its ClientHello as soon as it has a path; the answer takes the longer way.
+#[test]
+fn a_handshake_that_overtakes_the_answer_is_not_lost() {
+    let mut peers = Peers::new(7, link());
+    let now = peers.simulation.now();
+    peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    peers.session(0).set_local_description(now, None).unwrap();
+    let offer = peers.session(0).local_description().unwrap();
+    peers.session(1).set_remote_description(now, &offer).unwrap();
+    peers.session(1).set_local_description(now, None).unwrap();
+    let answer = peers.session(1).local_description().unwrap();
+    assert!(!peers.run_until(Duration::from_millis(200), |_| false));
+
+    let now = peers.simulation.now();
+    peers.session(0).set_remote_description(now, &answer).unwrap();
+    // Four flights of 20 ms. What is sent again comes 250 ms after the first.
+    let connected = peers.run_until(Duration::from_millis(90), |peers| {
+        (0..2).all(|side| peers.session(side).connection_state() == ConnectionState::Connected)
+    });
+    assert!(connected);
+}
+
 #[test]
 fn the_peer_notices_a_close_at_once() {
     let mut peers = Peers::new(2, link());

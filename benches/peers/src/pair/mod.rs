@@ -45,41 +45,49 @@ pub fn serve<P: Pair>(threads: usize) {
         builder.worker_threads(threads);
     }
     let runtime = builder.enable_all().build().expect("the system has threads");
-    let mut kept: Option<P> = None;
-    let mut held = Vec::new();
-    for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-        let request: Value = serde_json::from_str(&line).expect("requests are JSON");
-        let number = |name: &str| request[name].as_u64().unwrap_or(0) as usize;
-        let answer = runtime.block_on(async {
-            match request["do"].as_str() {
-                Some("set_up") => {
-                    let mut milliseconds = Vec::new();
-                    for _ in 0..number("count") {
-                        let begin = Instant::now();
-                        let pair = P::connect().await;
-                        milliseconds.push(begin.elapsed().as_secs_f64() * 1e3);
-                        pair.close().await;
-                    }
-                    json!({ "milliseconds": milliseconds })
-                }
-                Some("send") => {
-                    let pair = match &mut kept {
-                        Some(pair) => pair,
-                        None => kept.insert(P::connect().await),
-                    };
-                    let begin = Instant::now();
-                    pair.send(number("size"), number("count")).await;
-                    json!({ "seconds": begin.elapsed().as_secs_f64() })
-                }
-                Some("hold") => {
-                    for _ in 0..number("count") {
-                        held.push(P::connect().await);
-                    }
-                    json!({})
-                }
-                _ => panic!("no such request: {line}"),
+    // Connections go on while nothing is asked.
+    let (ask, mut asked) = tokio::sync::mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        let lines = std::io::stdin().lock().lines().map_while(Result::ok);
+        lines.for_each(|line| ask.send(line).expect("the pairs are there"));
+    });
+    runtime.block_on(async {
+        let (mut kept, mut held) = (None, Vec::new());
+        while let Some(line) = asked.recv().await {
+            println!("{}", answer::<P>(&line, &mut kept, &mut held).await);
+        }
+    });
+}
+
+async fn answer<P: Pair>(line: &str, kept: &mut Option<P>, held: &mut Vec<P>) -> Value {
+    let request: Value = serde_json::from_str(line).expect("requests are JSON");
+    let number = |name: &str| request[name].as_u64().unwrap_or(0) as usize;
+    match request["do"].as_str() {
+        Some("set_up") => {
+            let mut milliseconds = Vec::new();
+            for _ in 0..number("count") {
+                let begin = Instant::now();
+                let pair = P::connect().await;
+                milliseconds.push(begin.elapsed().as_secs_f64() * 1e3);
+                pair.close().await;
             }
-        });
-        println!("{answer}");
+            json!({ "milliseconds": milliseconds })
+        }
+        Some("send") => {
+            let pair = match kept {
+                Some(pair) => pair,
+                None => kept.insert(P::connect().await),
+            };
+            let begin = Instant::now();
+            pair.send(number("size"), number("count")).await;
+            json!({ "seconds": begin.elapsed().as_secs_f64() })
+        }
+        Some("hold") => {
+            for _ in 0..number("count") {
+                held.push(P::connect().await);
+            }
+            json!({})
+        }
+        _ => panic!("no such request: {line}"),
     }
 }
