@@ -39,6 +39,8 @@ pub(super) struct Transport {
     dtls_end: Option<DtlsEnd>,
     /// SCTP packets before DTLS protects them.
     sctp_batch: TransmitBatch,
+    /// Which of them found no room in the application's batch.
+    unsealed: Option<Unsealed>,
     /// The last datagrams of a session that was closed.
     farewell: Vec<(FiveTuple, Vec<u8>)>,
 }
@@ -54,6 +56,13 @@ const MAX_EARLY_DATAGRAM: usize = 1500;
 pub(super) enum DtlsEnd {
     Closed,
     Failed(DtlsError),
+}
+
+/// A run of SCTP packets of which the first ones are on their way.
+#[derive(Debug)]
+struct Unsealed {
+    packets: Transmit,
+    sealed: usize,
 }
 
 /// What a transport tells the session.
@@ -92,7 +101,9 @@ impl Transport {
             dtls_path: None,
             early_dtls: Vec::new(),
             dtls_end: None,
-            sctp_batch: TransmitBatch::new(mtu),
+            // As many as fit into one send when they are protected.
+            sctp_batch: TransmitBatch::new(mtu).with_max_segments(TransmitBatch::max_datagrams(mtu)),
+            unsealed: None,
             farewell: Vec::new(),
         }
     }
@@ -349,15 +360,27 @@ impl Transport {
     pub(super) fn poll_transmit_data(&mut self, now: Instant, out: &mut TransmitBatch) -> Option<Transmit> {
         let path = self.path()?;
         let dtls = self.dtls.as_mut().filter(|dtls| dtls.is_connected())?;
-        self.sctp_batch.clear();
-        let packets = self.sctp.poll_transmit(now, &mut self.sctp_batch)?;
-        let mut segments = out.segments(Some(path), packets.ecn);
-        for packet in self.sctp_batch.datagrams(&packets) {
-            if dtls.seal(packet, segments.datagram()).is_err() || !segments.end_datagram() {
+        let mut run = match self.unsealed.take() {
+            Some(run) => run,
+            None => {
+                self.sctp_batch.clear();
+                Unsealed { packets: self.sctp.poll_transmit(now, &mut self.sctp_batch)?, sealed: 0 }
+            }
+        };
+        let packets = self.sctp_batch.datagrams(&run.packets);
+        let count = packets.len();
+        let mut segments = out.segments(Some(path), run.packets.ecn);
+        for packet in packets.skip(run.sealed) {
+            // Sealing fails for good only.
+            dtls.seal(packet, segments.datagram()).ok()?;
+            run.sealed += 1;
+            if !segments.end_datagram() {
                 break;
             }
         }
-        segments.finish()
+        let transmit = segments.finish();
+        self.unsealed = (run.sealed < count).then_some(run);
+        transmit
     }
 
     /// Ends all layers; what is left to send is the farewell.
@@ -381,6 +404,7 @@ impl Transport {
         let (Some(path), Some(dtls)) = (self.path(), &mut self.dtls) else { return farewell };
         let mut batch = TransmitBatch::new(self.sctp_batch.max_datagram());
         self.sctp.abort(now);
+        self.unsealed = None;
         self.sctp_batch.clear();
         if let Some(packets) = self.sctp.poll_transmit(now, &mut self.sctp_batch)
             && let Some(abort) = self.sctp_batch.datagrams(&packets).last()

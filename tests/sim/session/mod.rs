@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use kaon_rtc::crypto::{CryptoProvider, SeededRandom};
 use kaon_rtc::datachannel::{ChannelEvent, ChannelId, ChannelInit, MessageKind};
-use kaon_rtc::layer::{Datagram, Layer, Reliability, RtpTimestamp, SequenceNumber, Transmit, TransmitBatch};
+use kaon_rtc::layer::{
+    Datagram, FiveTuple, Layer, Reliability, RtpTimestamp, SequenceNumber, Transmit, TransmitBatch,
+};
 use kaon_rtc::sdp::Direction;
 use kaon_rtc::session::{
     ConnectionState, Description, DescriptionKind, OutgoingRtp, Session, SessionConfig, SessionError,
@@ -215,6 +217,46 @@ fn a_handshake_that_overtakes_the_answer_is_not_lost() {
         (0..2).all(|side| peers.session(side).connection_state() == ConnectionState::Connected)
     });
     assert!(connected);
+}
+
+/// The time stands still, so that nothing can be sent again: all must arrive, however many datagrams the
+/// application's batch takes at once.
+#[test]
+fn no_packet_is_lost_between_sctp_and_the_batch() {
+    for max_segments in [1, 7, 64] {
+        let mut peers = Peers::new(8, link());
+        let now = peers.simulation.now();
+        let id = peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+        peers.negotiate(0);
+        peers.connect();
+        assert!(peers.run_until(Duration::from_secs(5), |peers| peers.channel(1, "chat").is_some()));
+
+        let now = peers.simulation.now();
+        for _ in 0..16 {
+            let message = Bytes::from(vec![7; 65_000]);
+            peers.session(0).send_message(now, id, MessageKind::Binary, message).unwrap();
+        }
+        let mut batch = TransmitBatch::new(1228).with_max_segments(max_segments);
+        let (mut arrived, mut side, mut quiet) = (0, 0, 0);
+        while quiet < 2 {
+            quiet += 1;
+            while let Some(transmit) = peers.session(side).poll_transmit(now, &mut batch) {
+                quiet = 0;
+                let path = transmit.path.unwrap();
+                let path = FiveTuple::udp(path.remote, path.local);
+                for bytes in batch.datagrams_mut(&transmit) {
+                    peers.session(1 - side).handle_datagram(now, Datagram::new(path, bytes)).unwrap();
+                }
+                batch.clear();
+            }
+            side = 1 - side;
+            while let Some(event) = peers.session(side).poll_event() {
+                arrived +=
+                    usize::from(matches!(event, SessionEvent::DataChannel(ChannelEvent::Message { .. })));
+            }
+        }
+        assert_eq!(arrived, 16, "with {max_segments} datagrams at once");
+    }
 }
 
 #[test]
