@@ -10,7 +10,7 @@ use bytes::Bytes;
 use kaon_rtc::crypto::{CryptoProvider, SeededRandom};
 use kaon_rtc::datachannel::{ChannelEvent, ChannelId, ChannelInit, MessageKind};
 use kaon_rtc::layer::{
-    Datagram, Layer, Reliability, RtpTimestamp, SequenceNumber, Ssrc, Transmit, TransmitBatch,
+    Datagram, FiveTuple, Layer, Reliability, RtpTimestamp, SequenceNumber, Ssrc, Transmit, TransmitBatch,
 };
 use kaon_rtc::sdp::Direction;
 use kaon_rtc::session::{
@@ -202,6 +202,68 @@ fn data_channels_connect_and_carry_messages_both_ways() {
         peers.messages(0, chat) == ["pong"] && peers.messages(1, there) == ["ping"]
     }));
     assert_eq!(peers.session(0).signaling_state(), SignalingState::Stable);
+}
+
+/// An answerer sends its ClientHello as soon as it has a path; the answer takes the longer way.
+#[test]
+fn a_handshake_that_overtakes_the_answer_is_not_lost() {
+    let mut peers = Peers::new(7, link());
+    let now = peers.simulation.now();
+    peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    peers.session(0).set_local_description(now, None).unwrap();
+    let offer = peers.session(0).local_description().unwrap();
+    peers.session(1).set_remote_description(now, &offer).unwrap();
+    peers.session(1).set_local_description(now, None).unwrap();
+    let answer = peers.session(1).local_description().unwrap();
+    assert!(!peers.run_until(Duration::from_millis(200), |_| false));
+
+    let now = peers.simulation.now();
+    peers.session(0).set_remote_description(now, &answer).unwrap();
+    // Four flights of 20 ms. What is sent again comes 250 ms after the first.
+    let connected = peers.run_until(Duration::from_millis(90), |peers| {
+        (0..2).all(|side| peers.session(side).connection_state() == ConnectionState::Connected)
+    });
+    assert!(connected);
+}
+
+/// The time stands still, so that nothing can be sent again: all must arrive, however many datagrams the
+/// application's batch takes at once.
+#[test]
+fn no_packet_is_lost_between_sctp_and_the_batch() {
+    for max_segments in [1, 7, 64] {
+        let mut peers = Peers::new(8, link());
+        let now = peers.simulation.now();
+        let id = peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+        peers.negotiate(0);
+        peers.connect();
+        assert!(peers.run_until(Duration::from_secs(5), |peers| peers.channel(1, "chat").is_some()));
+
+        let now = peers.simulation.now();
+        for _ in 0..16 {
+            let message = Bytes::from(vec![7; 65_000]);
+            peers.session(0).send_message(now, id, MessageKind::Binary, message).unwrap();
+        }
+        let mut batch = TransmitBatch::new(1228).with_max_segments(max_segments);
+        let (mut arrived, mut side, mut quiet) = (0, 0, 0);
+        while quiet < 2 {
+            quiet += 1;
+            while let Some(transmit) = peers.session(side).poll_transmit(now, &mut batch) {
+                quiet = 0;
+                let path = transmit.path.unwrap();
+                let path = FiveTuple::udp(path.remote, path.local);
+                for bytes in batch.datagrams_mut(&transmit) {
+                    peers.session(1 - side).handle_datagram(now, Datagram::new(path, bytes)).unwrap();
+                }
+                batch.clear();
+            }
+            side = 1 - side;
+            while let Some(event) = peers.session(side).poll_event() {
+                arrived +=
+                    usize::from(matches!(event, SessionEvent::DataChannel(ChannelEvent::Message { .. })));
+            }
+        }
+        assert_eq!(arrived, 16, "with {max_segments} datagrams at once");
+    }
 }
 
 #[test]
