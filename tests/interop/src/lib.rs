@@ -1,14 +1,15 @@
 //! What the tests against other implementations share: how a peer that is not installed is dealt with, how one is
-//! compiled or started; browsers, and a
-//! STUN server for them.
+//! compiled or started; browsers, a STUN server and a slow path for them.
 
 mod browser;
 mod network;
 mod program;
+mod relay;
 mod stun_server;
 
 pub use browser::{Browser, Kind};
 pub use program::Program;
+pub use relay::Relay;
 pub use stun_server::stun_server;
 
 use std::path::{Path, PathBuf};

@@ -1,12 +1,13 @@
 //! The camera wall as its users see it: in a real browser.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use kaon_interop::{Browser, Kind, Program, missing};
+use kaon_interop::{Browser, Kind, Program, Relay, missing};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -100,6 +101,7 @@ fn all_cameras_play_in_chromium() {
     wait_until_all_advance(&mut browser, 4);
     let has_sound = |tile: &&Value| tile["name"] == "Test card" || tile["name"] == "Life";
     for tile in tiles(&mut browser).iter().filter(has_sound) {
+        assert_eq!(number(tile, "soundPackets"), 0.0, "sound that is off is not sent: {tile}");
         browser.eval("kaon.toggleSound(args);", tile["tile"].clone());
     }
     let tiles = wait_for(&mut browser, "sound and statistics", |tiles| {
@@ -285,6 +287,87 @@ fn dozens_of_viewers_watch_at_once() {
         assert!(began.elapsed() < LIMIT, "those who have left are still counted");
         sleep(POLL);
     }
+}
+
+/// Opens the wall so that its media goes through a relay and nowhere else.
+const OPEN_BEHIND_A_RELAY: &str = "
+    const through = (text) => text.replace(/(candidate:\\S+ 1 udp \\d+) \\S+ \\d+/gi, `$1 ${args}`);
+    const { setRemoteDescription, addIceCandidate } = RTCPeerConnection.prototype;
+    RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
+        return setRemoteDescription.call(this, { type, sdp: through(sdp) });
+    };
+    RTCPeerConnection.prototype.addIceCandidate = function (init) {
+        return addIceCandidate.call(this, init && { ...init, candidate: through(init.candidate) });
+    };
+    const { send } = WebSocket.prototype;
+    WebSocket.prototype.send = function (text) {
+        const message = JSON.parse(text);
+        if (message.type === 'candidate') return;
+        if (message.sdp) message.sdp = message.sdp.replace(/a=candidate:.*\\r\\n/g, '');
+        send.call(this, JSON.stringify(message));
+    };
+    const page = await (await fetch('/')).text();
+    document.open();
+    document.write(page);
+    document.close();
+    while (!globalThis.kaon) await new Promise((resolve) => setTimeout(resolve, 20));
+";
+
+/// The memory of the program in its namespace, in bytes.
+fn resident(wall: &Program) -> u64 {
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", wall.id())).unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", children.trim())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
+}
+
+#[test]
+fn a_viewer_that_is_too_slow_is_degraded_alone() {
+    // A quarter of what the four cameras take; their key frames fit.
+    const SLOW: u64 = 46_000;
+    const MAX_GROWTH: u64 = 2 << 20;
+    let arguments = ["--listen", "127.0.0.1:0", "--port-range", "20000-20000"];
+    let Some((mut fast, wall, url)) = open(Kind::Chromium, &arguments) else { return };
+    let Some(mut slow) = Browser::start(Kind::Chromium) else { return };
+    let relay = Relay::start(slow.host(), SocketAddr::new(slow.address(), 20000));
+    slow.resize(1360, 1000);
+    slow.open(&format!("{url}wall.css"));
+    let address = format!("{} {}", relay.address.ip(), relay.address.port());
+    slow.eval(OPEN_BEHIND_A_RELAY, json!(address));
+    wait_until_all_advance(&mut slow, 4);
+    wait_until_all_advance(&mut fast, 4);
+
+    relay.limit(SLOW);
+    let before = tiles(&mut fast);
+    let memory = resident(&wall);
+    wait_for(&mut slow, "less is sent", |tiles| {
+        tiles.iter().all(|tile| tile["condition"] == "slow" || tile["condition"] == "paused")
+    });
+    let reduced = tiles(&mut slow);
+    let frames = |tile: &Value| number(tile, "framesDecoded");
+    let first_key_frame =
+        wait_for(&mut slow, "a picture still comes", |tiles| frames(&tiles[0]) > frames(&reduced[0]));
+    wait_for(&mut slow, "pictures go on", |tiles| frames(&tiles[0]) > frames(&first_key_frame[0]) + 4.0);
+    slow.screenshot(&artefact("camera_wall_slow.png"));
+    let after = wait_for(&mut fast, "the other viewer gets everything", |tiles| {
+        tiles.iter().zip(&before).all(|(now, then)| frames(now) > frames(then) + 150.0)
+    });
+    let growth = resident(&wall).saturating_sub(memory);
+    for (now, then) in after.iter().zip(&before) {
+        let [all, key] = ["framesDecoded", "keyFrames"].map(|field| number(now, field) - number(then, field));
+        // A clip has 25 or 30 frames for each key frame.
+        assert!(all > 15.0 * key, "{all} frames, {key} of them key frames: {now}");
+        assert_eq!(now["condition"], "live", "{now}");
+    }
+    assert!(growth < MAX_GROWTH, "{growth} bytes more than before");
+
+    relay.lift_limit();
+    let began = Instant::now();
+    while tiles(&mut slow).iter().any(|tile| tile["condition"] != "live") {
+        assert!(began.elapsed() < 3 * LIMIT, "{:#?}", tiles(&mut slow));
+        sleep(POLL);
+    }
+    wait_until_all_advance(&mut slow, 4);
 }
 
 /// The ports of the README's commands, moved for those that run at the same time.
