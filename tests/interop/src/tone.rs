@@ -1,11 +1,10 @@
 use std::f64::consts::TAU;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use kaon_rtc::container::{OggOpusReader, OggOpusWriter, OpusHead, OpusTags};
 
-use crate::missing;
+use crate::ffmpeg::ffmpeg;
 
 /// What is heard in a piece of sound.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,7 +24,7 @@ const STEP: f64 = 5.0;
 const MAX_FREQUENCY: f64 = 4000.0;
 
 impl Tone {
-    /// What ffmpeg hears at the end of a row of Opus packets. `None` if it is missing, as [`missing`] has said.
+    /// What ffmpeg hears at the end of a row of Opus packets. `None` if it is missing, as [`missing`](crate::missing) has said.
     pub fn of_opus<'a>(packets: impl IntoIterator<Item = &'a [u8]>) -> Option<Self> {
         let mut writer =
             OggOpusWriter::new(Vec::new(), 1, &OpusHead::new(2), &OpusTags::new("kaon")).unwrap();
@@ -65,7 +64,7 @@ fn power_at(frequency: f64, samples: &[f64]) -> f64 {
     2.0 * square / (samples.len() as f64).powi(2)
 }
 
-/// Opus packets of 20 ms with a tone, made by ffmpeg. `None` if it is missing, as [`missing`] has said.
+/// Opus packets of 20 ms with a tone, made by ffmpeg. `None` if it is missing, as [`missing`](crate::missing) has said.
 pub fn opus_tone(frequency: u32, seconds: u32) -> Option<Vec<Vec<u8>>> {
     let source = format!("sine=frequency={frequency}:sample_rate=48000:duration={seconds},volume=4");
     let ogg = ffmpeg(&[
@@ -77,19 +76,6 @@ pub fn opus_tone(frequency: u32, seconds: u32) -> Option<Vec<Vec<u8>>> {
         packets.push(packet.data.to_vec());
     }
     Some(packets)
-}
-
-fn ffmpeg(arguments: &[&str]) -> Option<Vec<u8>> {
-    let mut command = Command::new("ffmpeg");
-    let output = match command.args(["-nostdin", "-v", "error", "-y"]).args(arguments).output() {
-        Ok(output) => output,
-        Err(error) => {
-            missing("ffmpeg", &format!("{error}; `tests/run setup` installs it"));
-            return None;
-        }
-    };
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Some(output.stdout)
 }
 
 struct TemporaryFile(PathBuf);

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use kaon_interop::{Browser, Kind, Program, Relay, missing};
+use kaon_interop::{Browser, Kind, Program, Rectangle, Relay, Thumbnail, missing};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -95,6 +95,54 @@ fn open(kind: Kind, arguments: &[&str]) -> Option<(Browser, Program, String)> {
     Some((browser, wall, url))
 }
 
+/// The clips that the bundled cameras play, by their names.
+const CLIPS: [(&str, &str); 4] = [
+    ("Test card", "test_card.h264"),
+    ("Life", "life.ivf"),
+    ("Fractal", "fractal.h264"),
+    ("Aurora", "aurora.ivf"),
+];
+/// A picture of a clip that was decoded, scaled and shown is so near to it. Clips are further from each other, from
+/// black and from themselves enlarged.
+const SAME: f64 = 12.0;
+/// So near is one without the words that are burnt in, and in the colours of another standard.
+const ALIKE: f64 = 30.0;
+
+/// Takes a screenshot and looks at its tiles: `expected` tells the clip that each shows. One that is black, cut off
+/// or elsewhere is like no picture of its clip.
+fn look_at_tiles(browser: &mut Browser, name: &str, near: f64, expected: &[(&str, &str)]) {
+    let path = artefact(name);
+    browser.screenshot(&path);
+    let clips = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/camera_wall/clips");
+    let mut pictures = Vec::new();
+    for (clip, file) in CLIPS {
+        let Some(thumbnails) = Thumbnail::of_clip(&clips.join(file)) else { return };
+        pictures.push((clip, thumbnails));
+    }
+    let places = browser.eval(
+        "return Object.fromEntries([...document.querySelectorAll('.tile')].map((tile) => {
+            const { x, y, width, height } = tile.querySelector('.picture').getBoundingClientRect();
+            return [tile.getAttribute('aria-label'), [x, y, width, height].map(Math.round)];
+        }));",
+        Value::Null,
+    );
+    let mut seen: Vec<Rectangle> = Vec::new();
+    for (camera, clip) in expected {
+        let [x, y, width, height] = [0, 1, 2, 3].map(|at| places[camera][at].as_u64().unwrap() as u32);
+        let place = Rectangle { x, y, width, height };
+        let is_apart = |other: &Rectangle| x.abs_diff(other.x) >= width || y.abs_diff(other.y) >= height;
+        assert!(seen.iter().all(is_apart) && (width * 9).abs_diff(height * 16) < 32, "{name}: {places}");
+        seen.push(place);
+        let shown = Thumbnail::of_part(&path, place).unwrap();
+        let nearest = |pictures: &[Thumbnail]| {
+            pictures.iter().map(|picture| picture.distance(&shown)).min_by(f64::total_cmp).unwrap()
+        };
+        let distances: Vec<_> = pictures.iter().map(|(clip, pictures)| (*clip, nearest(pictures))).collect();
+        let (best, distance) = distances.iter().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+        assert!(best == clip && *distance < near, "{name}: {camera} shows {distances:?}");
+    }
+}
+
 #[test]
 fn all_cameras_play_in_chromium() {
     let Some((mut browser, _wall, _)) = open(Kind::Chromium, &["--listen", "127.0.0.1:0"]) else { return };
@@ -112,11 +160,10 @@ fn all_cameras_play_in_chromium() {
         assert_eq!((number(tile, "width"), number(tile, "height")), (640.0, 360.0), "{tile}");
         assert_eq!(tile["muted"].as_bool(), Some(!has_sound(&tile)), "{tile}");
     }
-    let picture = artefact("camera_wall.png");
-    browser.screenshot(&picture);
+    let every = CLIPS.map(|(camera, _)| (camera, camera));
+    look_at_tiles(&mut browser, "camera_wall.png", SAME, &every);
     browser.eval("document.documentElement.style.colorScheme = 'dark';", Value::Null);
-    browser.screenshot(&artefact("camera_wall_dark.png"));
-    assert!(std::fs::read(picture).unwrap().starts_with(b"\x89PNG"));
+    look_at_tiles(&mut browser, "camera_wall_dark.png", SAME, &every);
 }
 
 /// Firefox has no decoder of H.264 here and says so.
@@ -131,6 +178,7 @@ fn what_firefox_can_decode_plays_and_the_rest_says_why() {
         let tiles = tiles(&mut browser);
         assert_eq!(by_name(&tiles, name).unwrap()["unsupported"], true, "{tiles:#?}");
     }
+    look_at_tiles(&mut browser, "camera_wall_firefox.png", SAME, &[("Life", "Life"), ("Aurora", "Aurora")]);
 }
 
 #[test]
@@ -348,7 +396,7 @@ fn a_viewer_that_is_too_slow_is_degraded_alone() {
     let first_key_frame =
         wait_for(&mut slow, "a picture still comes", |tiles| frames(&tiles[0]) > frames(&reduced[0]));
     wait_for(&mut slow, "pictures go on", |tiles| frames(&tiles[0]) > frames(&first_key_frame[0]) + 4.0);
-    slow.screenshot(&artefact("camera_wall_slow.png"));
+    look_at_tiles(&mut slow, "camera_wall_slow.png", SAME, &[("Test card", "Test card")]);
     let after = wait_for(&mut fast, "the other viewer gets everything", |tiles| {
         tiles.iter().zip(&before).all(|(now, then)| frames(now) > frames(then) + 150.0)
     });
@@ -414,7 +462,13 @@ fn ffmpeg_is_a_camera_that_may_stop_and_come_back() {
     wait_until_all_advance(&mut browser, 2);
     browser.eval("kaon.toggleSound(kaon.cameras[0].tile);", Value::Null);
     wait_for_senders(&mut browser);
-    browser.screenshot(&artefact("camera_wall_rtp.png"));
+    // Both send what the test card is made of.
+    look_at_tiles(
+        &mut browser,
+        "camera_wall_rtp.png",
+        ALIKE,
+        &[("Porch", "Test card"), ("Garden", "Test card")],
+    );
 
     senders.truncate(2);
     let complains = |why: &'static str| {
@@ -469,6 +523,20 @@ fn what_is_sent_to_echo_comes_back() {
         if kind == Kind::Chromium {
             until(&mut browser, "the sound", "kaon.media.audioEnergy > 0");
         }
-        browser.screenshot(&artefact(&format!("echo_{}.png", kind.name())));
+        let path = artefact(&format!("echo_{}.png", kind.name()));
+        browser.screenshot(&path);
+        // What comes back is a little late, and there is little that moves.
+        let [own, returned] = ["own", "returned"].map(|id| {
+            let place = browser.eval(
+                "const { x, y, width, height } = document.getElementById(args).getBoundingClientRect();
+                 return [x, y, width, height].map(Math.round);",
+                json!(id),
+            );
+            let [x, y, width, height] = [0, 1, 2, 3].map(|at| place[at].as_u64().unwrap() as u32);
+            Thumbnail::of_part(&path, Rectangle { x, y, width, height })
+        });
+        let (Some(own), Some(returned)) = (own, returned) else { return };
+        assert!(own.distance(&Thumbnail::black()) > 20.0, "{kind:?}: the own picture is black");
+        assert!(own.distance(&returned) < 20.0, "{kind:?}: what came back is another picture");
     }
 }
