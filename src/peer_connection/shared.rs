@@ -182,10 +182,9 @@ impl State {
     pub(super) fn receive(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), SessionError> {
         let tracks = &mut self.tracks;
         self.session.receive(now, datagram, &mut |rtp| {
-            let whole = (rtp.transceiver, None);
-            let stream = (rtp.transceiver, rtp.rid);
-            let inbox = if tracks.contains_key(&stream) { stream } else { whole };
-            if let Some(track) = tracks.get_mut(&inbox) {
+            let id = rtp.transceiver;
+            let rid = rtp.rid.filter(|rid| tracks.contains_key(&(id, Some(*rid))));
+            if let Some(track) = tracks.get_mut(&(id, rid)) {
                 track.push(RtpPacket::from(rtp));
             }
         })
