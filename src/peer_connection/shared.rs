@@ -16,7 +16,7 @@ use super::inbox::{ChannelInbox, KeyFrameRequests, LOW_WATER, TrackInbox};
 use super::message::Message;
 use super::rtp_packet::RtpPacket;
 use crate::datachannel::{ChannelEvent, ChannelId};
-use crate::layer::{Datagram, Layer, NameQuery, TransmitBatch};
+use crate::layer::{Datagram, Layer, NameQuery, Rid, TransmitBatch};
 use crate::net::{InterfaceFilter, UdpSocket, interfaces};
 use crate::session::{
     ConnectionState, GatheringState, Session, SessionError, SessionEvent, SignalingState, TransceiverId,
@@ -76,7 +76,8 @@ pub(super) struct State {
     pub(super) session: Session,
     pub(super) events: VecDeque<Told>,
     pub(super) channels: FxHashMap<ChannelId, ChannelInbox>,
-    pub(super) tracks: FxHashMap<TransceiverId, TrackInbox>,
+    /// Those of simulcast streams that the application has asked for by their RID, and those of all others.
+    pub(super) tracks: FxHashMap<(TransceiverId, Option<Rid>), TrackInbox>,
     pub(super) key_frames: FxHashMap<TransceiverId, KeyFrameRequests>,
     /// Names to be resolved by the driver.
     pub(super) names: Vec<(NameQuery, String)>,
@@ -209,7 +210,9 @@ impl State {
     pub(super) fn receive(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), SessionError> {
         let tracks = &mut self.tracks;
         self.session.receive(now, datagram, &mut |rtp| {
-            if let Some(track) = tracks.get_mut(&rtp.transceiver) {
+            let id = rtp.transceiver;
+            let rid = rtp.rid.filter(|rid| tracks.contains_key(&(id, Some(*rid))));
+            if let Some(track) = tracks.get_mut(&(id, rid)) {
                 track.push(RtpPacket::from(rtp));
             }
         })
@@ -241,13 +244,13 @@ impl State {
             }
             SessionEvent::ResolveName { query, name } => self.names.push((query, name)),
             SessionEvent::Track(id) => {
-                self.tracks.insert(id, TrackInbox::default());
+                self.tracks.retain(|(transceiver, _), _| *transceiver != id);
+                self.tracks.insert((id, None), TrackInbox::default());
                 self.events.push_back(Told::Track(id));
             }
             SessionEvent::TrackEnded(id) => {
-                if let Some(track) = self.tracks.get_mut(&id) {
-                    track.end();
-                }
+                let streams = self.tracks.iter_mut().filter(|((transceiver, _), _)| *transceiver == id);
+                streams.for_each(|(_, track)| track.end());
                 self.events.push_back(Told::Session(event));
             }
             SessionEvent::KeyFrameRequested { transceiver, .. } => {

@@ -176,6 +176,11 @@ impl Transceiver {
         &self.negotiated.remote.msids
     }
 
+    /// The simulcast streams that the peer says to send, in its order (RFC 8853); none if it sends one stream.
+    pub fn remote_rids(&self) -> &[Rid] {
+        &self.negotiated.remote.rids
+    }
+
     /// The SSRC that this side sends with.
     pub fn ssrc(&self) -> Ssrc {
         self.sender.ssrc
