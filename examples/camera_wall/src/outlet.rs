@@ -210,6 +210,21 @@ mod tests {
     }
 
     #[test]
+    fn key_frames_alone_are_sent_whole_and_leave_no_gaps() {
+        let unit =
+            |index, timestamp, is_entry| Arc::new(Unit { packets: vec![packet(index, timestamp)], is_entry });
+        let mut group = vec![unit(0, 3000, true), unit(1, 3000, false), unit(2, 6000, false)];
+        let after = group[2].clone();
+        keep_first_frame(&mut group);
+        assert_eq!(group.len(), 2);
+        let mut numbering = numbering();
+        assert!(!numbering.is_amid(&group[0]));
+        assert_eq!(told(&numbering.catch_up(&group[..1], TYPE)), [(65_534, 3000)]);
+        assert!(numbering.is_amid(&group[1]) && !numbering.is_amid(&after));
+        keep_first_frame(&mut Vec::new());
+    }
+
+    #[test]
     fn what_was_missed_is_shown_at_once() {
         let units = [(0, 3000), (1, 3000), (2, 6000), (3, 9000)];
         let units = units.map(|(index, timestamp)| {
