@@ -140,7 +140,7 @@ fn print(peers: &mut [Peer]) {
     for (at, size) in SIZES.into_iter().enumerate() {
         println!(
             "\n| {} KiB | MB/s | CPU s per GB | least | most | to Kaon |\n|---|---|---|---|---|---|",
-            size >> 10
+            size.div_ceil(1 << 10)
         );
         let mut first = f64::NAN;
         for peer in &mut *peers {
