@@ -77,6 +77,17 @@ impl Drop for Child {
     }
 }
 
+/// The process that holds both ends of connections of an implementation, for [`pair::serve`](crate::pair::serve).
+/// Says why there is none.
+pub fn by_name(name: &str) -> Result<Command, String> {
+    match name {
+        "pion" => pion(),
+        "libdatachannel" => node("libdatachannel", "node-datachannel"),
+        "libwebrtc" => node("wrtc", "@roamhq/wrtc"),
+        name => Ok(itself(&["serve", name])),
+    }
+}
+
 /// This very program again, as one that answers.
 pub fn itself(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("a running program has a path"));

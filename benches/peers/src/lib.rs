@@ -5,6 +5,8 @@ use std::time::Duration;
 pub mod child;
 pub mod clients;
 pub mod clock;
+pub mod heap;
+pub mod link;
 pub mod pair;
 pub mod server;
 

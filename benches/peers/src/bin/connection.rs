@@ -6,10 +6,8 @@
 //! cargo run --release --bin connection [ROUNDS [NAME ...]]
 //! ```
 
-use std::process::Command;
-
 use kaon_bench_peers::child::{self, Child};
-use kaon_bench_peers::pair::{Kaon, Str0m, Webrtc, Webrtc017, serve};
+use kaon_bench_peers::pair::{Kaon, Pair, serve_by_name};
 use kaon_bench_peers::{median, quantile};
 use serde_json::json;
 
@@ -33,7 +31,7 @@ const SECONDS: f64 = 0.3;
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
-        Some("serve") => return answer(&arguments[1]),
+        Some("serve") => return serve_by_name(&arguments[1]),
         Some("set_up" | "send") => return profile(&arguments),
         _ => {}
     }
@@ -55,21 +53,8 @@ fn main() {
     print(&mut peers);
 }
 
-/// What a process of one implementation does.
-fn answer(name: &str) {
-    match name {
-        "kaon" => serve::<Kaon>(2),
-        "kaon, one thread" => serve::<Kaon>(1),
-        "str0m" => serve::<Str0m>(1),
-        "webrtc 0.21" => serve::<Webrtc>(2),
-        "webrtc 0.17" => serve::<Webrtc017>(2),
-        name => panic!("{name} is no implementation in Rust"),
-    }
-}
-
 /// `send SIZE COUNT` and `set_up COUNT` run Kaon alone on one thread, for a profiler.
 fn profile(arguments: &[String]) {
-    use kaon_bench_peers::pair::Pair;
     let number = |at: usize| arguments[at].parse::<usize>().expect("a number");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
@@ -82,15 +67,6 @@ fn profile(arguments: &[String]) {
             }
         }
     });
-}
-
-fn command(name: &str) -> Result<Command, String> {
-    match name {
-        "pion" => child::pion(),
-        "libdatachannel" => child::node("libdatachannel", "node-datachannel"),
-        "libwebrtc" => child::node("wrtc", "@roamhq/wrtc"),
-        name => Ok(child::itself(&["serve", name])),
-    }
 }
 
 struct Peer {
@@ -107,7 +83,7 @@ struct Peer {
 impl Peer {
     fn start(name: &'static str) -> Option<Self> {
         let started =
-            command(name).and_then(|command| Child::start(command).map_err(|error| error.to_string()));
+            child::by_name(name).and_then(|command| Child::start(command).map_err(|error| error.to_string()));
         let child = started.inspect_err(|reason| println!("skipped {name}: {reason}")).ok()?;
         Some(Self {
             name,
@@ -164,7 +140,7 @@ fn print(peers: &mut [Peer]) {
     for (at, size) in SIZES.into_iter().enumerate() {
         println!(
             "\n| {} KiB | MB/s | CPU s per GB | least | most | to Kaon |\n|---|---|---|---|---|---|",
-            size >> 10
+            size.div_ceil(1 << 10)
         );
         let mut first = f64::NAN;
         for peer in &mut *peers {

@@ -36,7 +36,7 @@ const LOW_WATER: usize = 1 << 18;
 /// Answers the questions of a [`Child`](crate::child::Child)'s owner, one line each, until there are no more:
 /// `set_up` makes and closes pairs and tells the milliseconds of each, `send` uses one pair that stays, `hold` keeps
 /// more pairs open.
-pub fn serve<P: Pair>(threads: usize) {
+fn serve<P: Pair>(threads: usize) {
     let mut builder = match threads {
         1 => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
@@ -57,6 +57,18 @@ pub fn serve<P: Pair>(threads: usize) {
             println!("{}", answer::<P>(&line, &mut kept, &mut held).await);
         }
     });
+}
+
+/// What a process of one implementation does.
+pub fn serve_by_name(name: &str) {
+    match name {
+        "kaon" => serve::<Kaon>(2),
+        "kaon, one thread" => serve::<Kaon>(1),
+        "str0m" => serve::<Str0m>(1),
+        "webrtc 0.21" => serve::<Webrtc>(2),
+        "webrtc 0.17" => serve::<Webrtc017>(2),
+        name => panic!("{name} is no implementation in Rust"),
+    }
 }
 
 async fn answer<P: Pair>(line: &str, kept: &mut Option<P>, held: &mut Vec<P>) -> Value {
