@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::layer::{Datagram, Ecn, FiveTuple};
 
-/// Buffers that a [`UdpSocket`](super::UdpSocket) fills: made once, used for every receive.
+/// Buffers that a [`UdpSocket`](super::UdpSocket) fills: made by the first receive, used for every one.
 ///
 /// One system call fills several buffers, and the kernel may put several datagrams of one sender into each
 /// (generic receive offload). [`datagrams`](Self::datagrams) hands out each by itself.
@@ -34,7 +34,7 @@ impl ReceiveBatch {
     pub fn new(buffers: usize) -> Self {
         let buffers = buffers.clamp(1, Self::MAX_BUFFERS);
         Self {
-            memory: vec![0; buffers * Self::BUFFER],
+            memory: Vec::new(),
             metas: vec![RecvMeta::default(); buffers],
             filled: 0,
             local: SocketAddr::from(([0, 0, 0, 0], 0)),
@@ -68,6 +68,9 @@ impl ReceiveBatch {
     ) -> io::Result<()> {
         self.filled = 0;
         self.local = local;
+        if self.memory.is_empty() {
+            self.memory = vec![0; self.metas.len() * Self::BUFFER];
+        }
         let mut slices: SmallVec<[IoSliceMut<'_>; Self::MAX_BUFFERS]> =
             self.memory.chunks_exact_mut(Self::BUFFER).map(IoSliceMut::new).collect();
         self.filled = receive(&mut slices, &mut self.metas)?;

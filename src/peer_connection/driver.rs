@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 use tokio::sync::mpsc;
@@ -23,6 +23,9 @@ pub(super) struct Driver {
     timers: BTreeSet<(Instant, ConnectionId)>,
     /// Connections that have to be looked at.
     due: Vec<ConnectionId>,
+    received: Option<ReceiveBatch>,
+    /// When the memory for datagrams is given back if none comes before.
+    release: Option<Instant>,
     out: TransmitBatch,
     /// What the socket had no room for; nothing else is sent before.
     blocked: Option<Blocked>,
@@ -50,17 +53,21 @@ struct Resolved {
 
 /// Names of one connection that are looked up at a time; a peer may name a great many.
 const MAX_NAMES: usize = 16;
+/// An endpoint on which nothing has arrived for this time needs no memory for datagrams, which is more than all
+/// else that an idle connection has. Consent is checked less often.
+const RELEASE_AFTER: Duration = Duration::from_secs(1);
 
 impl Driver {
     pub(super) fn new(endpoint: Arc<EndpointShared>) -> Self {
-        let out = TransmitBatch::new(MAX_DATAGRAM).with_max_segments(endpoint.socket.max_segments());
         Self {
+            out: new_batch(&endpoint),
+            received: None,
+            release: None,
             endpoint,
             connections: FxHashMap::default(),
             routes: Routes::default(),
             timers: BTreeSet::new(),
             due: Vec::new(),
-            out,
             blocked: None,
             resolver: None,
             resolved: mpsc::unbounded_channel(),
@@ -69,7 +76,6 @@ impl Driver {
 
     pub(super) async fn run(mut self) {
         let endpoint = self.endpoint.clone();
-        let mut batch = ReceiveBatch::default();
         loop {
             for connection in endpoint.take_dirty() {
                 self.look_at(connection);
@@ -78,10 +84,11 @@ impl Driver {
             if endpoint.is_orphaned.load(Ordering::Acquire) && self.connections.is_empty() {
                 return;
             }
-            let timer = self.timers.first().map(|(at, _)| tokio::time::Instant::from_std(*at));
+            let timer = self.timers.first().map(|(at, _)| *at).into_iter().chain(self.release).min();
+            let timer = timer.map(tokio::time::Instant::from_std);
             tokio::select! {
-                received = endpoint.socket.recv(&mut batch) => match received {
-                    Ok(()) => self.receive(&mut batch),
+                received = endpoint.socket.recv(self.received.get_or_insert_default()) => match received {
+                    Ok(()) => self.receive(),
                     Err(error) => {
                         tracing::warn!(%error, "a socket is lost, and its connections with it");
                         return self.give_up();
@@ -110,8 +117,11 @@ impl Driver {
         }
     }
 
-    fn receive(&mut self, batch: &mut ReceiveBatch) {
+    fn receive(&mut self) {
         let now = Instant::now();
+        self.release = Some(now + RELEASE_AFTER);
+        // Taken out so that what it lends can be handed on.
+        let Some(mut batch) = self.received.take() else { return };
         for datagram in batch.datagrams() {
             let Datagram { path, ecn, bytes } = datagram;
             let Some(id) = self.routes.find(&path, bytes) else { continue };
@@ -129,6 +139,7 @@ impl Driver {
                 self.offer_to_gathering(now, path, bytes);
             }
         }
+        self.received = Some(batch);
     }
 
     /// The answer of a STUN server that several connections have asked: each knows its own question.
@@ -148,6 +159,13 @@ impl Driver {
 
     fn handle_timeouts(&mut self) {
         let now = Instant::now();
+        if self.release.is_some_and(|release| release <= now) {
+            self.release = None;
+            self.received = None;
+            if self.blocked.is_none() {
+                self.out = new_batch(&self.endpoint);
+            }
+        }
         while let Some((at, id)) = self.timers.first().copied() {
             if at > now {
                 break;
@@ -276,6 +294,10 @@ impl Driver {
             driven.shared.changed.notify_waiters();
         }
     }
+}
+
+fn new_batch(endpoint: &EndpointShared) -> TransmitBatch {
+    TransmitBatch::new(MAX_DATAGRAM).with_max_segments(endpoint.socket.max_segments())
 }
 
 async fn sleep_until(at: Option<tokio::time::Instant>) {
