@@ -47,12 +47,18 @@
     feature = "peer-connection",
     doc = "| `peer-connection` | [`peer_connection`] | connections with tokio, as the W3C describes them |"
 )]
+#![cfg_attr(
+    feature = "conformance",
+    doc = "| `conformance` | [`conformance`] | scenarios that every implementation of a transport trait is held to |"
+)]
 #![cfg_attr(feature = "sim", doc = "| `sim` | [`sim`] | a seeded virtual network on a virtual clock |")]
 #![forbid(unsafe_code)]
 
 pub mod crypto;
 pub mod layer;
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 #[cfg(feature = "container")]
 pub mod container;
 #[cfg(feature = "datachannel")]

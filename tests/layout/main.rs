@@ -11,7 +11,7 @@ use std::path::Path;
 use source::{Crate, ModulePath};
 
 /// What each folder of `src/` may import from the crate, besides itself.
-const IMPORTS: [(&str, &[&str]); 17] = [
+const IMPORTS: [(&str, &[&str]); 18] = [
     ("layer", &[]),
     ("crypto", &[]),
     ("stun", &["layer", "crypto"]),
@@ -44,6 +44,7 @@ const IMPORTS: [(&str, &[&str]); 17] = [
         ],
     ),
     ("sim", &["layer", "crypto"]),
+    ("conformance", &["layer", "crypto", "sim"]),
     ("net", &["layer"]),
     // Everything: it puts the outside world and a session together.
     (
