@@ -51,12 +51,18 @@
     feature = "conformance",
     doc = "| `conformance` | [`conformance`] | scenarios that every implementation of a transport trait is held to |"
 )]
+#![cfg_attr(
+    feature = "webrtc-srtp",
+    doc = "| `webrtc-rs` | [`adapters::webrtc_rs`] | the webrtc-rs crates behind the transport traits |"
+)]
 #![cfg_attr(feature = "sim", doc = "| `sim` | [`sim`] | a seeded virtual network on a virtual clock |")]
 #![forbid(unsafe_code)]
 
 pub mod crypto;
 pub mod layer;
 
+#[cfg(feature = "webrtc-srtp")]
+pub mod adapters;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 #[cfg(feature = "container")]

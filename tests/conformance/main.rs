@@ -6,3 +6,5 @@
 mod faults;
 mod heap;
 mod native;
+#[cfg(feature = "webrtc-rs")]
+mod webrtc_rs;

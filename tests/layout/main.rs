@@ -11,7 +11,7 @@ use std::path::Path;
 use source::{Crate, ModulePath};
 
 /// What each folder of `src/` may import from the crate, besides itself.
-const IMPORTS: [(&str, &[&str]); 18] = [
+const IMPORTS: [(&str, &[&str]); 19] = [
     ("layer", &[]),
     ("crypto", &[]),
     ("stun", &["layer", "crypto"]),
@@ -46,6 +46,8 @@ const IMPORTS: [(&str, &[&str]); 18] = [
     ("sim", &["layer", "crypto"]),
     ("conformance", &["layer", "crypto", "sim"]),
     ("net", &["layer"]),
+    // Of this library nothing but the traits and the packets that are converted.
+    ("adapters", &["layer", "rtp"]),
     // Everything: it puts the outside world and a session together.
     (
         "peer_connection",
