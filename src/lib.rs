@@ -52,7 +52,7 @@
     doc = "| `conformance` | [`conformance`] | scenarios that every implementation of a transport trait is held to |"
 )]
 #![cfg_attr(
-    feature = "webrtc-srtp",
+    any(feature = "webrtc-srtp", feature = "webrtc-sctp"),
     doc = "| `webrtc-rs` | [`adapters::webrtc_rs`] | the webrtc-rs crates behind the transport traits |"
 )]
 #![cfg_attr(feature = "sim", doc = "| `sim` | [`sim`] | a seeded virtual network on a virtual clock |")]
@@ -61,7 +61,7 @@
 pub mod crypto;
 pub mod layer;
 
-#[cfg(feature = "webrtc-srtp")]
+#[cfg(any(feature = "webrtc-srtp", feature = "webrtc-sctp"))]
 pub mod adapters;
 #[cfg(feature = "conformance")]
 pub mod conformance;

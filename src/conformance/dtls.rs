@@ -1,8 +1,8 @@
 use std::slice;
 use std::time::Duration;
 
-use super::heap::leaves_nothing;
 use super::kit::Kit;
+use super::leak::leaves_nothing;
 use super::link;
 use super::pair::{PEER, Pair, SUBJECT, path};
 use super::report::Report;
@@ -32,7 +32,7 @@ impl std::fmt::Debug for DtlsImplementation<'_> {
 impl Kit<'_> {
     /// Runs a DTLS implementation against `peer`.
     pub fn dtls(&self, subject: &DtlsImplementation<'_>, peer: &DtlsImplementation<'_>) -> Report {
-        run_all(&scenarios(), &Setup { kit: *self, subject: *subject, peer: *peer })
+        run_all(self.only, &scenarios(), &Setup { kit: *self, subject: *subject, peer: *peer })
     }
 }
 
@@ -459,7 +459,7 @@ fn idle_poll(setup: &Setup<'_>) -> Result<(), Trouble> {
 }
 
 fn leak(setup: &Setup<'_>) -> Result<(), Trouble> {
-    leaves_nothing(setup.kit.heap, || {
+    leaves_nothing(&setup.kit, || {
         let mut pair = setup.connected(DtlsRole::Client)?;
         passes_both_ways(&mut pair)?;
         drop(pair);

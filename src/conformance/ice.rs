@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
-use super::heap::leaves_nothing;
 use super::kit::Kit;
+use super::leak::leaves_nothing;
 use super::link;
 use super::pair::{PEER, Pair, SUBJECT, addresses};
 use super::report::Report;
@@ -18,7 +18,7 @@ pub type MakeIce<'a> = dyn Fn(Instant) -> Box<dyn IceTransport> + 'a;
 impl Kit<'_> {
     /// Runs an ICE implementation against `peer`.
     pub fn ice(&self, subject: &MakeIce<'_>, peer: &MakeIce<'_>) -> Report {
-        run_all(&scenarios(), &Setup { kit: *self, subject, peer })
+        run_all(self.only, &scenarios(), &Setup { kit: *self, subject, peer })
     }
 }
 
@@ -420,7 +420,7 @@ fn idle_poll(setup: &Setup<'_>) -> Result<(), Trouble> {
 }
 
 fn leak(setup: &Setup<'_>) -> Result<(), Trouble> {
-    leaves_nothing(setup.kit.heap, || {
+    leaves_nothing(&setup.kit, || {
         drop(setup.connected(IceRole::Controlling)?);
         // And half of it.
         setup.pair(IceRole::Controlled, 0, link::perfect())?.run_for(Duration::from_millis(12))

@@ -9,12 +9,13 @@ pub struct Kit<'a> {
     pub(super) clock: &'a dyn Clock,
     pub(super) heap: Option<&'a dyn Heap>,
     pub(super) seeds: u64,
+    pub(super) only: &'a str,
 }
 
 impl<'a> Kit<'a> {
     /// A kit on `clock`, whose scenarios with chance in them run with 20 seeds.
     pub fn new(clock: &'a dyn Clock) -> Self {
-        Self { clock, heap: None, seeds: 20 }
+        Self { clock, heap: None, seeds: 20, only: "" }
     }
 
     /// The same kit with a heap to look at. Nothing else should run in the process meanwhile.
@@ -25,6 +26,11 @@ impl<'a> Kit<'a> {
     /// The same kit with this many seeds, at least one; fewer where the clock really waits.
     pub fn with_seeds(self, seeds: u64) -> Self {
         Self { seeds: seeds.max(1), ..self }
+    }
+
+    /// The same kit, which runs only scenarios whose names begin so.
+    pub fn only(self, prefix: &'a str) -> Self {
+        Self { only: prefix, ..self }
     }
 }
 

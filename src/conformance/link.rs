@@ -9,7 +9,7 @@ pub(super) fn perfect() -> Link {
 }
 
 pub(super) fn lossy() -> Link {
-    Link { loss: 0.15, ..perfect() }
+    Link { loss: 0.1, ..perfect() }
 }
 
 pub(super) fn reordering() -> Link {
@@ -21,7 +21,7 @@ pub(super) fn duplicating() -> Link {
 }
 
 pub(super) fn corrupting() -> Link {
-    Link { corruption: 0.15, ..perfect() }
+    Link { corruption: 0.1, ..perfect() }
 }
 
 pub(super) fn down() -> Link {

@@ -32,6 +32,7 @@ mod dtls;
 mod heap;
 mod ice;
 mod kit;
+mod leak;
 mod link;
 mod pair;
 mod report;

@@ -31,8 +31,12 @@ pub(super) fn refused(what: &str) -> impl FnOnce(&dyn std::error::Error) -> Trou
     move |error| Trouble::Failed(format!("{what}: {error}"))
 }
 
-pub(super) fn run_all<C>(scenarios: &[Scenario<C>], context: &C) -> Report {
+pub(super) fn run_all<C>(only: &str, scenarios: &[Scenario<C>], context: &C) -> Report {
     let run = |scenario: &Scenario<C>| {
+        if !scenario.name.starts_with(only) {
+            let outcome = Outcome::NotRun("the kit was told to leave it out");
+            return ScenarioReport { name: scenario.name, outcome };
+        }
         let outcome = match catch_unwind(AssertUnwindSafe(|| (scenario.run)(context))) {
             Ok(Ok(())) => Outcome::Passed,
             Ok(Err(Trouble::Failed(why))) => Outcome::Failed(why),

@@ -1,5 +1,5 @@
-use super::heap::leaves_nothing;
 use super::kit::Kit;
+use super::leak::leaves_nothing;
 use super::report::Report;
 use super::scenario::{Scenario, Trouble, ensure, refused, run_all};
 use crate::crypto::SeededRandom;
@@ -11,7 +11,7 @@ pub type MakeSrtp<'a> = dyn Fn(&MasterKey, &MasterKey) -> Result<Box<dyn SrtpTra
 impl Kit<'_> {
     /// Runs an SRTP implementation against `peer`.
     pub fn srtp(&self, subject: &MakeSrtp<'_>, peer: &MakeSrtp<'_>) -> Report {
-        run_all(&scenarios(), &Setup { kit: *self, subject, peer })
+        run_all(self.only, &scenarios(), &Setup { kit: *self, subject, peer })
     }
 }
 
@@ -425,7 +425,7 @@ fn malformed_protect(setup: &Setup<'_>) -> Result<(), Trouble> {
 }
 
 fn leak(setup: &Setup<'_>) -> Result<(), Trouble> {
-    leaves_nothing(setup.kit.heap, || {
+    leaves_nothing(&setup.kit, || {
         let (mut subject, mut peer) = setup.contexts(SrtpProfile::AeadAes128Gcm, 0)?;
         for sequence in 0..5 {
             passes(&mut subject, &mut peer, &rtp(1, sequence, 100))?;

@@ -71,8 +71,9 @@ const AMBIENT: [&str; 12] = [
     "thread_local",
 ];
 
-/// Where the outside world is let in: a provider's own random source, and sockets.
-const AMBIENT_ALLOWED: [&str; 4] = ["crypto::aws_lc_rs", "crypto::rust_crypto", "net", "peer_connection"];
+/// Where the outside world is let in: a provider's own random source, sockets, and the tasks of other crates.
+const AMBIENT_ALLOWED: [&str; 5] =
+    ["adapters", "crypto::aws_lc_rs", "crypto::rust_crypto", "net", "peer_connection"];
 
 fn forbidden_imports(krate: &Crate) -> Vec<String> {
     let allowed: BTreeMap<_, _> = IMPORTS.into_iter().collect();

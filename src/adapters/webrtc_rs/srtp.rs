@@ -11,7 +11,7 @@ use crate::layer::{MasterKey, SrtpError, SrtpProfile, SrtpTransport};
 
 /// SRTP by the crate `webrtc-srtp`.
 ///
-/// What differs from this library's own [`Context`](crate::layer::SrtpTransport):
+/// What differs from this library's own context:
 ///
 /// * Each packet is copied twice: the crate makes a new buffer for each. Batches have no path of their own.
 /// * A packet index that is protected twice is not refused. **Two different packets under one index give away
@@ -91,7 +91,7 @@ impl SrtpContext {
         }
     }
 
-    /// The largest overhead that a buffer must have room for.
+    /// Nothing may be used up for a packet that finds no room.
     fn check_room(buffer: &[u8], len: usize, overhead: usize) -> Result<(), SrtpError> {
         match len.checked_add(overhead) {
             Some(needed) if needed <= buffer.len() => Ok(()),
