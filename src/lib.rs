@@ -56,6 +56,12 @@
     doc = "| `webrtc-rs` | [`adapters::webrtc_rs`] | the webrtc-rs crates behind the transport traits |"
 )]
 #![cfg_attr(feature = "sim", doc = "| `sim` | [`sim`] | a seeded virtual network on a virtual clock |")]
+//!
+//! # Logging
+//!
+//! Layers tell what they do through the crate `tracing`, under the paths of their modules: at `debug` what
+//! happens a few times in the life of a connection, at `trace` what was ignored and why. Addresses appear at
+//! `trace` only, and keys nowhere. Connections of `peer_connection` have a span `connection` each.
 #![forbid(unsafe_code)]
 
 pub mod crypto;

@@ -290,6 +290,7 @@ impl Connection {
         let records = early.take();
         match peer.into_verified() {
             Ok(peer) => {
+                tracing::debug!(?srtp_profile, "DTLS is connected");
                 let established = Established { channel, exporter, srtp_profile, peer };
                 self.phase = Phase::Connected(Box::new(established));
                 self.events.push_back(DtlsEvent::Connected { srtp_profile });
@@ -329,6 +330,7 @@ impl Connection {
     }
 
     fn fail(&mut self, failure: Failure) -> DtlsError {
+        tracing::debug!(error = %failure.error, "DTLS fails");
         self.end(Some(Alert::fatal(failure.alert)));
         self.events.push_back(DtlsEvent::Failed(failure.error.clone()));
         failure.error
@@ -336,12 +338,14 @@ impl Connection {
 
     /// Ends without a word: the peer is gone, or nothing can be sent any more.
     fn give_up(&mut self, error: DtlsError) -> DtlsError {
+        tracing::debug!(%error, "DTLS gives up");
         self.end(None);
         self.events.push_back(DtlsEvent::Failed(error.clone()));
         error
     }
 
     fn end(&mut self, alert: Option<Alert>) {
+        tracing::debug!(?alert, "DTLS ends");
         let mut phase = std::mem::replace(&mut self.phase, Phase::Ended);
         let Some((alert, epochs)) = alert.zip(phase.epochs()) else { return };
         let mut record = Vec::new();

@@ -315,6 +315,7 @@ impl Handshaking {
                 if let Some(noted) = noted {
                     noted.retransmitted = true;
                 }
+                tracing::debug!("no answer to the flight, which is sent again");
                 self.exchange.flight.rewind();
                 stats.retransmissions += 1;
                 Ok(())

@@ -41,6 +41,7 @@ impl Stats {
             Ignored::OverLimit(reason) => (&mut self.over_limit, reason),
         };
         *counter += 1;
+        tracing::trace!(reason, "ignored by DTLS");
         DtlsError::Ignored(reason)
     }
 }

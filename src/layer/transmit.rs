@@ -36,6 +36,12 @@ impl TransmitBatch {
     /// The bytes that one [`Transmit`] holds at most: what one UDP_SEGMENT send carries over IPv4.
     const MAX_TRANSMIT: usize = 65_507;
 
+    /// How many datagrams of `size` bytes one [`Transmit`] holds at most unless told otherwise: 1 to
+    /// [`DEFAULT_MAX_SEGMENTS`](Self::DEFAULT_MAX_SEGMENTS).
+    pub fn max_datagrams(size: usize) -> usize {
+        (Self::MAX_TRANSMIT / size.max(1)).clamp(1, Self::DEFAULT_MAX_SEGMENTS)
+    }
+
     /// A batch whose datagrams are at most `max_datagram` bytes of UDP payload. A layer with path MTU
     /// discovery of its own may append larger probes.
     pub fn new(max_datagram: usize) -> Self {

@@ -1,6 +1,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::task::JoinSet;
+
 use super::connection::PeerConnection;
 use super::endpoint::{Endpoint, EndpointBuilder};
 use super::error::PeerConnectionError;
@@ -106,15 +108,20 @@ impl PeerConnectionBuilder {
         self
     }
 
-    /// Makes the connection: resolves the servers' names and binds the socket, inside of a tokio runtime.
+    /// Makes the connection: resolves the servers' names, all at once and for two seconds at most, and binds
+    /// the socket, inside of a tokio runtime.
     ///
     /// # Errors
     /// [`PeerConnectionError::ServerUrl`], [`PeerConnectionError::Bind`], [`PeerConnectionError::Certificate`].
     pub async fn build(self) -> Result<PeerConnection, PeerConnectionError> {
         let mut ice = self.ice;
+        let mut lookups = JoinSet::new();
         for url in &self.stun_servers {
             let host = parse_stun_url(url).ok_or_else(|| PeerConnectionError::ServerUrl(url.clone()))?;
-            ice.stun_servers.extend(resolve(host).await);
+            lookups.spawn(resolve(host));
+        }
+        while let Some(addresses) = lookups.join_next().await {
+            ice.stun_servers.extend(addresses.unwrap_or_default());
         }
         let provider = match self.provider {
             Some(provider) => provider,

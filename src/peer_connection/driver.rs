@@ -82,7 +82,10 @@ impl Driver {
             tokio::select! {
                 received = endpoint.socket.recv(&mut batch) => match received {
                     Ok(()) => self.receive(&mut batch),
-                    Err(_) => return self.give_up(),
+                    Err(error) => {
+                        tracing::warn!(%error, "a socket is lost, and its connections with it");
+                        return self.give_up();
+                    }
                 },
                 () = endpoint.wake.notified() => {}
                 () = endpoint.socket.writable(), if self.blocked.is_some() => self.unblock(),

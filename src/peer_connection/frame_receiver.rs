@@ -12,8 +12,9 @@ use crate::session::NegotiatedCodec;
 /// missing.
 ///
 /// Packets of a codec that cannot be put together ([`FrameFormat`] has those that can) are left out, and of a
-/// peer that sends several simulcast streams, all but the one that came first. Once a receiver of frames is
-/// there, [`RemoteTrack::recv_rtp`] should not be called: each would get some of the packets.
+/// peer that sends several simulcast streams, all but the one that came first:
+/// [`RemoteTrack::simulcast_stream`] chooses one. Once a receiver of frames is there,
+/// [`RemoteTrack::recv_rtp`] should not be called: each would get some of the packets.
 #[derive(Debug)]
 pub struct FrameReceiver {
     track: RemoteTrack,

@@ -4,6 +4,7 @@ use super::error::PeerConnectionError;
 use super::handle::Handle;
 use super::inbox::TrackInbox;
 use super::rtp_packet::RtpPacket;
+use crate::layer::Rid;
 use crate::rtp::Packet;
 use crate::sdp::Msid;
 use crate::session::{NegotiatedCodec, TrackKind, Transceiver, TransceiverId};
@@ -13,11 +14,13 @@ use crate::session::{NegotiatedCodec, TrackKind, Transceiver, TransceiverId};
 pub struct RemoteTrack {
     handle: Arc<Handle>,
     id: TransceiverId,
+    /// Of several simulcast streams, this one alone.
+    rid: Option<Rid>,
 }
 
 impl RemoteTrack {
     pub(super) fn new(handle: Arc<Handle>, id: TransceiverId) -> Self {
-        Self { handle, id }
+        Self { handle, id, rid: None }
     }
 
     /// The transceiver.
@@ -28,6 +31,30 @@ impl RemoteTrack {
     /// The transceiver as it is now; `None` once it is forgotten.
     pub fn transceiver(&self) -> Option<Transceiver> {
         self.handle.shared.lock().session.transceiver(self.id).cloned()
+    }
+
+    /// The simulcast streams of the track, in the order of the peer (RFC 8853); none if it sends one stream.
+    pub fn rids(&self) -> Vec<Rid> {
+        self.transceiver().map(|transceiver| transceiver.remote_rids().to_vec()).unwrap_or_default()
+    }
+
+    /// The simulcast stream that this is; `None` for the track as a whole.
+    pub fn rid(&self) -> Option<Rid> {
+        self.rid
+    }
+
+    /// One simulcast stream as a track of its own: its packets and frames come from what this returns, and not
+    /// from the track as a whole any more, and key frames are asked for of it alone. Each call with the same RID
+    /// leads to the same packets. `None` if the peer sends no such stream.
+    pub fn simulcast_stream(&self, rid: Rid) -> Option<Self> {
+        let mut state = self.handle.shared.lock();
+        if !state.session.transceiver(self.id)?.remote_rids().contains(&rid) {
+            return None;
+        }
+        let ended = state.tracks.get(&(self.id, None))?.ended;
+        state.tracks.entry((self.id, Some(rid))).or_default().ended = ended;
+        drop(state);
+        Some(Self { handle: self.handle.clone(), id: self.id, rid: Some(rid) })
     }
 
     /// Whether it is sound or pictures; `None` once the transceiver is forgotten.
@@ -82,10 +109,10 @@ impl RemoteTrack {
 
     /// Asks the peer for a key frame.
     pub fn request_key_frame(&self) {
-        self.handle.shared.with(|state, _| state.session.request_key_frame(self.id, None));
+        self.handle.shared.with(|state, _| state.session.request_key_frame(self.id, self.rid));
     }
 
     fn inbox<T>(&self, look: impl FnOnce(&mut TrackInbox) -> T) -> Option<T> {
-        self.handle.shared.lock().tracks.get_mut(&self.id).map(look)
+        self.handle.shared.lock().tracks.get_mut(&(self.id, self.rid)).map(look)
     }
 }

@@ -2,18 +2,21 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
+use tracing::Span;
+use tracing::span::Entered;
 
 use super::inbox::{ChannelInbox, KeyFrameRequests, LOW_WATER, TrackInbox};
 use super::message::Message;
 use super::rtp_packet::RtpPacket;
 use crate::datachannel::{ChannelEvent, ChannelId};
-use crate::layer::{Datagram, Layer, NameQuery, TransmitBatch};
+use crate::layer::{Datagram, Layer, NameQuery, Rid, TransmitBatch};
 use crate::net::{InterfaceFilter, UdpSocket, interfaces};
 use crate::session::{
     ConnectionState, GatheringState, Session, SessionError, SessionEvent, SignalingState, TransceiverId,
@@ -43,6 +46,28 @@ pub(super) struct Shared {
     state: Mutex<State>,
     /// An event waits, or the state changed.
     pub(super) changed: Notify,
+    /// What is logged meanwhile names the connection.
+    span: Span,
+}
+
+/// The state under its lock.
+pub(super) struct Locked<'a> {
+    state: MutexGuard<'a, State>,
+    _entered: Entered<'a>,
+}
+
+impl Deref for Locked<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
 }
 
 /// What is behind the lock.
@@ -51,7 +76,8 @@ pub(super) struct State {
     pub(super) session: Session,
     pub(super) events: VecDeque<Told>,
     pub(super) channels: FxHashMap<ChannelId, ChannelInbox>,
-    pub(super) tracks: FxHashMap<TransceiverId, TrackInbox>,
+    /// Those of simulcast streams that the application has asked for by their RID, and those of all others.
+    pub(super) tracks: FxHashMap<(TransceiverId, Option<Rid>), TrackInbox>,
     pub(super) key_frames: FxHashMap<TransceiverId, KeyFrameRequests>,
     /// Names to be resolved by the driver.
     pub(super) names: Vec<(NameQuery, String)>,
@@ -114,8 +140,9 @@ impl EndpointShared {
 
 impl Shared {
     pub(super) fn new(endpoint: Arc<EndpointShared>, session: Session) -> Arc<Self> {
+        let id = ConnectionId(endpoint.next_id.fetch_add(1, Ordering::Relaxed));
         Arc::new(Self {
-            id: ConnectionId(endpoint.next_id.fetch_add(1, Ordering::Relaxed)),
+            id,
             endpoint,
             state: Mutex::new(State {
                 session,
@@ -128,13 +155,15 @@ impl Shared {
                 is_abandoned: false,
             }),
             changed: Notify::new(),
+            span: tracing::debug_span!("connection", id = id.0),
         })
     }
 
     /// Looks at the state.
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> Locked<'_> {
         // A panic inside of the lock leaves nothing worse than a session that is not drained.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        Locked { state, _entered: self.span.enter() }
     }
 
     /// Does something with the session on behalf of the application, and has the driver look at it.
@@ -181,7 +210,9 @@ impl State {
     pub(super) fn receive(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), SessionError> {
         let tracks = &mut self.tracks;
         self.session.receive(now, datagram, &mut |rtp| {
-            if let Some(track) = tracks.get_mut(&rtp.transceiver) {
+            let id = rtp.transceiver;
+            let rid = rtp.rid.filter(|rid| tracks.contains_key(&(id, Some(*rid))));
+            if let Some(track) = tracks.get_mut(&(id, rid)) {
                 track.push(RtpPacket::from(rtp));
             }
         })
@@ -213,13 +244,13 @@ impl State {
             }
             SessionEvent::ResolveName { query, name } => self.names.push((query, name)),
             SessionEvent::Track(id) => {
-                self.tracks.insert(id, TrackInbox::default());
+                self.tracks.retain(|(transceiver, _), _| *transceiver != id);
+                self.tracks.insert((id, None), TrackInbox::default());
                 self.events.push_back(Told::Track(id));
             }
             SessionEvent::TrackEnded(id) => {
-                if let Some(track) = self.tracks.get_mut(&id) {
-                    track.end();
-                }
+                let streams = self.tracks.iter_mut().filter(|((transceiver, _), _)| *transceiver == id);
+                streams.for_each(|(_, track)| track.end());
                 self.events.push_back(Told::Session(event));
             }
             SessionEvent::KeyFrameRequested { transceiver, .. } => {

@@ -33,6 +33,7 @@ mod connection;
 mod description;
 mod error;
 mod event;
+mod gathering;
 mod jsep;
 mod media;
 mod state;

@@ -176,6 +176,11 @@ impl Transceiver {
         &self.negotiated.remote.msids
     }
 
+    /// The simulcast streams that the peer says to send, in its order (RFC 8853); none if it sends one stream.
+    pub fn remote_rids(&self) -> &[Rid] {
+        &self.negotiated.remote.rids
+    }
+
     /// The SSRC that this side sends with.
     pub fn ssrc(&self) -> Ssrc {
         self.sender.ssrc
@@ -183,10 +188,10 @@ impl Transceiver {
 
     /// Whether packets may be sent now.
     pub fn may_send(&self) -> bool {
-        !self.stopped && self.negotiated.current_direction.is_some_and(Direction::sends)
+        !self.is_ending() && self.negotiated.current_direction.is_some_and(Direction::sends)
     }
 
-    /// Whether the section may be given to another transceiver.
+    /// Nothing is sent or received any more (W3C: stopping or stopped).
     pub(super) fn is_ending(&self) -> bool {
         self.stopping || self.stopped
     }

@@ -34,18 +34,35 @@ pub(super) struct Transport {
     remote_ended: bool,
     /// Where DTLS last came from, for answers while no pair is selected.
     dtls_path: Option<FiveTuple>,
+    /// What of the peer's handshake came before its description.
+    early_dtls: Vec<(FiveTuple, Vec<u8>)>,
     dtls_end: Option<DtlsEnd>,
     /// SCTP packets before DTLS protects them.
     sctp_batch: TransmitBatch,
+    /// Which of them found no room in the application's batch.
+    unsealed: Option<Unsealed>,
     /// The last datagrams of a session that was closed.
     farewell: Vec<(FiveTuple, Vec<u8>)>,
 }
+
+/// Datagrams of the peer's handshake that are kept until its description comes. A ClientHello takes two at most,
+/// and may be sent twice.
+const MAX_EARLY_DATAGRAMS: usize = 4;
+/// The longest such datagram: what an Ethernet carries.
+const MAX_EARLY_DATAGRAM: usize = 1500;
 
 /// How the DTLS connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum DtlsEnd {
     Closed,
     Failed(DtlsError),
+}
+
+/// A run of SCTP packets of which the first ones are on their way.
+#[derive(Debug)]
+struct Unsealed {
+    packets: Transmit,
+    sealed: usize,
 }
 
 /// What a transport tells the session.
@@ -82,8 +99,11 @@ impl Transport {
             remote_candidates: 0,
             remote_ended: false,
             dtls_path: None,
+            early_dtls: Vec::new(),
             dtls_end: None,
-            sctp_batch: TransmitBatch::new(mtu),
+            // As many as fit into one send when they are protected.
+            sctp_batch: TransmitBatch::new(mtu).with_max_segments(TransmitBatch::max_datagrams(mtu)),
+            unsealed: None,
             farewell: Vec::new(),
         }
     }
@@ -184,6 +204,10 @@ impl Transport {
             self.sctp.set_remote_max_message_size(data.max_message_size);
         }
         self.start_dtls(jsep);
+        for (path, mut datagram) in std::mem::take(&mut self.early_dtls) {
+            // As if it came now.
+            let _ = self.receive_dtls(now, Datagram::new(path, &mut datagram));
+        }
         self.start_sctp(now);
     }
 
@@ -221,7 +245,7 @@ impl Transport {
             return Err(super::SessionError::Ignored("DTLS on a path that ICE has not validated"));
         }
         let Some(dtls) = &mut self.dtls else {
-            return Err(super::SessionError::Ignored("DTLS before the roles are agreed on"));
+            return self.keep_early_dtls(path, datagram.bytes);
         };
         self.dtls_path = Some(path);
         let (sctp, data, transports, port) = (&mut self.sctp, self.data, &self.transports, self.sctp_port);
@@ -232,6 +256,17 @@ impl Transport {
             // What SCTP refuses, it counts.
             let _ = sctp.handle_datagram(now, Datagram::new(path, packet));
         })?;
+        Ok(())
+    }
+
+    /// RFC 8842 §6: the peer may begin before its answer has arrived. To lose that would cost the handshake a
+    /// retransmission timeout.
+    fn keep_early_dtls(&mut self, path: FiveTuple, datagram: &[u8]) -> Result<(), super::SessionError> {
+        let has_room = self.early_dtls.len() < MAX_EARLY_DATAGRAMS && datagram.len() <= MAX_EARLY_DATAGRAM;
+        if self.has_role || !has_room {
+            return Err(super::SessionError::Ignored("DTLS before the roles are agreed on"));
+        }
+        self.early_dtls.push((path, datagram.to_vec()));
         Ok(())
     }
 
@@ -325,27 +360,43 @@ impl Transport {
     pub(super) fn poll_transmit_data(&mut self, now: Instant, out: &mut TransmitBatch) -> Option<Transmit> {
         let path = self.path()?;
         let dtls = self.dtls.as_mut().filter(|dtls| dtls.is_connected())?;
-        self.sctp_batch.clear();
-        let packets = self.sctp.poll_transmit(now, &mut self.sctp_batch)?;
-        let mut segments = out.segments(Some(path), packets.ecn);
-        for packet in self.sctp_batch.datagrams(&packets) {
-            if dtls.seal(packet, segments.datagram()).is_err() || !segments.end_datagram() {
+        let mut run = match self.unsealed.take() {
+            Some(run) => run,
+            None => {
+                self.sctp_batch.clear();
+                Unsealed { packets: self.sctp.poll_transmit(now, &mut self.sctp_batch)?, sealed: 0 }
+            }
+        };
+        let packets = self.sctp_batch.datagrams(&run.packets);
+        let count = packets.len();
+        let mut segments = out.segments(Some(path), run.packets.ecn);
+        for packet in packets.skip(run.sealed) {
+            // Sealing fails for good only.
+            dtls.seal(packet, segments.datagram()).ok()?;
+            run.sealed += 1;
+            if !segments.end_datagram() {
                 break;
             }
         }
-        segments.finish()
+        let transmit = segments.finish();
+        self.unsealed = (run.sealed < count).then_some(run);
+        transmit
     }
 
-    /// Ends all layers; what is left to send is the farewell.
-    pub(super) fn close(&mut self, now: Instant) {
+    /// Ends all layers; what is left to send is the farewell, which begins with that of media.
+    pub(super) fn close(&mut self, now: Instant, goodbyes: Vec<Vec<u8>>) {
         if self.dtls_end.is_none() {
             self.farewell = self.say_farewell(now);
+            if let Some(path) = self.path() {
+                self.farewell.extend(goodbyes.into_iter().rev().map(|goodbye| (path, goodbye)));
+            }
         }
         self.sctp.abort(now);
         while let Some(event) = self.sctp.poll_event() {
             self.channels.handle_event(&mut self.sctp, now, &event);
         }
         self.ice.close();
+        self.early_dtls = Vec::new();
         self.dtls = None;
         self.srtp = None;
     }
@@ -356,6 +407,7 @@ impl Transport {
         let (Some(path), Some(dtls)) = (self.path(), &mut self.dtls) else { return farewell };
         let mut batch = TransmitBatch::new(self.sctp_batch.max_datagram());
         self.sctp.abort(now);
+        self.unsealed = None;
         self.sctp_batch.clear();
         if let Some(packets) = self.sctp.poll_transmit(now, &mut self.sctp_batch)
             && let Some(abort) = self.sctp_batch.datagrams(&packets).last()

@@ -1,14 +1,16 @@
-//! What the comparisons share: process CPU time and medians.
+//! What the comparisons share: CPU time, medians, and whole connections of several implementations.
 
 use std::time::Duration;
 
+pub mod child;
+pub mod clients;
+pub mod clock;
+pub mod pair;
+pub mod server;
+
 /// The CPU time that this process has used.
 pub fn cpu_time() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is a valid place for a timespec for the duration of the call.
-    let status = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
-    assert_eq!(status, 0, "the system has a CPU clock for processes");
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    clock::read(libc::CLOCK_PROCESS_CPUTIME_ID)
 }
 
 /// The CPU time that `work` uses.
@@ -20,6 +22,12 @@ pub fn cpu_time_of(work: impl FnOnce()) -> Duration {
 
 /// The middle of `values`.
 pub fn median(values: &mut [f64]) -> f64 {
+    quantile(values, 0.5)
+}
+
+/// The value that `share` of `values` lie below.
+pub fn quantile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    let at = (values.len() as f64 * share) as usize;
+    values.get(at.min(values.len().saturating_sub(1))).copied().unwrap_or(f64::NAN)
 }

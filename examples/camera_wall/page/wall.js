@@ -109,6 +109,13 @@ const handlers = {
     ({ viewers, complaints } = message);
   },
 
+  reduced({ slow, paused }) {
+    for (const tile of tiles.values()) {
+      tile.reduced = slow.includes(tile.id) ? 'slow' : paused.includes(tile.id) ? 'paused' : null;
+      if (!tile.reduced) tile.resumed = performance.now();
+    }
+  },
+
   unsupported({ tiles: list }) {
     for (const tile of tiles.values()) tile.unsupported = list.includes(tile.id);
   },
@@ -142,21 +149,23 @@ function remember() {
 /** Tiles of the connection before, by camera: their place, their sound and their last picture are kept. */
 const spare = [];
 
-/** Tells the server what is in sight: it sends nothing else. */
+/** Tells the server what is in sight and what is heard: it sends nothing else. */
 const observer = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) target.tile.setVisible(isIntersecting);
-  tellVisible();
+  tellWanted();
 }, { rootMargin: '120px' });
 
-let visibleTimer = null;
-function tellVisible() {
-  clearTimeout(visibleTimer);
-  visibleTimer = setTimeout(() => {
+let wantedTimer = null;
+function tellWanted() {
+  clearTimeout(wantedTimer);
+  wantedTimer = setTimeout(() => {
     const isSent = (tile) => tile.visible && document.visibilityState === 'visible';
-    tell({ type: 'visible', tiles: [...tiles.values()].filter(isSent).map((tile) => tile.id) });
+    const ids = (isMeant) => [...tiles.values()].filter(isMeant).map((tile) => tile.id);
+    tell({ type: 'visible', tiles: ids(isSent) });
+    tell({ type: 'audible', tiles: ids((tile) => !tile.video.muted) });
   }, 30);
 }
-document.addEventListener('visibilitychange', tellVisible);
+document.addEventListener('visibilitychange', tellWanted);
 
 const spoken = (codec) => ({ H264: 'H.264', opus: 'Opus' })[codec] ?? codec;
 
@@ -171,6 +180,8 @@ class Tile {
     this.video = this.element.querySelector('video');
     this.visible = old?.visible ?? false;
     this.unsupported = false;
+    /** 'slow' or 'paused' by the server, for a connection that carries no more. */
+    this.reduced = null;
     this.framesDecoded = 0;
     this.lastFrame = null;
     this.seen = null;
@@ -180,7 +191,7 @@ class Tile {
       wall.append(this.element);
       observer.observe(this.element);
     }
-    tellVisible();
+    tellWanted();
   }
 
   make() {
@@ -233,6 +244,7 @@ class Tile {
     this.video.muted = !this.video.muted;
     this.element.querySelector('.sound').setAttribute('aria-pressed', String(!this.video.muted));
     this.video.play().catch(() => {});
+    tellWanted();
   }
 
   toggleFullScreen() {
@@ -277,7 +289,9 @@ class Tile {
     if (this.unsupported) return ['stale', 'Unsupported', `This browser does not play ${spoken(cameras.get(this.camera)?.picture ?? 'this')}.`];
     if (complaint) return ['stale', 'Stale', `No signal. ${complaint}`];
     if (!this.visible) return ['paused', 'Paused', ''];
+    if (this.reduced === 'paused') return ['paused', 'Paused', 'The connection is too slow for this camera.'];
     if (!this.hasPicture) return ['live', 'Sound only', 'Sound only'];
+    if (this.reduced === 'slow') return ['slow', 'Slow', ''];
     if (this.age === null) return ['waiting', 'Waiting', 'Waiting for the first frame…'];
     if (this.age > STALE_AFTER && performance.now() - (this.resumed ?? 0) > STALE_AFTER) {
       return ['stale', 'Stale', `No frame for ${Math.round(this.age / 1000)} s.`];
@@ -305,6 +319,8 @@ class Tile {
     Object.assign(this.numbers, {
       width: video?.frameWidth ?? null,
       height: video?.frameHeight ?? null,
+      keyFrames: video?.keyFramesDecoded ?? 0,
+      soundPackets: audio?.packetsReceived ?? 0,
       lost: (video?.packetsLost ?? 0) + (audio?.packetsLost ?? 0),
       roundTrip,
       audioEnergy: audio?.totalAudioEnergy ?? 0,

@@ -67,6 +67,13 @@ pub struct Unit {
     pub is_entry: bool,
 }
 
+impl Unit {
+    /// That of its frame; `None` if it is empty.
+    pub fn timestamp(&self) -> Option<u32> {
+        self.packets.first().map(|packet| packet.timestamp)
+    }
+}
+
 /// A stream of packets. Each payload is in memory once, however many viewers there are; a viewer that is too slow
 /// misses units, and nobody else notices.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! A wall of live cameras in the browser; see the README beside this package.
 
+mod allowance;
 mod camera;
 mod clip;
 mod feed;

@@ -16,6 +16,8 @@ pub enum ToPage<'a> {
     Unsupported { tiles: Vec<u32> },
     /// A candidate of the server.
     Candidate { candidate: CandidateInit },
+    /// What the connection is too slow for: tiles that are sent at key frames only, and not at all.
+    Reduced { slow: Vec<u32>, paused: Vec<u32> },
     /// Every second: how many watch, and which cameras send nothing, and why.
     Status { viewers: usize, complaints: BTreeMap<&'a str, String> },
     /// Something was asked that cannot be done.
@@ -64,6 +66,10 @@ pub enum FromPage {
     },
     /// The tiles that are in sight; nothing is sent for the others.
     Visible {
+        tiles: Vec<u32>,
+    },
+    /// The tiles whose sound is on; no sound is sent for the others.
+    Audible {
         tiles: Vec<u32>,
     },
 }

@@ -1,6 +1,7 @@
 //! From a feed to one viewer.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kaon_rtc::layer::{PayloadType, RtpTimestamp, SequenceNumber};
@@ -16,6 +17,8 @@ use crate::feed::{Feed, FeedCodec, FeedPacket, Unit};
 pub struct Outlet {
     pub track: LocalTrack,
     pub kind: TrackKind,
+    /// Of pictures, the viewer's connection carries key frames and no others.
+    key_frames_only: AtomicBool,
     numbering: Mutex<Numbering>,
 }
 
@@ -37,7 +40,17 @@ const RESTART_INTERVAL: Duration = Duration::from_millis(500);
 impl Outlet {
     pub fn new(track: LocalTrack, kind: TrackKind) -> Arc<Self> {
         let numbering = Numbering { next: SequenceNumber(1), last_timestamp: None, began: None };
-        Arc::new(Self { track, kind, numbering: Mutex::new(numbering) })
+        let key_frames_only = AtomicBool::new(false);
+        Arc::new(Self { track, kind, key_frames_only, numbering: Mutex::new(numbering) })
+    }
+
+    /// Sends key frames and no others, or all of them again from the next key frame on.
+    pub fn set_key_frames_only(&self, key_frames_only: bool) {
+        self.key_frames_only.store(key_frames_only, Ordering::Relaxed);
+    }
+
+    fn is_thinned(&self) -> bool {
+        self.kind == TrackKind::Video && self.key_frames_only.load(Ordering::Relaxed)
     }
 
     /// The payload type that the viewer expects of a codec; `None` if it does not take it.
@@ -52,7 +65,10 @@ impl Outlet {
         let send = |packets: Vec<OutgoingRtp>| self.track.send_rtp_batch(packets);
         loop {
             numbering.began = None;
-            let (missed, mut units) = feed.follow();
+            let (mut missed, mut units) = feed.follow();
+            if self.is_thinned() {
+                keep_first_frame(&mut missed);
+            }
             let began = Instant::now();
             {
                 let Ok(_turn) = starting.acquire().await else { return };
@@ -71,6 +87,10 @@ impl Outlet {
                 tokio::select! {
                     unit = units.recv() => match unit {
                         Ok(unit) if numbering.began.is_none() && !unit.is_entry => {}
+                        // A frame is sent whole, and leaves no gap where the next ones were.
+                        Ok(unit) if self.is_thinned() && !unit.is_entry && !numbering.is_amid(&unit) => {
+                            numbering.began = None;
+                        }
                         Ok(unit) => {
                             let packets = unit.packets.iter();
                             let packets = packets.filter_map(|packet| {
@@ -88,6 +108,8 @@ impl Outlet {
                     },
                     asked = self.track.key_frame_requested(), if is_video => match asked {
                         None => return,
+                        // The next one is on the way, and there is no room for more.
+                        Some(()) if self.is_thinned() => {}
                         Some(()) if began.elapsed() >= RESTART_INTERVAL => break,
                         Some(()) => {}
                     },
@@ -97,7 +119,18 @@ impl Outlet {
     }
 }
 
+/// Leaves the key frame that a group begins with.
+fn keep_first_frame(group: &mut Vec<Arc<Unit>>) {
+    let first = group.first().and_then(|unit| unit.timestamp());
+    group.retain(|unit| unit.timestamp() == first);
+}
+
 impl Numbering {
+    /// The unit is a further part of the frame that was sent last.
+    fn is_amid(&self, unit: &Unit) -> bool {
+        self.began.is_some() && unit.timestamp() == self.last_timestamp
+    }
+
     /// What was sent since the last key frame, for a viewer that comes now: all that is past is to be shown at
     /// once, so that its frames are a tick apart.
     fn catch_up(&mut self, missed: &[Arc<Unit>], payload_type: PayloadType) -> Vec<OutgoingRtp> {
@@ -174,6 +207,21 @@ mod tests {
         numbering.began = None;
         let next = numbering.number(&packet(5000, 0), 0, TYPE).unwrap();
         assert_eq!(next.sequence_number, Some(SequenceNumber(2)));
+    }
+
+    #[test]
+    fn key_frames_alone_are_sent_whole_and_leave_no_gaps() {
+        let unit =
+            |index, timestamp, is_entry| Arc::new(Unit { packets: vec![packet(index, timestamp)], is_entry });
+        let mut group = vec![unit(0, 3000, true), unit(1, 3000, false), unit(2, 6000, false)];
+        let after = group[2].clone();
+        keep_first_frame(&mut group);
+        assert_eq!(group.len(), 2);
+        let mut numbering = numbering();
+        assert!(!numbering.is_amid(&group[0]));
+        assert_eq!(told(&numbering.catch_up(&group[..1], TYPE)), [(65_534, 3000)]);
+        assert!(numbering.is_amid(&group[1]) && !numbering.is_amid(&after));
+        keep_first_frame(&mut Vec::new());
     }
 
     #[test]

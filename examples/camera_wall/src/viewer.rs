@@ -13,8 +13,9 @@ use kaon_rtc::sdp::Direction;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+use crate::allowance::{Allowance, Share};
 use crate::camera::Camera;
 use crate::feed::{Feed, FeedCodec};
 use crate::message::{CameraInfo, CandidateInit, FromPage, TileInfo, ToPage};
@@ -31,6 +32,10 @@ pub struct Viewer {
     /// Tracks that a removed camera has left, for the next one.
     free: Vec<Arc<Outlet>>,
     visible: HashSet<u32>,
+    audible: HashSet<u32>,
+    allowance: Allowance,
+    /// What the page was told of tiles that it gets less of: those that are slow, and those that are paused.
+    reduced: (Vec<u32>, Vec<u32>),
     /// Lets one camera begin at a time.
     starting: Arc<Semaphore>,
     /// The wall has changed since the last offer.
@@ -94,6 +99,9 @@ impl Viewer {
             next_tile: 1,
             free: Vec::new(),
             visible: HashSet::new(),
+            audible: HashSet::new(),
+            allowance: Allowance::new(Instant::now()),
+            reduced: Default::default(),
             starting: Arc::new(Semaphore::new(1)),
             is_offer_due: false,
         };
@@ -125,7 +133,10 @@ impl Viewer {
                     }
                     Some(_) => {}
                 },
-                _ = status.tick() => self.tell(&wall.status()).await?,
+                _ = status.tick() => {
+                    self.tell(&wall.status()).await?;
+                    self.adapt().await?;
+                }
             }
         }
     }
@@ -159,6 +170,10 @@ impl Viewer {
             FromPage::Remove { tile } => self.remove(tile)?,
             FromPage::Visible { tiles } => {
                 self.visible = tiles.into_iter().take(MAX_TILES).collect();
+                self.update_playing();
+            }
+            FromPage::Audible { tiles } => {
+                self.audible = tiles.into_iter().take(MAX_TILES).collect();
                 self.update_playing();
             }
         }
@@ -207,15 +222,48 @@ impl Viewer {
         Ok(())
     }
 
-    /// Sends what is in sight and negotiated, and nothing else.
-    fn update_playing(&mut self) {
+    /// Sends less to a connection that is too slow, and more to one that is not any more.
+    async fn adapt(&mut self) -> Result<(), ViewerError> {
+        let cameras = self.tiles.iter().filter(|tile| self.visible.contains(&tile.id)).count();
+        self.allowance.look(Instant::now(), &self.connection.get_stats(), cameras);
+        let reduced = self.update_playing();
+        if reduced == self.reduced {
+            return Ok(());
+        }
+        let (slow, paused) = reduced.clone();
+        self.reduced = reduced;
+        self.tell(&ToPage::Reduced { slow, paused }).await
+    }
+
+    /// Sends what is in sight, heard, negotiated and not too much for the connection, and nothing else. Tells the
+    /// tiles of which it is only the key frames, and those of which it is nothing.
+    fn update_playing(&mut self) -> (Vec<u32>, Vec<u32>) {
+        let (mut slow, mut paused) = (Vec::new(), Vec::new());
+        let visible = &self.visible;
+        let cameras = self.tiles.iter().filter(|tile| visible.contains(&tile.id)).count();
+        let mut before = 0;
         for tile in &mut self.tiles {
-            let is_visible = self.visible.contains(&tile.id);
+            let share = match visible.contains(&tile.id) {
+                true => self.allowance.share(before, cameras),
+                false => Share::Nothing,
+            };
+            if visible.contains(&tile.id) {
+                before += 1;
+                match share {
+                    Share::Full => {}
+                    Share::KeyFrames => slow.push(tile.id),
+                    Share::Nothing => paused.push(tile.id),
+                }
+            }
+            let is_audible = self.audible.contains(&tile.id);
             for part in &mut tile.parts {
+                let is_wanted =
+                    share != Share::Nothing && (part.outlet.kind == TrackKind::Video || is_audible);
+                part.outlet.set_key_frames_only(share == Share::KeyFrames);
                 let payload_type = part
                     .outlet
                     .payload_type(part.feed.codec())
-                    .filter(|_| is_visible && part.outlet.track.may_send());
+                    .filter(|_| is_wanted && part.outlet.track.may_send());
                 match payload_type {
                     None => part.playing = None,
                     Some(payload_type) if part.playing.is_none() => {
@@ -227,6 +275,7 @@ impl Viewer {
                 }
             }
         }
+        (slow, paused)
     }
 
     async fn offer_if_due(&mut self) -> Result<(), ViewerError> {

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use crc_fast::{CrcAlgorithm, Digest};
+use crc::{Algorithm, Crc};
 
 use crate::container::ReadError;
 use crate::container::input::Input;
@@ -15,6 +15,18 @@ pub(super) const FULL_SEGMENT: u8 = 255;
 pub(super) const MAX_SEGMENTS: usize = 255;
 /// The granule position of a page on which no packet ends.
 pub(super) const NO_GRANULE_POSITION: u64 = u64::MAX;
+
+/// Begun with zero, neither reflected nor inverted.
+const CHECKSUM: Crc<u32> = Crc::<u32>::new(&Algorithm {
+    width: 32,
+    poly: 0x04c1_1db7,
+    init: 0,
+    refin: false,
+    refout: false,
+    xorout: 0,
+    check: 0x89a1_897f,
+    residue: 0,
+});
 
 /// The header of a page and what it holds: at most 64 KiB.
 #[derive(Debug, Clone, Default)]
@@ -85,14 +97,13 @@ impl Page {
     }
 }
 
-/// The checksum of a page, whose own field counts as zeros: polynomial 0x04c11db7, begun with zero, neither
-/// reflected nor inverted. That of POSIX `cksum` is inverted at the end, and the same before.
+/// The checksum of a page, whose own field counts as zeros.
 fn checksum(head: &[u8; FIXED_LEN], segments: &[u8], body: &[u8]) -> u32 {
-    let mut digest = Digest::new(CrcAlgorithm::Crc32Cksum);
+    let mut digest = CHECKSUM.digest();
     digest.update(&head[..22]);
     digest.update(&[0; 4]);
     digest.update(&head[26..]);
     digest.update(segments);
     digest.update(body);
-    !(digest.finalize() as u32)
+    digest.finalize()
 }

@@ -95,6 +95,7 @@ impl Agent {
         // The agent with the larger tie-breaker controls.
         let wanted = if self.tie_breaker >= theirs { IceRole::Controlling } else { IceRole::Controlled };
         let refuses = wanted == self.role;
+        tracing::debug!(role = ?self.role, refuses, "both agents have the same role");
         self.set_role(wanted);
         refuses
     }

@@ -148,6 +148,7 @@ impl Agent {
     pub(super) fn check_consent(&mut self, now: Instant) {
         let Some(selected) = &mut self.selected else { return };
         if selected.consent.is_expired(now) {
+            tracing::debug!("the peer's consent to receive has expired");
             self.give_up();
             return;
         }

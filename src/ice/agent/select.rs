@@ -76,6 +76,9 @@ impl Agent {
                 remote: self.remote.get(best.remote).candidate.clone(),
                 path: best.path,
             };
+            let (local, remote) = (pair.local.kind, pair.remote.kind);
+            tracing::debug!(?local, ?remote, concluded, "selected candidate pair");
+            tracing::trace!(path = ?pair.path, "selected path");
             self.push_status(IceEvent::SelectedPair(Box::new(pair.clone())));
             self.selected = Some(Selected {
                 id,
@@ -172,6 +175,7 @@ impl Agent {
 
     pub(super) fn set_state(&mut self, state: IceConnectionState) {
         if self.state != state {
+            tracing::debug!(from = ?self.state, to = ?state, "ICE connection state");
             self.state = state;
             self.push_status(IceEvent::ConnectionState(state));
         }

@@ -242,6 +242,7 @@ impl Association {
     }
 
     fn establish(&mut self, now: Instant, agreement: Agreement) {
+        tracing::debug!(peer = ?agreement.peer, "the SCTP association is established");
         self.agreement = agreement;
         self.state = State::Established;
         self.peer_cookie = None;

@@ -236,6 +236,7 @@ impl Association {
         if self.state == State::Ended {
             return;
         }
+        tracing::debug!(?close, "the SCTP association ends");
         self.state = State::Ended;
         self.timers.stop_all();
         self.pending = Pending::default();

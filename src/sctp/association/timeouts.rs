@@ -28,6 +28,7 @@ impl Association {
 
     /// T1-init or T1-cookie (RFC 9260 §5.1.6).
     fn handle_handshake_timeout(&mut self, now: Instant) {
+        tracing::debug!(state = ?self.state, "no answer in the SCTP handshake");
         self.init_retransmits += 1;
         if self.init_retransmits > self.config.max_init_retransmits {
             self.end(SctpClose::TimedOut);
@@ -52,6 +53,7 @@ impl Association {
             return;
         }
         self.counters.timeouts += 1;
+        tracing::debug!(?outcome, rto = ?self.rto.current(), "SCTP retransmission timeout");
         // §6.1 A: a peer that keeps its window closed but answers is not lost.
         let excused = outcome == TimeoutOutcome::WindowProbe && answered;
         self.rto.back_off();

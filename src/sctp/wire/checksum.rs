@@ -1,6 +1,6 @@
 /// The CRC32c of `bytes` (RFC 9260 appendix A) as the little-endian field of the common header holds it.
 pub fn checksum(bytes: &[u8]) -> u32 {
-    crc_fast::crc32_iscsi(bytes)
+    crc32c::crc32c(bytes)
 }
 
 /// Reads the checksum field and clears it, as it must be for the calculation. `None` if there is no field.

@@ -112,6 +112,10 @@ pub(super) enum Routed {
 /// A key frame is not asked for again within this time: the first one asked for is under way.
 const PLI_INTERVAL: Duration = Duration::from_millis(500);
 
+/// A source that sent nothing for this time gives way to a new one when there are too many: five of the longest
+/// intervals between reports, RFC 3550 §6.2.1.
+const SILENCE: Duration = Duration::from_secs(25);
+
 impl Incoming {
     pub(super) fn new(max_streams: usize) -> Self {
         Self {
@@ -131,7 +135,7 @@ impl Incoming {
             .iter()
             .filter(|transceiver| {
                 let direction = transceiver.current_direction();
-                !transceiver.is_stopped() && direction.is_some_and(|direction| direction.receives())
+                !transceiver.is_ending() && direction.is_some_and(|direction| direction.receives())
             })
             .map(Route::new)
             .collect();
@@ -140,7 +144,12 @@ impl Incoming {
     }
 
     /// Finds out what a packet is, and learns of a stream that it is the first of. `None`: nobody's.
-    pub(super) fn route(&mut self, packet: &Packet<'_>, extensions: &ExtensionValues) -> Option<Routed> {
+    pub(super) fn route(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        extensions: &ExtensionValues,
+    ) -> Option<Routed> {
         let (ssrc, payload_type) = (packet.ssrc(), packet.payload_type());
         if let Some(stream) = self.streams.get(&ssrc) {
             let transceiver = stream.transceiver();
@@ -161,12 +170,12 @@ impl Incoming {
             }
             self.streams.remove(&ssrc);
         }
-        self.learn(packet, extensions)
+        self.learn(now, packet, extensions)
     }
 
     /// A source that was not seen before.
-    fn learn(&mut self, packet: &Packet<'_>, extensions: &ExtensionValues) -> Option<Routed> {
-        if self.streams.len() >= self.max_streams {
+    fn learn(&mut self, now: Instant, packet: &Packet<'_>, extensions: &ExtensionValues) -> Option<Routed> {
+        if self.streams.len() >= self.max_streams && !self.forget_silent(now) {
             return None;
         }
         let (ssrc, payload_type) = (packet.ssrc(), packet.payload_type());
@@ -207,6 +216,26 @@ impl Incoming {
         };
         self.streams.insert(ssrc, IncomingStream::Media(Box::new(stream)));
         Some(Routed::Media { transceiver, rid })
+    }
+
+    /// Forgets a source that has ended (RFC 3550 §6.6), and the stream that repairs it.
+    pub(super) fn end(&mut self, source: Ssrc) {
+        self.streams.retain(|ssrc, stream| {
+            *ssrc != source && !matches!(stream, IncomingStream::Repair { of, .. } if *of == source)
+        });
+    }
+
+    /// Makes room for a new source by forgetting those that said nothing for long (RFC 3550 §6.3.5), and tells
+    /// whether there were any.
+    fn forget_silent(&mut self, now: Instant) -> bool {
+        let is_silent = |stream: &MediaStream| {
+            let last = stream.counters.last_packet;
+            last.is_none_or(|last| now.saturating_duration_since(last) >= SILENCE)
+        };
+        let silent: Vec<Ssrc> =
+            self.media().filter(|stream| is_silent(stream)).map(|stream| stream.ssrc).collect();
+        silent.iter().for_each(|source| self.end(*source));
+        !silent.is_empty()
     }
 
     /// The source that a stream of retransmissions repairs: by `a=ssrc-group`, by the repaired RID, or because

@@ -62,7 +62,8 @@ impl Media {
 
     /// Brings the streams to what the signalling agreed on.
     pub(super) fn follow(&mut self, now: Instant, jsep: &Jsep) {
-        self.outgoing.follow(jsep.transceivers(), &*self.random.0);
+        let ended = self.outgoing.follow(jsep.transceivers(), &*self.random.0);
+        self.reports.end(&ended);
         self.incoming.follow(jsep.transceivers(), jsep.registry().extension_map());
         self.reports.follow(now, jsep, &*self.random.0);
     }
@@ -82,6 +83,21 @@ impl Media {
 
     pub(super) fn send(&mut self, id: TransceiverId, packet: OutgoingRtp) -> Result<(), SessionError> {
         self.outgoing.send(id, packet)
+    }
+
+    /// What tells the peer that all streams end, as it goes over the wire.
+    pub(super) fn goodbyes(&mut self, srtp: &mut dyn SrtpTransport) -> Vec<Vec<u8>> {
+        let sources = self.outgoing.sources();
+        self.reports.end(&sources);
+        let overhead = srtp.rtcp_overhead();
+        let protect = |mut datagram: Vec<u8>| {
+            let len = datagram.len();
+            datagram.resize(len + overhead, 0);
+            let len = srtp.protect_rtcp(&mut datagram, len).ok()?;
+            datagram.truncate(len);
+            Some(datagram)
+        };
+        self.reports.take_all().into_iter().filter_map(protect).collect()
     }
 
     /// Asks the peer for a key frame.
@@ -107,7 +123,7 @@ impl Media {
         if let Some(number) = extensions.transport_sequence_number {
             self.reports.arrived(now, number.0, packet.ssrc());
         }
-        match self.incoming.route(&packet, &extensions) {
+        match self.incoming.route(now, &packet, &extensions) {
             None => Err(SessionError::Ignored("an RTP packet of no negotiated stream")),
             Some(Routed::Media { transceiver, rid }) => {
                 self.incoming.received(now, &packet, false);
@@ -120,7 +136,9 @@ impl Media {
                     return Ok(());
                 };
                 let packet = Packet::parse(original).map_err(malformed)?;
-                if let Some(Routed::Media { transceiver, rid }) = self.incoming.route(&packet, &extensions) {
+                if let Some(Routed::Media { transceiver, rid }) =
+                    self.incoming.route(now, &packet, &extensions)
+                {
                     self.incoming.received(now, &packet, true);
                     deliver(IncomingRtp { transceiver, rid, packet, extensions, arrival: now });
                 }

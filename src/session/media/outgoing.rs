@@ -154,8 +154,8 @@ impl Outgoing {
         }
     }
 
-    /// Brings the streams to what was negotiated.
-    pub(super) fn follow(&mut self, transceivers: &[Transceiver], random: &dyn SecureRandom) {
+    /// Brings the streams to what was negotiated, and tells which sources have ended.
+    pub(super) fn follow(&mut self, transceivers: &[Transceiver], random: &dyn SecureRandom) -> Vec<Ssrc> {
         for transceiver in transceivers.iter().filter(|transceiver| transceiver.may_send()) {
             let config = PacketCacheConfig { max_packets: self.max_cached, ..PacketCacheConfig::default() };
             let stream = self.streams.entry(transceiver.id()).or_insert_with(|| {
@@ -188,6 +188,7 @@ impl Outgoing {
             stream.transport_feedback =
                 stream.codecs.iter().any(|codec| codec.codec.feedback.contains(&FeedbackKind::TransportCc));
         }
+        let mut ended = Vec::new();
         // One that pauses goes on where it was: under its SSRC, SRTP does not protect a packet number twice.
         self.streams.retain(|id, stream| {
             let transceiver = transceivers.iter().find(|transceiver| transceiver.id() == *id);
@@ -195,8 +196,18 @@ impl Outgoing {
             if !stream.is_active {
                 stream.cache.clear();
             }
-            transceiver.is_some_and(|transceiver| !transceiver.is_stopped())
+            let goes_on = transceiver.is_some_and(|transceiver| !transceiver.is_ending());
+            if !goes_on {
+                ended.extend(stream.sources());
+            }
+            goes_on
         });
+        ended
+    }
+
+    /// The sources of all streams that have sent.
+    pub(super) fn sources(&self) -> Vec<Ssrc> {
+        self.streams.values().flat_map(OutgoingStream::sources).collect()
     }
 
     pub(super) fn send(&mut self, id: TransceiverId, mut packet: OutgoingRtp) -> Result<(), SessionError> {
@@ -345,6 +356,13 @@ impl Outgoing {
 }
 
 impl OutgoingStream {
+    /// What the peer knows it by: its SSRC, and that of its retransmissions.
+    fn sources(&self) -> impl Iterator<Item = Ssrc> + use<> {
+        let media = self.statistics.is_some().then_some(self.ssrc);
+        let rtx = (self.counters.retransmitted_packets > 0).then(|| self.rtx.ssrc());
+        media.into_iter().chain(rtx)
+    }
+
     fn write_header(
         &self,
         now: Instant,

@@ -10,8 +10,8 @@ use crate::crypto::SecureRandom;
 use crate::layer::{SequenceNumber, Ssrc};
 use crate::media::{ReportSchedule, ReportScheduleConfig, TransportArrivals, TransportFeedbackConfig};
 use crate::rtcp::{
-    CompoundWriter, Encode, Fir, Nack, Packet, Pli, ReceiverReport, Records, ReportBlock, SdesChunk,
-    SdesItem, SdesItemType, SdesItems, SourceDescription, packets,
+    CompoundWriter, Encode, Fir, Goodbye, Nack, Packet, Pli, ReceiverReport, Records, ReportBlock, SdesChunk,
+    SdesItem, SdesItemType, SdesItems, SourceDescription, WriteError, packets,
 };
 use crate::session::codec::TrackKind;
 use crate::session::event::SessionEvent;
@@ -132,6 +132,18 @@ impl Reports {
         !self.outbox.is_empty()
     }
 
+    /// Tells the peer that sources have ended.
+    pub(super) fn end(&mut self, sources: &[Ssrc]) {
+        for sources in sources.chunks(MAX_COUNT) {
+            self.write_compound(&Goodbye { sources: Records::from(sources), reason: None });
+        }
+    }
+
+    /// All datagrams that wait.
+    pub(super) fn take_all(&mut self) -> VecDeque<Vec<u8>> {
+        std::mem::take(&mut self.outbox)
+    }
+
     fn write_nacks(&mut self, now: Instant, incoming: &mut Incoming) {
         let Some(sender) = self.local_ssrc else { return };
         incoming.poll_nacks(now, |media, entries| {
@@ -148,19 +160,31 @@ impl Reports {
         self.arrivals = Some(arrivals);
     }
 
-    /// One feedback packet as a datagram, behind an empty report where the peer insists on one.
+    /// One feedback packet as a datagram of its own, where the peer takes that (RFC 5506 §3.4.2).
     fn write_feedback(&mut self, packet: &impl Encode) -> bool {
+        if !self.reduced_size {
+            return self.write_compound(packet);
+        }
+        self.write(|writer| writer.push(packet))
+    }
+
+    /// A packet behind an empty report, RFC 3550 §6.1.
+    fn write_compound(&mut self, packet: &impl Encode) -> bool {
+        let Some(ssrc) = self.local_ssrc else { return false };
+        let cname = std::mem::take(&mut self.cname);
+        let is_written = self.write(|writer| {
+            writer.push(&ReceiverReport { ssrc, ..ReceiverReport::default() })?;
+            push_cname(writer, &cname, &[ssrc])?;
+            writer.push(packet)
+        });
+        self.cname = cname;
+        is_written
+    }
+
+    fn write(&mut self, packets: impl FnOnce(&mut CompoundWriter<'_>) -> Result<(), WriteError>) -> bool {
         let mut buffer = [0; MAX_DATAGRAM];
         let mut writer = CompoundWriter::new(&mut buffer);
-        let mut written = Ok(());
-        if !self.reduced_size
-            && let Some(ssrc) = self.local_ssrc
-        {
-            written = writer
-                .push(&ReceiverReport { ssrc, ..ReceiverReport::default() })
-                .and_then(|()| push_cname(&mut writer, &self.cname, &[ssrc]));
-        }
-        if written.and_then(|()| writer.push(packet)).is_err() {
+        if packets(&mut writer).is_err() {
             return false;
         }
         let len = writer.finish();
@@ -261,6 +285,7 @@ impl Reports {
                         }
                     }
                 }
+                Packet::Goodbye(goodbye) => goodbye.sources.iter().for_each(|source| incoming.end(source)),
                 _ => {}
             }
         }
@@ -337,11 +362,7 @@ impl<'a> Datagram<'a> {
 }
 
 /// RFC 3550 §6.1: every compound packet has the name of its sources.
-fn push_cname(
-    writer: &mut CompoundWriter<'_>,
-    cname: &str,
-    sources: &[Ssrc],
-) -> Result<(), crate::rtcp::WriteError> {
+fn push_cname(writer: &mut CompoundWriter<'_>, cname: &str, sources: &[Ssrc]) -> Result<(), WriteError> {
     let items = [SdesItem { kind: SdesItemType::CNAME, value: cname.as_bytes() }];
     let chunks: Vec<SdesChunk<'_>> =
         sources.iter().map(|ssrc| SdesChunk { ssrc: *ssrc, items: SdesItems::from(&items[..]) }).collect();

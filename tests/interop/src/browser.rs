@@ -89,6 +89,11 @@ impl Browser {
         self.network.host
     }
 
+    /// The address at which this process reaches the browsers and their [neighbours](Self::neighbour).
+    pub fn address(&self) -> IpAddr {
+        self.network.inside
+    }
+
     /// Opens a page.
     pub fn open(&mut self, url: &str) {
         self.call("open", json!({ "url": url })).unwrap();

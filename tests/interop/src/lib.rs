@@ -1,15 +1,22 @@
 //! What the tests against other implementations share: how a peer that is not installed is dealt with, how one is
-//! compiled or started; browsers, and a
-//! STUN server for them.
+//! compiled or started; browsers, a STUN server and a slow path for them; what is heard in Opus and seen in a
+//! picture.
 
 mod browser;
+mod ffmpeg;
 mod network;
 mod program;
+mod relay;
 mod stun_server;
+mod thumbnail;
+mod tone;
 
 pub use browser::{Browser, Kind};
 pub use program::Program;
+pub use relay::Relay;
 pub use stun_server::stun_server;
+pub use thumbnail::{Rectangle, Thumbnail};
+pub use tone::{Tone, opus_tone};
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

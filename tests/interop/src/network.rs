@@ -17,6 +17,8 @@ pub(crate) struct Network {
     path: String,
     /// Our end of the pair.
     pub(crate) host: IpAddr,
+    /// The other end, where the browsers are.
+    pub(crate) inside: IpAddr,
 }
 
 impl Network {
@@ -54,7 +56,7 @@ impl Network {
         ] {
             run("nsenter", &format!("--net={path} ip {arguments}"))?;
         }
-        Ok(Self { _holder: Mutex::new(holder), path, host: host.into() })
+        Ok(Self { _holder: Mutex::new(holder), path, host: host.into(), inside: browser.into() })
     }
 
     /// A command that starts another program in this network, and in a process namespace of which the program

@@ -1,12 +1,13 @@
 //! The camera wall as its users see it: in a real browser.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use kaon_interop::{Browser, Kind, Program, missing};
+use kaon_interop::{Browser, Kind, Program, Rectangle, Relay, Thumbnail, missing};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -94,12 +95,61 @@ fn open(kind: Kind, arguments: &[&str]) -> Option<(Browser, Program, String)> {
     Some((browser, wall, url))
 }
 
+/// The clips that the bundled cameras play, by their names.
+const CLIPS: [(&str, &str); 4] = [
+    ("Test card", "test_card.h264"),
+    ("Life", "life.ivf"),
+    ("Fractal", "fractal.h264"),
+    ("Aurora", "aurora.ivf"),
+];
+/// A picture of a clip that was decoded, scaled and shown is so near to it. Clips are further from each other, from
+/// black and from themselves enlarged.
+const SAME: f64 = 12.0;
+/// So near is one without the words that are burnt in, and in the colours of another standard.
+const ALIKE: f64 = 30.0;
+
+/// Takes a screenshot and looks at its tiles: `expected` tells the clip that each shows. One that is black, cut off
+/// or elsewhere is like no picture of its clip.
+fn look_at_tiles(browser: &mut Browser, name: &str, near: f64, expected: &[(&str, &str)]) {
+    let path = artefact(name);
+    browser.screenshot(&path);
+    let clips = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/camera_wall/clips");
+    let mut pictures = Vec::new();
+    for (clip, file) in CLIPS {
+        let Some(thumbnails) = Thumbnail::of_clip(&clips.join(file)) else { return };
+        pictures.push((clip, thumbnails));
+    }
+    let places = browser.eval(
+        "return Object.fromEntries([...document.querySelectorAll('.tile')].map((tile) => {
+            const { x, y, width, height } = tile.querySelector('.picture').getBoundingClientRect();
+            return [tile.getAttribute('aria-label'), [x, y, width, height].map(Math.round)];
+        }));",
+        Value::Null,
+    );
+    let mut seen: Vec<Rectangle> = Vec::new();
+    for (camera, clip) in expected {
+        let [x, y, width, height] = [0, 1, 2, 3].map(|at| places[camera][at].as_u64().unwrap() as u32);
+        let place = Rectangle { x, y, width, height };
+        let is_apart = |other: &Rectangle| x.abs_diff(other.x) >= width || y.abs_diff(other.y) >= height;
+        assert!(seen.iter().all(is_apart) && (width * 9).abs_diff(height * 16) < 32, "{name}: {places}");
+        seen.push(place);
+        let shown = Thumbnail::of_part(&path, place).unwrap();
+        let nearest = |pictures: &[Thumbnail]| {
+            pictures.iter().map(|picture| picture.distance(&shown)).min_by(f64::total_cmp).unwrap()
+        };
+        let distances: Vec<_> = pictures.iter().map(|(clip, pictures)| (*clip, nearest(pictures))).collect();
+        let (best, distance) = distances.iter().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+        assert!(best == clip && *distance < near, "{name}: {camera} shows {distances:?}");
+    }
+}
+
 #[test]
 fn all_cameras_play_in_chromium() {
     let Some((mut browser, _wall, _)) = open(Kind::Chromium, &["--listen", "127.0.0.1:0"]) else { return };
     wait_until_all_advance(&mut browser, 4);
     let has_sound = |tile: &&Value| tile["name"] == "Test card" || tile["name"] == "Life";
     for tile in tiles(&mut browser).iter().filter(has_sound) {
+        assert_eq!(number(tile, "soundPackets"), 0.0, "sound that is off is not sent: {tile}");
         browser.eval("kaon.toggleSound(args);", tile["tile"].clone());
     }
     let tiles = wait_for(&mut browser, "sound and statistics", |tiles| {
@@ -110,11 +160,10 @@ fn all_cameras_play_in_chromium() {
         assert_eq!((number(tile, "width"), number(tile, "height")), (640.0, 360.0), "{tile}");
         assert_eq!(tile["muted"].as_bool(), Some(!has_sound(&tile)), "{tile}");
     }
-    let picture = artefact("camera_wall.png");
-    browser.screenshot(&picture);
+    let every = CLIPS.map(|(camera, _)| (camera, camera));
+    look_at_tiles(&mut browser, "camera_wall.png", SAME, &every);
     browser.eval("document.documentElement.style.colorScheme = 'dark';", Value::Null);
-    browser.screenshot(&artefact("camera_wall_dark.png"));
-    assert!(std::fs::read(picture).unwrap().starts_with(b"\x89PNG"));
+    look_at_tiles(&mut browser, "camera_wall_dark.png", SAME, &every);
 }
 
 /// Firefox has no decoder of H.264 here and says so.
@@ -129,6 +178,7 @@ fn what_firefox_can_decode_plays_and_the_rest_says_why() {
         let tiles = tiles(&mut browser);
         assert_eq!(by_name(&tiles, name).unwrap()["unsupported"], true, "{tiles:#?}");
     }
+    look_at_tiles(&mut browser, "camera_wall_firefox.png", SAME, &[("Life", "Life"), ("Aurora", "Aurora")]);
 }
 
 #[test]
@@ -287,6 +337,87 @@ fn dozens_of_viewers_watch_at_once() {
     }
 }
 
+/// Opens the wall so that its media goes through a relay and nowhere else.
+const OPEN_BEHIND_A_RELAY: &str = "
+    const through = (text) => text.replace(/(candidate:\\S+ 1 udp \\d+) \\S+ \\d+/gi, `$1 ${args}`);
+    const { setRemoteDescription, addIceCandidate } = RTCPeerConnection.prototype;
+    RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
+        return setRemoteDescription.call(this, { type, sdp: through(sdp) });
+    };
+    RTCPeerConnection.prototype.addIceCandidate = function (init) {
+        return addIceCandidate.call(this, init && { ...init, candidate: through(init.candidate) });
+    };
+    const { send } = WebSocket.prototype;
+    WebSocket.prototype.send = function (text) {
+        const message = JSON.parse(text);
+        if (message.type === 'candidate') return;
+        if (message.sdp) message.sdp = message.sdp.replace(/a=candidate:.*\\r\\n/g, '');
+        send.call(this, JSON.stringify(message));
+    };
+    const page = await (await fetch('/')).text();
+    document.open();
+    document.write(page);
+    document.close();
+    while (!globalThis.kaon) await new Promise((resolve) => setTimeout(resolve, 20));
+";
+
+/// The memory of the program in its namespace, in bytes.
+fn resident(wall: &Program) -> u64 {
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", wall.id())).unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", children.trim())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
+}
+
+#[test]
+fn a_viewer_that_is_too_slow_is_degraded_alone() {
+    // A quarter of what the four cameras take; their key frames fit.
+    const SLOW: u64 = 46_000;
+    const MAX_GROWTH: u64 = 2 << 20;
+    let arguments = ["--listen", "127.0.0.1:0", "--port-range", "20000-20000"];
+    let Some((mut fast, wall, url)) = open(Kind::Chromium, &arguments) else { return };
+    let Some(mut slow) = Browser::start(Kind::Chromium) else { return };
+    let relay = Relay::start(slow.host(), SocketAddr::new(slow.address(), 20000));
+    slow.resize(1360, 1000);
+    slow.open(&format!("{url}wall.css"));
+    let address = format!("{} {}", relay.address.ip(), relay.address.port());
+    slow.eval(OPEN_BEHIND_A_RELAY, json!(address));
+    wait_until_all_advance(&mut slow, 4);
+    wait_until_all_advance(&mut fast, 4);
+
+    relay.limit(SLOW);
+    let before = tiles(&mut fast);
+    let memory = resident(&wall);
+    wait_for(&mut slow, "less is sent", |tiles| {
+        tiles.iter().all(|tile| tile["condition"] == "slow" || tile["condition"] == "paused")
+    });
+    let reduced = tiles(&mut slow);
+    let frames = |tile: &Value| number(tile, "framesDecoded");
+    let first_key_frame =
+        wait_for(&mut slow, "a picture still comes", |tiles| frames(&tiles[0]) > frames(&reduced[0]));
+    wait_for(&mut slow, "pictures go on", |tiles| frames(&tiles[0]) > frames(&first_key_frame[0]) + 4.0);
+    look_at_tiles(&mut slow, "camera_wall_slow.png", SAME, &[("Test card", "Test card")]);
+    let after = wait_for(&mut fast, "the other viewer gets everything", |tiles| {
+        tiles.iter().zip(&before).all(|(now, then)| frames(now) > frames(then) + 150.0)
+    });
+    let growth = resident(&wall).saturating_sub(memory);
+    for (now, then) in after.iter().zip(&before) {
+        let [all, key] = ["framesDecoded", "keyFrames"].map(|field| number(now, field) - number(then, field));
+        // A clip has 25 or 30 frames for each key frame.
+        assert!(all > 15.0 * key, "{all} frames, {key} of them key frames: {now}");
+        assert_eq!(now["condition"], "live", "{now}");
+    }
+    assert!(growth < MAX_GROWTH, "{growth} bytes more than before");
+
+    relay.lift_limit();
+    let began = Instant::now();
+    while tiles(&mut slow).iter().any(|tile| tile["condition"] != "live") {
+        assert!(began.elapsed() < 3 * LIMIT, "{:#?}", tiles(&mut slow));
+        sleep(POLL);
+    }
+    wait_until_all_advance(&mut slow, 4);
+}
+
 /// The ports of the README's commands, moved for those that run at the same time.
 fn moved(text: &str, by: u16) -> String {
     [5004, 5006, 5008]
@@ -331,7 +462,13 @@ fn ffmpeg_is_a_camera_that_may_stop_and_come_back() {
     wait_until_all_advance(&mut browser, 2);
     browser.eval("kaon.toggleSound(kaon.cameras[0].tile);", Value::Null);
     wait_for_senders(&mut browser);
-    browser.screenshot(&artefact("camera_wall_rtp.png"));
+    // Both send what the test card is made of.
+    look_at_tiles(
+        &mut browser,
+        "camera_wall_rtp.png",
+        ALIKE,
+        &[("Porch", "Test card"), ("Garden", "Test card")],
+    );
 
     senders.truncate(2);
     let complains = |why: &'static str| {
@@ -386,6 +523,20 @@ fn what_is_sent_to_echo_comes_back() {
         if kind == Kind::Chromium {
             until(&mut browser, "the sound", "kaon.media.audioEnergy > 0");
         }
-        browser.screenshot(&artefact(&format!("echo_{}.png", kind.name())));
+        let path = artefact(&format!("echo_{}.png", kind.name()));
+        browser.screenshot(&path);
+        // What comes back is a little late, and there is little that moves.
+        let [own, returned] = ["own", "returned"].map(|id| {
+            let place = browser.eval(
+                "const { x, y, width, height } = document.getElementById(args).getBoundingClientRect();
+                 return [x, y, width, height].map(Math.round);",
+                json!(id),
+            );
+            let [x, y, width, height] = [0, 1, 2, 3].map(|at| place[at].as_u64().unwrap() as u32);
+            Thumbnail::of_part(&path, Rectangle { x, y, width, height })
+        });
+        let (Some(own), Some(returned)) = (own, returned) else { return };
+        assert!(own.distance(&Thumbnail::black()) > 20.0, "{kind:?}: the own picture is black");
+        assert!(own.distance(&returned) < 20.0, "{kind:?}: what came back is another picture");
     }
 }

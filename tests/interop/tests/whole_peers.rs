@@ -11,12 +11,12 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kaon_interop::{Program, missing};
+use kaon_interop::{Program, Tone, missing, opus_tone};
 use kaon_rtc::container::IvfReader;
 use kaon_rtc::layer::RtpTimestamp;
 use kaon_rtc::peer_connection::{
     Codec, ConnectionState, DataChannel, Description, Endpoint, PeerConnection, PeerConnectionEvent,
-    TrackKind, TransceiverInit,
+    RemoteTrack, TrackKind, TransceiverInit,
 };
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -111,16 +111,31 @@ impl Pair {
         timeout(LONG, self.kaon.connected()).await.expect("in time").expect("a connection");
     }
 
-    async fn channel(&self) -> DataChannel {
+    async fn event<T>(&self, mut pick: impl FnMut(PeerConnectionEvent) -> Option<T>) -> T {
         let found = async {
             loop {
-                match self.kaon.next_event().await.expect("an open connection") {
-                    PeerConnectionEvent::DataChannel(channel) => return channel,
-                    _ => continue,
+                if let Some(found) = pick(self.kaon.next_event().await.expect("an open connection")) {
+                    return found;
                 }
             }
         };
         timeout(LONG, found).await.expect("in time")
+    }
+
+    async fn channel(&self) -> DataChannel {
+        self.event(|event| match event {
+            PeerConnectionEvent::DataChannel(channel) => Some(channel),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn track(&self) -> RemoteTrack {
+        self.event(|event| match event {
+            PeerConnectionEvent::Track(track) => Some(track),
+            _ => None,
+        })
+        .await
     }
 }
 
@@ -227,12 +242,7 @@ async fn video_comes_back() {
             pair.program.tell(&json!({ "do": "media" }).to_string());
         }
         pair.negotiate(false).await;
-        let remote = loop {
-            match timeout(LONG, pair.kaon.next_event()).await.expect("in time").expect("an open connection") {
-                PeerConnectionEvent::Track(track) => break track,
-                _ => continue,
-            }
-        };
+        let remote = pair.track().await;
         let codec = track.codec("VP8").unwrap();
         let mut sender = track.frames(&codec).unwrap();
         let clip = frames.clone();
@@ -254,5 +264,47 @@ async fn video_comes_back() {
         }
         assert!(key_frames >= 1, "{peer:?}");
         sending.abort();
+    }
+}
+
+/// Pion sends RTP packets back as they are, libwebrtc and aiortc decode the sound and encode it anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tone_comes_back() {
+    const FREQUENCY: u32 = 600;
+    /// Two seconds, of which the beginning may be silence.
+    const ENOUGH: usize = 100;
+    let Some(tone) = opus_tone(FREQUENCY, 20) else { return };
+    for peer in [Peer::Pion, Peer::Libwebrtc, Peer::Aiortc] {
+        let Some(mut pair) = Pair::start(peer).await else { continue };
+        let track = pair.kaon.add_track(TrackKind::Audio, TransceiverInit::default()).unwrap();
+        if peer == Peer::Pion {
+            pair.program.tell(&json!({ "do": "media" }).to_string());
+        }
+        pair.negotiate(false).await;
+        let remote = pair.track().await;
+        let codec = track.codec("opus").unwrap();
+        let mut sender = track.frames(&codec).unwrap();
+        let packets = tone.clone();
+        let sending = tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(Duration::from_millis(20));
+            for (index, packet) in packets.iter().enumerate() {
+                ticks.tick().await;
+                if sender.send(packet, RtpTimestamp(index as u32 * 960)).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut received = remote.frames();
+        let mut heard = Vec::new();
+        while heard.len() < ENOUGH {
+            let frame = timeout(LONG, received.recv()).await.expect("in time").expect("a frame");
+            heard.push(frame.data);
+        }
+        sending.abort();
+        let Some(back) = Tone::of_opus(heard.iter().map(|packet| &packet[..])) else { return };
+        assert!(back.is(f64::from(FREQUENCY)), "{peer:?}: {back:?}");
+        if peer == Peer::Pion {
+            assert!(heard.iter().all(|packet| tone.iter().any(|sent| sent == packet)), "bit for bit");
+        }
     }
 }

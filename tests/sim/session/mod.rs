@@ -1,3 +1,4 @@
+mod logging;
 mod renegotiation;
 mod statistics;
 mod whole;
@@ -8,11 +9,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use kaon_rtc::crypto::{CryptoProvider, SeededRandom};
 use kaon_rtc::datachannel::{ChannelEvent, ChannelId, ChannelInit, MessageKind};
-use kaon_rtc::layer::{Datagram, Layer, Reliability, RtpTimestamp, SequenceNumber, Transmit, TransmitBatch};
+use kaon_rtc::layer::{
+    Datagram, FiveTuple, Layer, Reliability, RtpTimestamp, SequenceNumber, Ssrc, Transmit, TransmitBatch,
+};
 use kaon_rtc::sdp::Direction;
 use kaon_rtc::session::{
     ConnectionState, Description, DescriptionKind, OutgoingRtp, Session, SessionConfig, SessionError,
-    SessionEvent, SignalingState, TrackKind, TransceiverId, TransceiverInit,
+    SessionEvent, SignalingState, Stats, TrackKind, TransceiverId, TransceiverInit,
 };
 use kaon_rtc::sim::{HostId, Link, Network, Simulation};
 
@@ -80,6 +83,10 @@ fn link() -> Link {
 
 impl Peers {
     fn new(seed: u64, link: Link) -> Self {
+        Self::with_limits(seed, link, |_| {})
+    }
+
+    fn with_limits(seed: u64, link: Link, limit: impl Fn(&mut SessionConfig)) -> Self {
         let epoch = Instant::now();
         let mut network = Network::new(seed, epoch);
         network.set_default_link(link);
@@ -87,7 +94,9 @@ impl Peers {
         let hosts = [0, 1].map(|side| {
             let address = format!("10.0.0.{}:5000", side + 1).parse().unwrap();
             let host = simulation.network().add_host([std::net::SocketAddr::ip(&address)]);
-            let mut session = Session::new(epoch, config(seed.wrapping_mul(2) + side));
+            let mut config = config(seed.wrapping_mul(2) + side);
+            limit(&mut config);
+            let mut session = Session::new(epoch, config);
             session.add_host_address(epoch, address).unwrap();
             session.end_of_host_addresses(epoch);
             simulation.add_layer(host, Node { session, received: Vec::new(), wakes: 0 });
@@ -193,6 +202,68 @@ fn data_channels_connect_and_carry_messages_both_ways() {
         peers.messages(0, chat) == ["pong"] && peers.messages(1, there) == ["ping"]
     }));
     assert_eq!(peers.session(0).signaling_state(), SignalingState::Stable);
+}
+
+/// An answerer sends its ClientHello as soon as it has a path; the answer takes the longer way.
+#[test]
+fn a_handshake_that_overtakes_the_answer_is_not_lost() {
+    let mut peers = Peers::new(7, link());
+    let now = peers.simulation.now();
+    peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    peers.session(0).set_local_description(now, None).unwrap();
+    let offer = peers.session(0).local_description().unwrap();
+    peers.session(1).set_remote_description(now, &offer).unwrap();
+    peers.session(1).set_local_description(now, None).unwrap();
+    let answer = peers.session(1).local_description().unwrap();
+    assert!(!peers.run_until(Duration::from_millis(200), |_| false));
+
+    let now = peers.simulation.now();
+    peers.session(0).set_remote_description(now, &answer).unwrap();
+    // Four flights of 20 ms. What is sent again comes 250 ms after the first.
+    let connected = peers.run_until(Duration::from_millis(90), |peers| {
+        (0..2).all(|side| peers.session(side).connection_state() == ConnectionState::Connected)
+    });
+    assert!(connected);
+}
+
+/// The time stands still, so that nothing can be sent again: all must arrive, however many datagrams the
+/// application's batch takes at once.
+#[test]
+fn no_packet_is_lost_between_sctp_and_the_batch() {
+    for max_segments in [1, 7, 64] {
+        let mut peers = Peers::new(8, link());
+        let now = peers.simulation.now();
+        let id = peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+        peers.negotiate(0);
+        peers.connect();
+        assert!(peers.run_until(Duration::from_secs(5), |peers| peers.channel(1, "chat").is_some()));
+
+        let now = peers.simulation.now();
+        for _ in 0..16 {
+            let message = Bytes::from(vec![7; 65_000]);
+            peers.session(0).send_message(now, id, MessageKind::Binary, message).unwrap();
+        }
+        let mut batch = TransmitBatch::new(1228).with_max_segments(max_segments);
+        let (mut arrived, mut side, mut quiet) = (0, 0, 0);
+        while quiet < 2 {
+            quiet += 1;
+            while let Some(transmit) = peers.session(side).poll_transmit(now, &mut batch) {
+                quiet = 0;
+                let path = transmit.path.unwrap();
+                let path = FiveTuple::udp(path.remote, path.local);
+                for bytes in batch.datagrams_mut(&transmit) {
+                    peers.session(1 - side).handle_datagram(now, Datagram::new(path, bytes)).unwrap();
+                }
+                batch.clear();
+            }
+            side = 1 - side;
+            while let Some(event) = peers.session(side).poll_event() {
+                arrived +=
+                    usize::from(matches!(event, SessionEvent::DataChannel(ChannelEvent::Message { .. })));
+            }
+        }
+        assert_eq!(arrived, 16, "with {max_segments} datagrams at once");
+    }
 }
 
 #[test]
@@ -414,9 +485,62 @@ fn a_closed_session_with_media_is_quiet() {
     send_video(&mut peers, video, 10);
     let now = peers.simulation.now();
     peers.session(0).close(now);
+    // The sources end before the keys do: RTCP, in which a report comes first.
+    let mut batch = TransmitBatch::new(1228);
+    let goodbye = peers.session(0).poll_transmit(now, &mut batch).unwrap();
+    assert_eq!(batch.bytes(&goodbye)[1], 201);
     peers.run_until(Duration::from_millis(100), |_| false);
     for side in 0..2 {
         assert_eq!(peers.session(side).connection_state(), ConnectionState::Closed);
         assert_eq!(peers.session(side).poll_timeout(), None);
     }
+}
+
+/// The sources that side 1 receives.
+fn received_sources(peers: &mut Peers) -> Vec<Ssrc> {
+    let now = peers.simulation.now();
+    let report = peers.session(1).stats(now);
+    let inbound = |stats: &Stats| if let Stats::InboundRtp(stats) = stats { Some(stats.ssrc) } else { None };
+    report.iter().filter_map(inbound).collect()
+}
+
+#[test]
+fn a_stopped_transceiver_says_goodbye_at_once() {
+    let mut peers = Peers::new(11, link());
+    let [kept, stopped] =
+        [0, 1].map(|_| peers.session(0).add_track(TrackKind::Video, TransceiverInit::default()).unwrap());
+    peers.negotiate(0);
+    peers.connect();
+    send_video(&mut peers, kept, 2);
+    send_video(&mut peers, stopped, 2);
+    peers.run_until(Duration::from_millis(100), |_| false);
+    assert_eq!(received_sources(&mut peers).len(), 2);
+    let payload_type = peers.session(0).transceiver(stopped).unwrap().send_codecs()[0].payload_type;
+    peers.session(0).stop_transceiver(stopped).unwrap();
+    let now = peers.simulation.now();
+    let packet = OutgoingRtp::new(payload_type, RtpTimestamp(0), true, Bytes::from_static(b"stopped"));
+    assert_eq!(peers.session(0).send_rtp(now, stopped, packet), Err(SessionError::NotSending(stopped)));
+    peers.run_until(Duration::from_millis(100), |_| false);
+    let ssrc = peers.session(0).transceiver(kept).unwrap().ssrc();
+    assert_eq!(received_sources(&mut peers), [ssrc]);
+}
+
+#[test]
+fn a_silent_source_gives_way_to_a_new_one() {
+    let mut peers = Peers::with_limits(12, link(), |config| config.max_incoming_streams = 1);
+    let [first, second] =
+        [0, 1].map(|_| peers.session(0).add_track(TrackKind::Video, TransceiverInit::default()).unwrap());
+    peers.negotiate(0);
+    peers.connect();
+    send_video(&mut peers, first, 2);
+    send_video(&mut peers, second, 2);
+    peers.run_until(Duration::from_secs(1), |_| false);
+    let ssrc = |peers: &mut Peers, id| peers.session(0).transceiver(id).unwrap().ssrc();
+    let expected = [ssrc(&mut peers, first)];
+    assert_eq!(received_sources(&mut peers), expected);
+    peers.run_until(Duration::from_secs(30), |_| false);
+    send_video(&mut peers, second, 2);
+    peers.run_until(Duration::from_secs(1), |_| false);
+    let expected = [ssrc(&mut peers, second)];
+    assert_eq!(received_sources(&mut peers), expected);
 }

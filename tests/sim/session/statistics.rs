@@ -1,7 +1,7 @@
 //! What a report tells of a connection that is known.
 
 use kaon_rtc::layer::CandidatePairState;
-use kaon_rtc::session::{DtlsState, Stats, StatsId, StatsReport};
+use kaon_rtc::session::{DtlsState, StatsId, StatsReport};
 
 use super::*;
 

@@ -14,7 +14,7 @@ fn init() -> Vec<u8> {
         &[0, 1, 0, 0, 0, 100, 0, 100, 0, 0, 0, 1],
     ]
     .concat();
-    let checksum = crc_fast::crc32_iscsi(&packet).to_le_bytes();
+    let checksum = crc32c::crc32c(&packet).to_le_bytes();
     packet[8..12].copy_from_slice(&checksum);
     packet
 }

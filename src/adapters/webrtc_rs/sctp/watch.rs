@@ -154,13 +154,13 @@ fn has_right_checksum(packet: &[u8]) -> bool {
     let mut copy = packet.to_vec();
     let Some(field) = copy.get_mut(8..12) else { return false };
     field.fill(0);
-    packet[8..12] == crc_fast::crc32_iscsi(&copy).to_le_bytes()
+    packet[8..12] == crc32c::crc32c(&copy).to_le_bytes()
 }
 
 fn set_checksum(packet: &mut [u8]) {
     if packet.len() >= 12 {
         packet[8..12].fill(0);
-        let checksum = crc_fast::crc32_iscsi(packet).to_le_bytes();
+        let checksum = crc32c::crc32c(packet).to_le_bytes();
         packet[8..12].copy_from_slice(&checksum);
     }
 }

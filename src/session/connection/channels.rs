@@ -1,0 +1,108 @@
+//! Data channels.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::Session;
+use crate::datachannel::{ChannelEvent, ChannelId, ChannelInit, ChannelState, MessageKind};
+use crate::session::error::SessionError;
+
+impl Session {
+    /// Makes a data channel. The first one needs an offer of this side; later ones need none.
+    ///
+    /// # Errors
+    /// [`SessionError::DataChannel`] and [`SessionError::Closed`].
+    pub fn open_channel(&mut self, now: Instant, init: ChannelInit) -> Result<ChannelId, SessionError> {
+        self.advance(now);
+        self.check_open()?;
+        let (channels, sctp) = self.transport.channels();
+        let id = channels.open(sctp, now, init)?;
+        self.jsep.want_data();
+        self.update_negotiation_needed();
+        Ok(id)
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// [`SessionError::DataChannel`]; when the send buffer is full,
+    /// [`ChannelEvent::BufferedAmountLow`](crate::datachannel::ChannelEvent::BufferedAmountLow) tells when to try
+    /// again.
+    pub fn send_message(
+        &mut self,
+        now: Instant,
+        id: ChannelId,
+        kind: MessageKind,
+        payload: Bytes,
+    ) -> Result<(), SessionError> {
+        self.advance(now);
+        let (channels, sctp) = self.transport.channels();
+        channels.send(sctp, now, id, kind, payload)?;
+        Ok(())
+    }
+
+    /// Closes a data channel: what was sent is delivered first.
+    ///
+    /// # Errors
+    /// [`SessionError::DataChannel`].
+    pub fn close_channel(&mut self, now: Instant, id: ChannelId) -> Result<(), SessionError> {
+        self.advance(now);
+        let (channels, sctp) = self.transport.channels();
+        channels.close(sctp, now, id)?;
+        Ok(())
+    }
+
+    /// What a data channel was made as.
+    pub fn channel(&self, id: ChannelId) -> Option<&ChannelInit> {
+        self.transport.channels_ref().init(id)
+    }
+
+    /// The state of a data channel; `None` if it is closed.
+    pub fn channel_state(&self, id: ChannelId) -> Option<ChannelState> {
+        self.transport.channels_ref().state(id)
+    }
+
+    /// The data channels, oldest first.
+    pub fn channels(&self) -> impl Iterator<Item = ChannelId> {
+        self.transport.channels_ref().iter()
+    }
+
+    /// The bytes queued on a data channel that were not sent yet.
+    pub fn buffered_amount(&self, id: ChannelId) -> usize {
+        self.transport.channels_ref().buffered_amount(self.transport.sctp(), id)
+    }
+
+    /// [`ChannelEvent::BufferedAmountLow`](crate::datachannel::ChannelEvent::BufferedAmountLow) tells when the
+    /// buffered amount falls to `threshold` bytes; 0 at first.
+    ///
+    /// # Errors
+    /// [`SessionError::DataChannel`].
+    pub fn set_buffered_amount_low_threshold(
+        &mut self,
+        id: ChannelId,
+        threshold: usize,
+    ) -> Result<(), SessionError> {
+        let (channels, sctp) = self.transport.channels();
+        channels.set_buffered_amount_low_threshold(sctp, id, threshold)?;
+        Ok(())
+    }
+
+    /// The next event of a data channel. Messages that are not fetched stay in the receive window, which keeps a
+    /// fast peer in check.
+    pub fn poll_channel_event(&mut self) -> Option<ChannelEvent> {
+        self.pump();
+        self.next_channel_event()
+    }
+
+    pub(super) fn next_channel_event(&mut self) -> Option<ChannelEvent> {
+        let now = self.now;
+        let (channels, sctp) = self.transport.channels();
+        channels.poll_event(sctp, now)
+    }
+
+    /// The largest message in bytes that the peer takes; `None` before data channels are connected.
+    pub fn max_message_size(&self) -> Option<usize> {
+        Some(self.transport.sctp()).filter(|sctp| sctp.is_established()).map(|sctp| sctp.max_message_size())
+    }
+}

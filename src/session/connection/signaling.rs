@@ -1,0 +1,209 @@
+//! Offers, answers, and the candidates of the peer.
+
+use std::time::Instant;
+
+use super::Session;
+use crate::layer::{Candidate, ParseCandidateError};
+use crate::sdp::{Attribute, SessionDescription};
+use crate::session::description::{Description, DescriptionKind, IceCandidateInit};
+use crate::session::error::SessionError;
+use crate::session::event::SessionEvent;
+use crate::session::state::{GatheringState, SignalingState};
+
+impl Session {
+    /// Makes an offer of all that this side wants now. It has no effect before it is
+    /// [set](Self::set_local_description).
+    ///
+    /// # Errors
+    /// [`SessionError::InvalidState`] while an offer of the peer waits for an answer,
+    /// [`SessionError::Limit`] and [`SessionError::Closed`].
+    pub fn create_offer(&mut self) -> Result<Description, SessionError> {
+        let sdp = self.jsep.create_offer()?;
+        Ok(Description { kind: DescriptionKind::Offer, sdp: Some(sdp) })
+    }
+
+    /// Makes an answer to the offer of the peer.
+    ///
+    /// # Errors
+    /// [`SessionError::InvalidState`] without an offer of the peer, and [`SessionError::Closed`].
+    pub fn create_answer(&mut self) -> Result<Description, SessionError> {
+        let sdp = self.jsep.create_answer()?;
+        Ok(Description { kind: DescriptionKind::Answer, sdp: Some(sdp) })
+    }
+
+    /// Applies a description that was created here; `None` creates the one that is due first (W3C: implicit
+    /// `setLocalDescription`).
+    ///
+    /// # Errors
+    /// [`SessionError::InvalidState`], [`SessionError::ModifiedDescription`] if it is not the one last created,
+    /// and [`SessionError::Closed`]. Nothing has changed then.
+    pub fn set_local_description(
+        &mut self,
+        now: Instant,
+        description: Option<&Description>,
+    ) -> Result<(), SessionError> {
+        self.advance(now);
+        match description {
+            Some(description) => self.jsep.set_local(description.kind, description.sdp.as_ref())?,
+            None if matches!(
+                self.jsep.state(),
+                SignalingState::HaveRemoteOffer | SignalingState::HaveLocalPrAnswer
+            ) =>
+            {
+                self.jsep.create_answer()?;
+                self.jsep.set_local(DescriptionKind::Answer, None)?;
+            }
+            None => {
+                self.jsep.create_offer()?;
+                self.jsep.set_local(DescriptionKind::Offer, None)?;
+            }
+        }
+        self.follow(now);
+        Ok(())
+    }
+
+    /// Applies a description of the peer. An offer that collides with one of this side takes that back (W3C:
+    /// implicit rollback); an application that does not want that ignores the offer instead, see the example
+    /// `perfect_negotiation`.
+    ///
+    /// # Errors
+    /// [`SessionError::InvalidState`], [`SessionError::Section`] and [`SessionError::Description`] say what
+    /// cannot be used, and [`SessionError::Closed`]. Nothing has changed then.
+    pub fn set_remote_description(
+        &mut self,
+        now: Instant,
+        description: &Description,
+    ) -> Result<(), SessionError> {
+        self.advance(now);
+        self.jsep.set_remote(description)?;
+        self.follow(now);
+        Ok(())
+    }
+
+    /// Adds a candidate of the peer. An empty one says that there will be no further.
+    ///
+    /// # Errors
+    /// [`SessionError::NoRemoteDescription`], [`SessionError::UnknownSection`], [`SessionError::Candidate`],
+    /// [`SessionError::Limit`] and [`SessionError::Closed`].
+    pub fn add_remote_candidate(
+        &mut self,
+        now: Instant,
+        candidate: &IceCandidateInit,
+    ) -> Result<(), SessionError> {
+        self.advance(now);
+        if self.jsep.state() == SignalingState::Closed {
+            return Err(SessionError::Closed);
+        }
+        if self.jsep.remote_description().is_none() {
+            return Err(SessionError::NoRemoteDescription);
+        }
+        let mid = candidate.sdp_mid.as_deref();
+        if !self.jsep.has_remote_section(mid, candidate.sdp_m_line_index) {
+            return Err(SessionError::UnknownSection);
+        }
+        let ufrag = candidate.username_fragment.as_deref().filter(|ufrag| !ufrag.is_empty());
+        let parsed = match candidate.candidate.trim() {
+            "" => None,
+            text => {
+                let text = text.strip_prefix("a=").unwrap_or(text);
+                match text.strip_prefix("candidate:").unwrap_or(text).parse::<Candidate>() {
+                    Ok(candidate) => Some(candidate),
+                    // RFC 8839 §5.1: to be ignored, since the others may do.
+                    Err(ParseCandidateError::Unsupported { .. }) => return Ok(()),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        };
+        // Component 2 is RTCP without rtcp-mux, which was refused.
+        if parsed.as_ref().is_none_or(|candidate| candidate.component == 1) {
+            self.jsep.add_remote_candidate(parsed, ufrag)?;
+        }
+        self.follow(now);
+        Ok(())
+    }
+
+    /// The next offer restarts ICE (W3C `restartIce`).
+    pub fn restart_ice(&mut self) {
+        self.jsep.want_ice_restart();
+        self.update_negotiation_needed();
+    }
+
+    /// The description of this side, the pending one first, with the candidates found so far.
+    pub fn local_description(&self) -> Option<Description> {
+        self.jsep.local_description().map(|description| self.with_candidates(description))
+    }
+
+    /// The description of the peer, the pending one first.
+    pub fn remote_description(&self) -> Option<&Description> {
+        self.jsep.remote_description()
+    }
+
+    /// The descriptions of both sides that were last agreed on.
+    pub fn current_descriptions(&self) -> (Option<&Description>, Option<&Description>) {
+        self.jsep.current_descriptions()
+    }
+
+    /// The descriptions of both sides in the exchange under way.
+    pub fn pending_descriptions(&self) -> (Option<&Description>, Option<&Description>) {
+        self.jsep.pending_descriptions()
+    }
+
+    fn with_candidates(&self, description: &Description) -> Description {
+        let mut description = description.clone();
+        let is_usable = |sdp: &SessionDescription, index: usize| !sdp.media[index].is_rejected();
+        if let Some(sdp) = &mut description.sdp
+            && let Some(index) = (0..sdp.media.len()).find(|index| is_usable(sdp, *index))
+        {
+            let media = &mut sdp.media[index];
+            for candidate in self.gathering.candidates() {
+                media.push(Attribute::Candidate(candidate.clone().into()));
+            }
+            if self.gathering.state() == GatheringState::Complete {
+                media.push(Attribute::EndOfCandidates);
+            }
+        }
+        description
+    }
+
+    /// Whether an offer is due now: no exchange is under way, and the last one did not settle all that this side
+    /// wants. Who keeps a [`SessionEvent::NegotiationNeeded`] for later asks again before making an offer (W3C
+    /// WebRTC §4.7.3): the peer's may have come in between.
+    pub fn is_negotiation_needed(&self) -> bool {
+        self.jsep.is_negotiation_needed()
+    }
+
+    /// Where the exchange of offer and answer is.
+    pub fn signaling_state(&self) -> SignalingState {
+        self.jsep.state()
+    }
+
+    /// Brings everything to what the signalling says now.
+    fn follow(&mut self, now: Instant) {
+        let generation = self.transport.ice().local_credentials().clone();
+        self.transport.follow(now, &self.jsep);
+        self.media.follow(now, &self.jsep);
+        if *self.transport.ice().local_credentials() != generation {
+            self.restart_gathering();
+        }
+        self.tell_candidates();
+        self.announce_tracks();
+        self.update_states();
+        self.update_negotiation_needed();
+    }
+
+    /// Tells which transceivers the peer sends on.
+    fn announce_tracks(&mut self) {
+        for transceiver in self.jsep.transceivers_mut() {
+            let sends = transceiver.negotiated.remote.sends && !transceiver.stopped;
+            if sends != transceiver.negotiated.announced {
+                transceiver.negotiated.announced = sends;
+                self.events.push_back(if sends {
+                    SessionEvent::Track(transceiver.id)
+                } else {
+                    SessionEvent::TrackEnded(transceiver.id)
+                });
+            }
+        }
+        self.jsep.forget_stopped();
+    }
+}

@@ -1,0 +1,125 @@
+//! What is sent and received as media.
+
+use std::time::Instant;
+
+use super::Session;
+use crate::layer::Rid;
+use crate::sdp::Direction;
+use crate::session::codec::TrackKind;
+use crate::session::error::SessionError;
+use crate::session::media::OutgoingRtp;
+use crate::session::transceiver::{Transceiver, TransceiverId, TransceiverInit};
+
+impl Session {
+    /// Adds a transceiver. It is negotiated by the next offer of this side.
+    ///
+    /// # Errors
+    /// [`SessionError::Limit`] and [`SessionError::Closed`].
+    pub fn add_transceiver(
+        &mut self,
+        kind: TrackKind,
+        init: TransceiverInit,
+    ) -> Result<TransceiverId, SessionError> {
+        self.check_open()?;
+        let id = self.jsep.add_transceiver(kind, init)?;
+        self.update_negotiation_needed();
+        Ok(id)
+    }
+
+    /// Adds something to send: on a transceiver of this kind that does not send yet, if there is one, else on a
+    /// new one (W3C `addTrack`).
+    ///
+    /// # Errors
+    /// As [`add_transceiver`](Self::add_transceiver).
+    pub fn add_track(
+        &mut self,
+        kind: TrackKind,
+        init: TransceiverInit,
+    ) -> Result<TransceiverId, SessionError> {
+        self.check_open()?;
+        let is_free = |transceiver: &&mut Transceiver| {
+            transceiver.kind == kind
+                && !transceiver.is_ending()
+                && !transceiver.by_track
+                && !transceiver.direction.sends()
+                && !transceiver.negotiated.current_direction.is_some_and(Direction::sends)
+        };
+        let id = match self.jsep.transceivers_mut().iter_mut().find(is_free) {
+            Some(transceiver) => {
+                transceiver.by_track = true;
+                transceiver.direction = match transceiver.direction {
+                    Direction::RecvOnly => Direction::SendRecv,
+                    _ => Direction::SendOnly,
+                };
+                transceiver.sender.streams = init.streams;
+                if let Some(track_id) = init.track_id {
+                    transceiver.sender.track_id = track_id;
+                }
+                if !init.codecs.is_empty() {
+                    transceiver.codecs = init.codecs;
+                }
+                transceiver.id
+            }
+            None => {
+                let id = self.jsep.add_transceiver(kind, init)?;
+                self.jsep.transceiver_mut(id)?.by_track = true;
+                id
+            }
+        };
+        self.update_negotiation_needed();
+        Ok(id)
+    }
+
+    /// Changes the direction that this side wants; it is negotiated by the next exchange.
+    ///
+    /// # Errors
+    /// [`SessionError::NoTransceiver`].
+    pub fn set_direction(&mut self, id: TransceiverId, direction: Direction) -> Result<(), SessionError> {
+        self.jsep.transceiver_mut(id)?.direction = direction;
+        self.update_negotiation_needed();
+        Ok(())
+    }
+
+    /// Ends a transceiver: it neither sends nor receives from now on, which the peer is told. The next exchange
+    /// gives its media section up.
+    ///
+    /// # Errors
+    /// [`SessionError::NoTransceiver`].
+    pub fn stop_transceiver(&mut self, id: TransceiverId) -> Result<(), SessionError> {
+        self.jsep.stop(id)?;
+        self.media.follow(self.now, &self.jsep);
+        self.update_negotiation_needed();
+        Ok(())
+    }
+
+    /// The transceivers that have not ended, oldest first.
+    pub fn transceivers(&self) -> impl Iterator<Item = &Transceiver> {
+        self.jsep.transceivers().iter().filter(|transceiver| !transceiver.stopped)
+    }
+
+    /// A transceiver.
+    pub fn transceiver(&self, id: TransceiverId) -> Option<&Transceiver> {
+        self.jsep.transceiver(id)
+    }
+
+    /// Sends an RTP packet. What waits is sent by [`poll_transmit`](Layer::poll_transmit).
+    ///
+    /// # Errors
+    /// [`SessionError::NotSending`], [`SessionError::PayloadType`], and [`SessionError::Limit`] when too many
+    /// packets wait already.
+    pub fn send_rtp(
+        &mut self,
+        now: Instant,
+        id: TransceiverId,
+        packet: OutgoingRtp,
+    ) -> Result<(), SessionError> {
+        self.advance(now);
+        self.media.send(id, packet)
+    }
+
+    /// Asks the peer for a key frame of what it sends on a transceiver: of all its streams, or of one simulcast
+    /// stream. Requests that follow each other within half a second are one.
+    pub fn request_key_frame(&mut self, id: TransceiverId, rid: Option<Rid>) {
+        self.media.request_key_frame(id, rid);
+    }
+}

@@ -1,0 +1,211 @@
+//! A browser with a connection and Kaon with another, and how they come together.
+
+// Each test uses some of it.
+#![allow(dead_code)]
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use kaon_interop::{Browser, Kind};
+use kaon_rtc::peer_connection::{
+    DataChannel, Description, Endpoint, PeerConnection, PeerConnectionEvent, RemoteTrack,
+};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+pub const LONG: Duration = Duration::from_secs(30);
+pub const BROWSERS: [Kind; 2] = [Kind::Chromium, Kind::Firefox];
+
+/// What every page knows.
+const PRELUDE: &str = "
+    globalThis.connection = new RTCPeerConnection();
+    globalThis.received = [];
+    globalThis.tracks = [];
+    connection.ontrack = (event) => tracks.push(event);
+    globalThis.until = async (what, test) => {
+        const deadline = performance.now() + 20000;
+        while (!(await test())) {
+            if (performance.now() > deadline) throw new Error(`${what} did not happen`);
+            await new Promise((resolve) => setTimeout(resolve, 20));
+        }
+    };
+    globalThis.gathered = () => until('gathering', () => connection.iceGatheringState === 'complete');
+";
+
+/// A browser with a connection, and Kaon with another.
+pub struct Pair {
+    pub browser: Browser,
+    pub kaon: PeerConnection,
+}
+
+impl Pair {
+    pub async fn start(kind: Kind) -> Option<Self> {
+        let mut browser = Browser::start(kind)?;
+        browser.eval(PRELUDE, Value::Null);
+        let address = SocketAddr::new(browser.host(), 0);
+        let socket = Endpoint::builder().address(address);
+        let kaon = PeerConnection::builder().socket(socket).build().await.unwrap();
+        Some(Self { browser, kaon })
+    }
+
+    /// One exchange without trickle.
+    pub async fn negotiate(&mut self, browser_offers: bool) {
+        if browser_offers {
+            let offer = self.browser.eval(
+                "await connection.setLocalDescription(); await gathered(); return connection.localDescription;",
+                Value::Null,
+            );
+            self.kaon.set_remote_description(&Description::offer(text(&offer)).unwrap()).unwrap();
+            self.kaon.set_local_description(None).unwrap();
+            timeout(LONG, self.kaon.gathering_complete()).await.unwrap();
+            let answer = self.kaon.local_description().unwrap();
+            self.accept(&answer);
+        } else {
+            self.kaon.set_local_description(None).unwrap();
+            timeout(LONG, self.kaon.gathering_complete()).await.unwrap();
+            let offer = self.kaon.local_description().unwrap();
+            self.accept(&offer);
+            let answer = self.browser.eval(
+                "await connection.setLocalDescription(); await gathered(); return connection.localDescription;",
+                Value::Null,
+            );
+            let result = self.kaon.set_remote_description(&Description::answer(text(&answer)).unwrap());
+            result.unwrap_or_else(|error| panic!("{error}\n{offer:?}\n{}", text(&answer)));
+        }
+    }
+
+    pub fn accept(&mut self, description: &Description) {
+        let description = json!({ "type": description.kind.name(), "sdp": description.text() });
+        self.browser.eval("await connection.setRemoteDescription(args);", description);
+    }
+
+    pub async fn connected(&mut self) {
+        timeout(LONG, self.kaon.connected()).await.expect("in time").expect("a connection");
+        self.browser.eval(
+            "await until('the connection', () => connection.connectionState === 'connected');",
+            Value::Null,
+        );
+    }
+
+    pub async fn event<T>(&self, mut pick: impl FnMut(PeerConnectionEvent) -> Option<T>) -> T {
+        let found = async {
+            loop {
+                if let Some(found) = pick(self.kaon.next_event().await.expect("an open connection")) {
+                    return found;
+                }
+            }
+        };
+        timeout(LONG, found).await.expect("in time")
+    }
+
+    pub async fn channel(&self) -> DataChannel {
+        self.event(|event| match event {
+            PeerConnectionEvent::DataChannel(channel) => Some(channel),
+            _ => None,
+        })
+        .await
+    }
+
+    pub async fn track(&self) -> RemoteTrack {
+        self.event(|event| match event {
+            PeerConnectionEvent::Track(track) => Some(track),
+            _ => None,
+        })
+        .await
+    }
+}
+
+pub fn text(description: &Value) -> &str {
+    description["sdp"].as_str().unwrap()
+}
+
+/// A picture that moves, and a tone of 440 Hz.
+pub const SOURCES: &str = "
+    globalThis.sources = async () => {
+        const canvas = Object.assign(document.createElement('canvas'), { width: 320, height: 240 });
+        const context = canvas.getContext('2d');
+        let count = 0;
+        setInterval(() => {
+            count += 1;
+            context.fillStyle = '#f00';
+            context.fillRect(0, 0, 160, 240);
+            context.fillStyle = '#00f';
+            context.fillRect(160, 0, 160, 240);
+            context.fillStyle = '#0f0';
+            context.fillRect(count * 4 % 320, 100, 20, 20);
+        }, 33);
+        const [video] = canvas.captureStream(30).getVideoTracks();
+        const audio = new AudioContext();
+        await Promise.race([audio.resume(), new Promise((resolve) => setTimeout(resolve, 1000))]);
+        globalThis.audio = audio;
+        globalThis.toneFrequency = audio.state === 'running' ? 440 : 1000;
+        if (audio.state !== 'running') {
+            // Firefox runs no audio graph on a machine without a sound device; its microphone is a tone, too.
+            const [sound] = (await navigator.mediaDevices.getUserMedia({ audio: true })).getAudioTracks();
+            return [video, sound];
+        }
+        const tone = audio.createOscillator();
+        tone.frequency.value = toneFrequency;
+        const out = audio.createMediaStreamDestination();
+        tone.connect(out);
+        tone.start();
+        const [sound] = out.stream.getAudioTracks();
+        return [video, sound];
+    };
+    globalThis.prefer = (transceiver, codec) => {
+        const { codecs } = RTCRtpReceiver.getCapabilities('video');
+        const first = codecs.filter(({ mimeType }) => mimeType === codec);
+        if (first.length === 0) throw new Error(`${codec} is not supported`);
+        const repair = codecs.filter(({ mimeType }) => mimeType === 'video/rtx');
+        transceiver.setCodecPreferences([...first, ...repair]);
+    };
+    globalThis.play = async (track) => {
+        const element = document.createElement('video');
+        Object.assign(element, { muted: true, autoplay: true, playsInline: true });
+        element.srcObject = new MediaStream([track]);
+        document.body.append(element);
+        await until('the picture', () => element.videoWidth > 0 && element.currentTime > 0);
+        return element;
+    };
+    globalThis.pixels = (element) => {
+        const canvas = Object.assign(document.createElement('canvas'), { width: 320, height: 240 });
+        const context = canvas.getContext('2d');
+        context.drawImage(element, 0, 0);
+        return [[40, 40], [280, 40]].map(([x, y]) => Array.from(context.getImageData(x, y, 1, 1).data));
+    };
+    globalThis.framesDecoded = async () => {
+        for (const entry of (await connection.getStats()).values())
+            if (entry.type === 'inbound-rtp' && entry.kind === 'video') return entry.framesDecoded ?? 0;
+        return 0;
+    };
+    globalThis.inboundSound = async () => {
+        for (const entry of (await connection.getStats()).values())
+            if (entry.type === 'inbound-rtp' && entry.kind === 'audio') return entry;
+    };
+    globalThis.loudest = async (track) => {
+        if (audio.state !== 'running') {
+            // There is no telling its frequency, but how loud it is: a tenth, as it was sent.
+            await until('sound', async () => {
+                const { audioLevel, totalAudioEnergy } = await inboundSound() ?? {};
+                return audioLevel > 0.05 && audioLevel < 0.2 && totalAudioEnergy > 0.005;
+            });
+            return null;
+        }
+        const element = Object.assign(document.createElement('audio'), { muted: true, autoplay: true });
+        element.srcObject = new MediaStream([track]);
+        const analyser = audio.createAnalyser();
+        analyser.fftSize = 8192;
+        audio.createMediaStreamSource(new MediaStream([track])).connect(analyser);
+        const bins = new Float32Array(analyser.frequencyBinCount);
+        let best = 0;
+        await until('the tone', () => {
+            analyser.getFloatFrequencyData(bins);
+            best = bins.reduce((best, value, index) => (value > bins[best] ? index : best), 0);
+            return bins[best] > -60;
+        });
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+        analyser.getFloatFrequencyData(bins);
+        best = bins.reduce((best, value, index) => (value > bins[best] ? index : best), 0);
+        return best * audio.sampleRate / analyser.fftSize;
+    };
+";
