@@ -47,6 +47,14 @@
     feature = "peer-connection",
     doc = "| `peer-connection` | [`peer_connection`] | connections with tokio, as the W3C describes them |"
 )]
+#![cfg_attr(
+    feature = "conformance",
+    doc = "| `conformance` | [`conformance`] | scenarios that every implementation of a transport trait is held to |"
+)]
+#![cfg_attr(
+    any(feature = "webrtc-srtp", feature = "webrtc-sctp"),
+    doc = "| `webrtc-rs` | [`adapters::webrtc_rs`] | the webrtc-rs crates behind the transport traits |"
+)]
 #![cfg_attr(feature = "sim", doc = "| `sim` | [`sim`] | a seeded virtual network on a virtual clock |")]
 //!
 //! # Logging
@@ -59,6 +67,10 @@
 pub mod crypto;
 pub mod layer;
 
+#[cfg(any(feature = "webrtc-srtp", feature = "webrtc-sctp"))]
+pub mod adapters;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 #[cfg(feature = "container")]
 pub mod container;
 #[cfg(feature = "datachannel")]

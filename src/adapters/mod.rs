@@ -1,0 +1,3 @@
+//! Other implementations of the transport traits.
+
+pub mod webrtc_rs;

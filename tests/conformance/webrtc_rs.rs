@@ -1,0 +1,89 @@
+//! The webrtc-rs crates, against themselves and against this library's layers in both places.
+
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use kaon_rtc::adapters::webrtc_rs::{SctpAssociation, SctpConfig, SrtpConfig, SrtpContext};
+use kaon_rtc::conformance::{Clock, Kit, KnownFailure, Report};
+use kaon_rtc::layer::{MasterKey, SctpTransport, SrtpError, SrtpTransport};
+use tokio::runtime::Runtime;
+
+use crate::heap::Watched;
+use crate::native::{make_sctp, make_srtp, on_virtual_time};
+
+/// The clock of the crates.
+struct RealClock;
+
+impl Clock for RealClock {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn wait_until(&self, instant: Instant) {
+        std::thread::sleep(instant.saturating_duration_since(Instant::now()));
+    }
+}
+
+fn in_real_time(run: impl FnOnce(Kit<'_>) -> Report) -> Report {
+    let heap = Watched::new();
+    // Time is real here: one scenario may be enough.
+    let only = std::env::var("KAON_SCENARIO").unwrap_or_default();
+    let report = run(Kit::new(&RealClock).with_heap(&heap).with_seeds(1).only(&only));
+    println!("{report}");
+    report
+}
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+});
+
+fn webrtc_srtp(local: &MasterKey, remote: &MasterKey) -> Result<Box<dyn SrtpTransport>, SrtpError> {
+    Ok(Box::new(SrtpContext::new(local, remote, SrtpConfig::default())?))
+}
+
+#[test]
+fn srtp_alone() {
+    on_virtual_time(|kit| kit.srtp(&webrtc_srtp, &webrtc_srtp)).check(&[]).unwrap();
+}
+
+#[test]
+fn srtp_with_the_native() {
+    on_virtual_time(|kit| kit.srtp(&webrtc_srtp, &make_srtp)).check(&[]).unwrap();
+    on_virtual_time(|kit| kit.srtp(&make_srtp, &webrtc_srtp)).check(&[]).unwrap();
+}
+
+fn webrtc_sctp(local_port: u16, remote_port: u16) -> Box<dyn SctpTransport> {
+    let mut config = SctpConfig::default();
+    (config.local_port, config.remote_port) = (local_port, remote_port);
+    Box::new(SctpAssociation::new(config, RUNTIME.handle().clone()))
+}
+
+const fn fails(scenario: &'static str, reason: &'static str) -> KnownFailure {
+    KnownFailure { scenario, reason }
+}
+
+const SCTP_FAILS: [KnownFailure; 4] = [
+    fails("messages/unordered", "the crate does not tell how a message was sent"),
+    fails(
+        "partial-reliability",
+        "it is a property of the stream: the message that is sent after another decides for both",
+    ),
+    fails(
+        "restart/stream",
+        "a reset ends both directions, so that what the peer sends before it resets its own is lost",
+    ),
+    fails(
+        "timer/none-when-idle",
+        "the crate tells nobody when it has something to send, so that it is asked",
+    ),
+];
+
+#[test]
+fn sctp_alone() {
+    in_real_time(|kit| kit.sctp(&webrtc_sctp, &webrtc_sctp)).check(&SCTP_FAILS).unwrap();
+}
+
+#[test]
+fn sctp_with_the_native() {
+    in_real_time(|kit| kit.sctp(&webrtc_sctp, &make_sctp)).check(&SCTP_FAILS).unwrap();
+}
