@@ -1,7 +1,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use kaon_rtc::conformance::Heap;
 
@@ -42,15 +42,21 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+static RUNNING: RwLock<()> = RwLock::new(());
+
 /// The heap of this process, for one test at a time.
 pub(crate) struct Watched(
-    #[expect(dead_code, reason = "held so that no other test runs")] MutexGuard<'static, ()>,
+    #[expect(dead_code, reason = "held so that no other test runs")] RwLockWriteGuard<'static, ()>,
 );
+
+/// Keeps tests that watch the heap from running.
+pub(crate) fn unwatched() -> RwLockReadGuard<'static, ()> {
+    RUNNING.read().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Watched {
     pub(crate) fn new() -> Self {
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        Self(ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner))
+        Self(RUNNING.write().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
