@@ -7,7 +7,8 @@ use smallvec::SmallVec;
 
 use crate::layer::{Datagram, Ecn, FiveTuple};
 
-/// Buffers that a [`UdpSocket`](super::UdpSocket) fills: made by the first receive, used for every one.
+/// Buffers that a [`UdpSocket`](super::UdpSocket) fills, one at first and more when all were filled: made once,
+/// used for every receive.
 ///
 /// One system call fills several buffers, and the kernel may put several datagrams of one sender into each
 /// (generic receive offload). [`datagrams`](Self::datagrams) hands out each by itself.
@@ -29,7 +30,7 @@ impl ReceiveBatch {
     /// would lose datagrams.
     const BUFFER: usize = 65_535;
 
-    /// A batch of `buffers` buffers of 64 KiB, 1 to [`MAX_BUFFERS`](Self::MAX_BUFFERS). Memory that was never
+    /// A batch of at most `buffers` buffers of 64 KiB, 1 to [`MAX_BUFFERS`](Self::MAX_BUFFERS). Memory that was never
     /// written to costs address space only.
     pub fn new(buffers: usize) -> Self {
         let buffers = buffers.clamp(1, Self::MAX_BUFFERS);
@@ -66,11 +67,12 @@ impl ReceiveBatch {
         local: SocketAddr,
         receive: impl FnOnce(&mut [IoSliceMut<'_>], &mut [RecvMeta]) -> io::Result<usize>,
     ) -> io::Result<()> {
+        let buffers = self.memory.len() / Self::BUFFER;
+        if self.filled == buffers && buffers < self.metas.len() {
+            self.memory = vec![0; (2 * buffers).clamp(1, self.metas.len()) * Self::BUFFER];
+        }
         self.filled = 0;
         self.local = local;
-        if self.memory.is_empty() {
-            self.memory = vec![0; self.metas.len() * Self::BUFFER];
-        }
         let mut slices: SmallVec<[IoSliceMut<'_>; Self::MAX_BUFFERS]> =
             self.memory.chunks_exact_mut(Self::BUFFER).map(IoSliceMut::new).collect();
         self.filled = receive(&mut slices, &mut self.metas)?;

@@ -54,8 +54,8 @@ struct Resolved {
 /// Names of one connection that are looked up at a time; a peer may name a great many.
 const MAX_NAMES: usize = 16;
 /// An endpoint on which nothing has arrived for this time needs no memory for datagrams, which is more than all
-/// else that an idle connection has. Consent is checked less often.
-const RELEASE_AFTER: Duration = Duration::from_secs(1);
+/// else that an idle connection has. Frames come more often, checks of consent do not.
+const RELEASE_AFTER: Duration = Duration::from_millis(100);
 
 impl Driver {
     pub(super) fn new(endpoint: Arc<EndpointShared>) -> Self {
