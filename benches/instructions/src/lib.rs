@@ -197,7 +197,8 @@ impl Sessions {
         for _ in 0..count {
             self.number += 1;
             let timestamp = RtpTimestamp(self.number / 10 * 3000);
-            let packet = OutgoingRtp::new(payload_type, timestamp, self.number.is_multiple_of(10), payload.clone());
+            let packet =
+                OutgoingRtp::new(payload_type, timestamp, self.number.is_multiple_of(10), payload.clone());
             self.ends[0].send_rtp(self.now, self.video, packet).expect("the track sends");
             self.exchange();
         }
