@@ -9,7 +9,7 @@ use super::{Attribute, Bandwidth, Connection, Reason, Timing};
 #[non_exhaustive]
 pub enum Line {
     /// `c=`
-    Connection(Connection),
+    Connection(Box<Connection>),
     /// `b=`
     Bandwidth(Bandwidth),
     /// `t=`
@@ -23,7 +23,7 @@ pub enum Line {
 impl Line {
     pub(super) fn parse(letter: char, value: &str) -> Result<Self, Reason> {
         Ok(match letter {
-            'c' => Line::Connection(Connection::parse(value)?),
+            'c' => Line::Connection(Box::new(Connection::parse(value)?)),
             'b' => Line::Bandwidth(Bandwidth::parse(value)?),
             't' => Line::Timing(Timing::parse(value)?),
             'a' => Line::Attribute(Attribute::parse(value)?),

@@ -57,9 +57,11 @@ macro_rules! accessors {
         $(
             $(#[$doc])*
             pub fn $name(&self) -> impl Iterator<Item = &$type> {
-                self.attributes().filter_map(|attribute| match attribute {
-                    Attribute::$variant(value) => Some(value),
-                    _ => None,
+                self.attributes().filter_map(|attribute| -> Option<&$type> {
+                    match attribute {
+                        Attribute::$variant(value) => Some(value),
+                        _ => None,
+                    }
                 })
             }
         )*

@@ -12,6 +12,12 @@ fn parse(text: &str) -> SessionDescription {
     text.parse().unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// Sessions keep descriptions of a hundred lines and more.
+#[test]
+fn lines_are_small() {
+    assert!(size_of::<Line>() <= 64, "{}", size_of::<Line>());
+}
+
 #[test]
 fn errors_name_the_line_and_what_would_be_right() {
     let head = "v=0\no=- 1 2 IN IP4 127.0.0.1\ns=-\nt=0 0\n";

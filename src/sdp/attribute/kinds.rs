@@ -12,6 +12,8 @@ use crate::sdp::Reason;
 use crate::sdp::fields::{Fields, number};
 
 /// An attribute of the session or of a media section, RFC 8866 §5.13.
+///
+/// The rare large ones are boxed: a session keeps its descriptions, which have a hundred lines and more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Attribute {
@@ -31,7 +33,7 @@ pub enum Attribute {
     IceLite,
     /// `a=candidate`, RFC 8839 §5.1. With a transport, a type or an address that is not known it is kept as
     /// `Other`.
-    Candidate(CandidateAttribute),
+    Candidate(Box<CandidateAttribute>),
     /// `a=end-of-candidates`, RFC 8840 §8.2.
     EndOfCandidates,
     /// `a=fingerprint`, RFC 8122 §5. With a hash function that is not accepted it is kept as `Other`.
@@ -41,7 +43,7 @@ pub enum Attribute {
     /// `a=tls-id`, RFC 8842 §5.2.
     TlsId(String),
     /// `a=rtcp`, RFC 3605.
-    Rtcp(Rtcp),
+    Rtcp(Box<Rtcp>),
     /// `a=rtcp-mux`, RFC 5761.
     RtcpMux,
     /// `a=rtcp-mux-only`, RFC 8858.
@@ -65,7 +67,7 @@ pub enum Attribute {
     /// `a=ssrc-group`, RFC 5576 §4.2.
     SsrcGroup(SsrcGroup),
     /// `a=rid`, RFC 8851.
-    Rid(RidAttribute),
+    Rid(Box<RidAttribute>),
     /// `a=simulcast`, RFC 8853.
     Simulcast(Simulcast),
     /// `a=sctp-port`, RFC 8841 §5.
@@ -141,7 +143,7 @@ impl Attribute {
                 Attribute::IceOptions(std::iter::from_fn(|| fields.optional()).map(str::to_owned).collect())
             }
             "candidate" => match CandidateAttribute::parse(value) {
-                Ok(candidate) => Attribute::Candidate(candidate),
+                Ok(candidate) => Attribute::Candidate(Box::new(candidate)),
                 // RFC 8839 §5.1: to be ignored, since the others may do.
                 Err(ParseCandidateError::Unsupported { .. }) => return Ok(None),
                 Err(error) => return Err(error.into()),
@@ -154,7 +156,7 @@ impl Attribute {
             },
             "setup" => Attribute::Setup(Setup::parse(value)?),
             "tls-id" => Attribute::TlsId(value.to_owned()),
-            "rtcp" => Attribute::Rtcp(Rtcp::parse(value)?),
+            "rtcp" => Attribute::Rtcp(Box::new(Rtcp::parse(value)?)),
             "rtpmap" => Attribute::RtpMap(RtpMap::parse(value)?),
             "fmtp" => Attribute::Fmtp(Fmtp::parse(value)?),
             "rtcp-fb" => Attribute::RtcpFeedback(RtcpFeedback::parse(value)?),
@@ -162,7 +164,7 @@ impl Attribute {
             "msid" => Attribute::Msid(Msid::parse(value)?),
             "ssrc" => Attribute::Ssrc(SsrcAttribute::parse(value)?),
             "ssrc-group" => Attribute::SsrcGroup(SsrcGroup::parse(value)?),
-            "rid" => Attribute::Rid(RidAttribute::parse(value)?),
+            "rid" => Attribute::Rid(Box::new(RidAttribute::parse(value)?)),
             "simulcast" => Attribute::Simulcast(Simulcast::parse(value)?),
             "sctp-port" => Attribute::SctpPort(number("a=sctp-port", "port", value.trim(), 65535)?),
             "max-message-size" => {

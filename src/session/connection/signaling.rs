@@ -156,7 +156,7 @@ impl Session {
         {
             let media = &mut sdp.media[index];
             for candidate in self.gathering.candidates() {
-                media.push(Attribute::Candidate(candidate.clone().into()));
+                media.push(Attribute::Candidate(Box::new(candidate.clone().into())));
             }
             if self.gathering.state() == GatheringState::Complete {
                 media.push(Attribute::EndOfCandidates);

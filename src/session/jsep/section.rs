@@ -45,7 +45,7 @@ impl MediaSection<'_> {
             .map(|payload_type| payload_type.to_string())
             .collect();
         let mut media = open_section(kind, "UDP/TLS/RTP/SAVPF", formats);
-        media.push(Attribute::Rtcp(Rtcp { port: 9, connection: Some(Connection::unspecified()) }));
+        media.push(Attribute::Rtcp(Box::new(Rtcp { port: 9, connection: Some(Connection::unspecified()) })));
         push_transport(&mut media, self.mid, transport);
         for (id, kind) in self.extensions {
             media.push(Attribute::ExtMap(ExtMap {
@@ -85,11 +85,8 @@ impl MediaSection<'_> {
 
     fn push_simulcast(&self, media: &mut MediaDescription) {
         for id in self.receive_rids {
-            media.push(Attribute::Rid(RidAttribute {
-                id: *id,
-                direction: RidDirection::Recv,
-                restrictions: Vec::new(),
-            }));
+            let (direction, restrictions) = (RidDirection::Recv, Vec::new());
+            media.push(Attribute::Rid(Box::new(RidAttribute { id: *id, direction, restrictions })));
         }
         let streams =
             self.receive_rids.iter().map(|rid| vec![SimulcastRid { rid: *rid, paused: false }]).collect();
@@ -161,7 +158,7 @@ fn open_section(kind: MediaKind, protocol: &str, formats: Vec<String>) -> MediaD
         port_count: None,
         protocol: protocol.to_owned(),
         formats,
-        lines: vec![Line::Connection(Connection::unspecified())],
+        lines: vec![Line::Connection(Box::new(Connection::unspecified()))],
     }
 }
 
