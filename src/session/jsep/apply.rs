@@ -407,6 +407,7 @@ impl Jsep {
         let wanted = self.config.media.extensions(transceiver.kind);
         let negotiated = &mut transceiver.negotiated;
         negotiated.current_direction = Some(direction);
+        negotiated.has_sent |= direction.sends();
         negotiated.local_direction = local_direction;
         negotiated.remote_direction = section.direction;
         negotiated.send_codecs = send_codecs;

@@ -1,5 +1,7 @@
 use kaon_interop::Restart;
-use kaon_rtc::peer_connection::{PeerConnectionEvent, SignalingState, TrackKind, TransceiverInit};
+use kaon_rtc::peer_connection::{
+    PeerConnectionEvent, RemoteTrack, SignalingState, TrackKind, TransceiverInit,
+};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -14,10 +16,13 @@ async fn tracks_are_added_and_removed_ten_times() {
             for round in 0..10 {
                 pair.tell(json!({ "do": "add" }));
                 pair.negotiate(true).await;
-                packets_come(&mut pair).await;
+                let track = packets_come(&mut pair).await;
                 pair.tell(json!({ "do": "remove" }));
                 pair.negotiate(true).await;
-                pair.event(|event| matches!(event, PeerConnectionEvent::TrackEnded(_)).then_some(())).await;
+                let ended = |event: &PeerConnectionEvent| {
+                    matches!(event, PeerConnectionEvent::TrackEnded(id) if *id == track.id()).then_some(())
+                };
+                pair.event(ended).await;
 
                 let local = pair.kaon.add_track(TrackKind::Audio, TransceiverInit::default()).unwrap();
                 pair.negotiate(false).await;
@@ -38,13 +43,20 @@ async fn tracks_are_added_and_removed_ten_times() {
     }
 }
 
-/// The peer sends a track, and not only says so.
-async fn packets_come(pair: &mut Pair) {
-    let track = pair.track().await;
-    assert_eq!(track.kind(), Some(TrackKind::Video));
+/// The peer sends its track, and not only says so. (libdatachannel says of each section that it sends.)
+async fn packets_come(pair: &mut Pair) -> RemoteTrack {
+    let track = pair
+        .event(|event| match event {
+            PeerConnectionEvent::Track(track) if track.kind() == Some(TrackKind::Video) => {
+                Some(track.clone())
+            }
+            _ => None,
+        })
+        .await;
     let packet = timeout(LONG, track.recv_rtp()).await.expect("in time").expect("a packet");
     let packet = packet.as_packet();
     assert!(!packet.payload().is_empty() || packet.padding_len() > 0, "{:?}", pair.peer);
+    track
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
