@@ -347,11 +347,7 @@ impl Jsep {
                         && section.media_kind() == self.transceiver(*id).map(|t| t.kind)
                 }
                 SectionContent::Data => section.content == RemoteContent::Data,
-                SectionContent::Rejected { .. } if !section.rejected => {
-                    return error(SectionError::Invalid(
-                        "a section that was offered with port 0 is accepted",
-                    ));
-                }
+                // RFC 3264 §6 has the answer reject it, too. libdatachannel does not; nothing comes of it.
                 SectionContent::Rejected { .. } => true,
             };
             if !fits && !section.rejected {

@@ -76,6 +76,27 @@ fn a_sender_is_named_with_its_track_from_when_it_sends() {
     }
 }
 
+/// RFC 3264 §6 has the answer give it port 0, too, which libdatachannel does not.
+#[test]
+fn a_section_that_has_ended_stays_so_whatever_the_answer_says() {
+    let (mut alice, mut bob) = (side(1), side(2));
+    alice.track(TrackKind::Audio);
+    let video = alice.track(TrackKind::Video);
+    let (_, accepted) = exchange(&mut alice, &mut bob);
+    alice.stop_transceiver(video).unwrap();
+    exchange(&mut alice, &mut bob);
+    let offer = alice.offer().sdp.unwrap();
+    assert!(offer.media[1].is_rejected());
+    alice.set_remote(&Description::answer(&accepted.to_string()).unwrap()).unwrap();
+    assert_eq!(alice.signaling_state(), SignalingState::Stable);
+    assert!(alice.transceiver(video).is_none_or(|transceiver| transceiver.is_stopped()));
+
+    alice.track(TrackKind::Video);
+    let (again, _) = exchange(&mut alice, &mut bob);
+    assert_eq!(again.media.len(), 2, "another one takes its place");
+    assert!(!again.media[1].is_rejected());
+}
+
 #[test]
 fn what_is_agreed_is_what_the_answer_says() {
     let (mut alice, mut bob) = (side(1), side(2));

@@ -38,7 +38,7 @@ pub enum Capability {
 }
 
 /// What is not tested with a peer, since its library cannot do it. All the rest is tested with all four.
-const CANNOT: [(Peer, Capability, &str); 7] = [
+const CANNOT: [(Peer, Capability, &str); 6] = [
     (
         Peer::Pion,
         Capability::Rollback,
@@ -52,11 +52,6 @@ const CANNOT: [(Peer, Capability, &str); 7] = [
     ),
     (Peer::Libdatachannel, Capability::IceRestart, "libjuice: \"ICE restart is not supported\""),
     (
-        Peer::Libdatachannel,
-        Capability::SectionReuse,
-        "0.24 knows a track by the mid of its section, and keeps each section that there ever was",
-    ),
-    (
         Peer::Aiortc,
         Capability::IceRestart,
         "1.16 makes no new credentials, and does not look at those of the other",
@@ -65,7 +60,7 @@ const CANNOT: [(Peer, Capability, &str); 7] = [
     (
         Peer::Aiortc,
         Capability::SectionReuse,
-        "1.16 does not look at the port of a section, and finds the transceiver of one by its place",
+        "1.16 wants ICE credentials in sections of port 0, too, which have none (RFC 8829 §5.2.2)",
     ),
 ];
 
