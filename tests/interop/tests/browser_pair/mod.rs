@@ -181,6 +181,9 @@ pub const SOURCES: &str = "
     };
     // The bytes of a file with a second and a half of sound, from when there is some.
     globalThis.record = async (track) => {
+        // Chromium decodes what is played, and not to nobody.
+        const element = Object.assign(document.createElement('audio'), { autoplay: true });
+        element.srcObject = new MediaStream([track]);
         await until('sound', async () => {
             for (const entry of (await connection.getStats()).values())
                 if (entry.type === 'inbound-rtp' && entry.kind === 'audio') return entry.totalAudioEnergy > 0.005;
