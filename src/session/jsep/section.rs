@@ -58,9 +58,9 @@ impl MediaSection<'_> {
             }));
         }
         media.push(Attribute::Direction(self.direction));
-        // What was said of a sender stays as it is while it does not send, and a sender that never did is nobody:
-        // libwebrtc up to M128 and Safari take sources without a track for tracks of their own, and refuse two of
-        // them in a section; Chromium forgets a source that is not named again, and shows nothing of it later.
+        // What was said of a sender stays as it is while it does not send, and one that never did is not named:
+        // libwebrtc M128 takes each source without an msid for a track, and refuses a section with two of them;
+        // Chromium forgets a source that is not named any more, and shows nothing of it when it is named again.
         let names_sender = self.direction.sends() || self.has_sent;
         if names_sender {
             self.msids().for_each(|msid| media.push(Attribute::Msid(msid)));
