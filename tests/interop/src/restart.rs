@@ -35,9 +35,8 @@ impl Restart {
 /// The fragments of both sides.
 fn credentials(kaon: &PeerConnection) -> [String; 2] {
     [kaon.local_description(), kaon.remote_description()].map(|description| {
-        let description = description.unwrap();
-        let lines = description.text().lines().map(str::to_owned).collect::<Vec<_>>();
-        let fragment = lines.iter().find_map(|line| line.strip_prefix("a=ice-ufrag:"));
+        let text = description.unwrap().text();
+        let fragment = text.lines().find_map(|line| line.strip_prefix("a=ice-ufrag:"));
         fragment.expect("a fragment").to_owned()
     })
 }

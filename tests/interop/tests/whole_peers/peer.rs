@@ -45,11 +45,7 @@ const CANNOT: [(Peer, Capability, &str); 6] = [
         "webrtc 4.2.18 knows the type and lets nothing leave have-local-offer by it: \"invalid proposed signaling \
          state transition\"",
     ),
-    (
-        Peer::Libwebrtc,
-        Capability::H264,
-        "the prebuilt @roamhq/wrtc 0.10.0 has no codec that its owners licence",
-    ),
+    (Peer::Libwebrtc, Capability::H264, "the prebuilt @roamhq/wrtc 0.10.0 was built without H.264"),
     (Peer::Libdatachannel, Capability::IceRestart, "libjuice: \"ICE restart is not supported\""),
     (
         Peer::Aiortc,
@@ -60,7 +56,7 @@ const CANNOT: [(Peer, Capability, &str); 6] = [
     (
         Peer::Aiortc,
         Capability::SectionReuse,
-        "1.16 wants ICE credentials in sections of port 0, too, which have none (RFC 8829 §5.2.2)",
+        "1.16 wants ICE credentials in sections of port 0, too, which have none",
     ),
 ];
 
