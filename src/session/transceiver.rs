@@ -92,6 +92,8 @@ pub(super) struct Negotiated {
     pub(super) mid: Option<Mid>,
     /// `None` until an answer was applied.
     pub(super) current_direction: Option<Direction>,
+    /// It was agreed once that this side sends, whether it still does or not.
+    pub(super) has_sent: bool,
     /// The directions of the last answered descriptions, each as its own side said.
     pub(super) local_direction: Direction,
     pub(super) remote_direction: Direction,

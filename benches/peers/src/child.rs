@@ -112,7 +112,8 @@ pub fn pion() -> Result<Command, String> {
 /// The program for Node's libraries, which uses the packages that the interoperability tests install.
 pub fn node(library: &str, package: &str) -> Result<Command, String> {
     let folder = folder("node");
-    let packages = folder_of_tests();
+    let peer = if library == "wrtc" { "libwebrtc" } else { "libdatachannel" };
+    let packages = folder_of_tests(peer);
     if !Path::new(&packages).join(package).exists() {
         return Err(format!("{package} is not installed; see `tests/run setup`"));
     }
@@ -125,6 +126,6 @@ fn folder(name: &str) -> String {
     format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-fn folder_of_tests() -> String {
-    format!("{}/../../tests/interop/peers/node/node_modules", env!("CARGO_MANIFEST_DIR"))
+fn folder_of_tests(peer: &str) -> String {
+    format!("{}/../../tests/interop/peers/{peer}/node_modules", env!("CARGO_MANIFEST_DIR"))
 }

@@ -343,7 +343,7 @@ class Tile {
     const age = this.age;
     set('age', age === null ? '–' : age < 1000 ? `${Math.round(age / 10) * 10} ms` : `${(age / 1000).toFixed(1)} s`);
     const [kind, label, veil] = this.condition();
-    this.element.querySelector('.age').classList.toggle('bad', kind === 'stale');
+    this.element.querySelector('.age').classList.toggle('bad', kind === 'stale' && age !== null);
     const badge = this.element.querySelector('.badge');
     if (badge.textContent !== label) badge.textContent = label;
     badge.dataset.state = kind;

@@ -123,6 +123,7 @@ impl Jsep {
             codecs: &agreed.receive_codecs,
             extensions: &self.common_extensions(section, transceiver.kind),
             sender: &transceiver.sender,
+            has_sent: transceiver.negotiated.has_sent,
             receive_rids: &section.sources.rids,
         };
         let described = media.describe(transport);

@@ -347,11 +347,7 @@ impl Jsep {
                         && section.media_kind() == self.transceiver(*id).map(|t| t.kind)
                 }
                 SectionContent::Data => section.content == RemoteContent::Data,
-                SectionContent::Rejected { .. } if !section.rejected => {
-                    return error(SectionError::Invalid(
-                        "a section that was offered with port 0 is accepted",
-                    ));
-                }
+                // RFC 3264 §6 has the answer reject it, too. libdatachannel does not; nothing comes of it.
                 SectionContent::Rejected { .. } => true,
             };
             if !fits && !section.rejected {
@@ -407,6 +403,7 @@ impl Jsep {
         let wanted = self.config.media.extensions(transceiver.kind);
         let negotiated = &mut transceiver.negotiated;
         negotiated.current_direction = Some(direction);
+        negotiated.has_sent |= direction.sends();
         negotiated.local_direction = local_direction;
         negotiated.remote_direction = section.direction;
         negotiated.send_codecs = send_codecs;

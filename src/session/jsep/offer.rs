@@ -112,6 +112,7 @@ impl Jsep {
             codecs: &codecs,
             extensions: &extensions,
             sender: &transceiver.sender,
+            has_sent: transceiver.negotiated.has_sent,
             receive_rids: &transceiver.negotiated.remote.rids,
         };
         Some(section.describe(&self.offer_transport(credentials)))

@@ -28,6 +28,8 @@ pub(super) struct MediaSection<'a> {
     pub(super) codecs: &'a [NegotiatedCodec],
     pub(super) extensions: &'a [(u8, ExtensionKind)],
     pub(super) sender: &'a SenderIdentity,
+    /// The sender was known to the peer before.
+    pub(super) has_sent: bool,
     /// Simulcast streams of the peer that this side takes.
     pub(super) receive_rids: &'a [Rid],
 }
@@ -56,7 +58,11 @@ impl MediaSection<'_> {
             }));
         }
         media.push(Attribute::Direction(self.direction));
-        if self.direction.sends() {
+        // What was said of a sender stays as it is while it does not send, and one that never did is not named:
+        // libwebrtc M128 takes each source without an msid for a track, and refuses a section with two of them;
+        // Chromium forgets a source that is not named any more, and shows nothing of it when it is named again.
+        let names_sender = self.direction.sends() || self.has_sent;
+        if names_sender {
             self.msids().for_each(|msid| media.push(Attribute::Msid(msid)));
         }
         media.push(Attribute::RtcpMux);
@@ -67,7 +73,9 @@ impl MediaSection<'_> {
         if !self.receive_rids.is_empty() {
             self.push_simulcast(&mut media);
         }
-        self.push_sources(&mut media, transport.cname);
+        if names_sender {
+            self.push_sources(&mut media, transport.cname);
+        }
         media
     }
 
@@ -94,8 +102,7 @@ impl MediaSection<'_> {
         media.push(Attribute::Simulcast(Simulcast { lists: vec![list] }));
     }
 
-    /// Names the sources, for peers that go by SSRC and to pair a stream with its retransmissions. While nothing
-    /// is sent, too: Chromium forgets a source that is not named, and shows nothing of it when it is named again.
+    /// Names the sources, for peers that go by SSRC and to pair a stream with its retransmissions.
     fn push_sources(&self, media: &mut MediaDescription, cname: &str) {
         let retransmits = self.codecs.iter().any(|codec| codec.rtx_payload_type.is_some());
         let sources: &[Ssrc] =
@@ -112,9 +119,7 @@ impl MediaSection<'_> {
                 media.push(Attribute::Ssrc(attribute));
             };
             push("cname", cname.to_owned());
-            if self.direction.sends()
-                && let Some(msid) = self.msids().next()
-            {
+            if let Some(msid) = self.msids().next() {
                 push("msid", msid.to_string());
             }
         }

@@ -1,12 +1,13 @@
 //! What the tests against other implementations share: how a peer that is not installed is dealt with, how one is
 //! compiled or started; browsers, a STUN server and a slow path for them; what is heard in Opus and seen in a
-//! picture.
+//! picture; whether ICE has restarted.
 
 mod browser;
 mod ffmpeg;
 mod network;
 mod program;
 mod relay;
+mod restart;
 mod stun_server;
 mod thumbnail;
 mod tone;
@@ -14,6 +15,7 @@ mod tone;
 pub use browser::{Browser, Kind};
 pub use program::Program;
 pub use relay::Relay;
+pub use restart::Restart;
 pub use stun_server::stun_server;
 pub use thumbnail::{Rectangle, Thumbnail};
 pub use tone::{Tone, opus_tone};

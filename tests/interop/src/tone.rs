@@ -29,8 +29,14 @@ impl Tone {
         let mut writer =
             OggOpusWriter::new(Vec::new(), 1, &OpusHead::new(2), &OpusTags::new("kaon")).unwrap();
         packets.into_iter().for_each(|packet| writer.write_packet(packet).unwrap());
-        let file = TemporaryFile::new("ogg");
-        std::fs::write(&file.0, writer.finish().unwrap()).unwrap();
+        Self::of_recording(&writer.finish().unwrap())
+    }
+
+    /// What ffmpeg hears at the end of a file of any kind that it knows. `None` if it is missing, as
+    /// [`missing`](crate::missing) has said.
+    pub fn of_recording(bytes: &[u8]) -> Option<Self> {
+        let file = TemporaryFile::new("recording");
+        std::fs::write(&file.0, bytes).unwrap();
         let input = ["-i", file.0.to_str().unwrap()];
         let pcm = ffmpeg(&[&input[..], &["-ac", "1", "-ar", "48000", "-f", "f32le", "-"]].concat())?;
         let samples: Vec<f64> =

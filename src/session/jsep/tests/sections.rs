@@ -40,6 +40,63 @@ fn directions_meet_in_the_answer() {
     }
 }
 
+/// A source without a track is a track of its own to some, and one that is not named any more is forgotten by others.
+#[test]
+fn a_sender_is_named_with_its_track_from_when_it_sends() {
+    let named = |description: &Description| {
+        let media = &description.sdp.as_ref().unwrap().media[0];
+        let tracks = media.ssrcs().filter(|source| source.name == "msid").count();
+        let sources: Vec<_> =
+            media.ssrcs().filter(|source| source.name == "cname").map(|it| it.ssrc).collect();
+        assert_eq!((tracks, media.msids().count()), (sources.len(), sources.len().min(1)), "{media:?}");
+        sources
+    };
+    let (mut alice, mut bob) = (side(1), side(2));
+    alice.add_transceiver(TrackKind::Video, TransceiverInit::default()).unwrap();
+    let offer = alice.offer();
+    let sources = named(&offer);
+    assert_eq!(sources.len(), 2, "of the stream and of what is sent again");
+    bob.set_remote(&offer).unwrap();
+    let theirs = bob.transceivers().next().unwrap().id();
+    let answer = bob.answer();
+    assert_eq!(named(&answer), [], "it only receives");
+    alice.set_remote(&answer).unwrap();
+
+    bob.set_direction(theirs, Direction::SendRecv).unwrap();
+    exchange(&mut bob, &mut alice);
+    let ours = alice.transceivers().next().unwrap().id();
+    for direction in [Direction::Inactive, Direction::RecvOnly, Direction::SendRecv] {
+        alice.set_direction(ours, direction).unwrap();
+        let offer = alice.offer();
+        assert_eq!(named(&offer), sources, "{direction:?}");
+        bob.set_remote(&offer).unwrap();
+        let answer = bob.answer();
+        assert_eq!(named(&answer).len(), 2, "{direction:?}");
+        alice.set_remote(&answer).unwrap();
+    }
+}
+
+/// RFC 3264 §6 has the answer give it port 0, too, which libdatachannel does not.
+#[test]
+fn a_section_that_has_ended_stays_so_whatever_the_answer_says() {
+    let (mut alice, mut bob) = (side(1), side(2));
+    alice.track(TrackKind::Audio);
+    let video = alice.track(TrackKind::Video);
+    let (_, accepted) = exchange(&mut alice, &mut bob);
+    alice.stop_transceiver(video).unwrap();
+    exchange(&mut alice, &mut bob);
+    let offer = alice.offer().sdp.unwrap();
+    assert!(offer.media[1].is_rejected());
+    alice.set_remote(&Description::answer(&accepted.to_string()).unwrap()).unwrap();
+    assert_eq!(alice.signaling_state(), SignalingState::Stable);
+    assert!(alice.transceiver(video).is_none_or(|transceiver| transceiver.is_stopped()));
+
+    alice.track(TrackKind::Video);
+    let (again, _) = exchange(&mut alice, &mut bob);
+    assert_eq!(again.media.len(), 2, "another one takes its place");
+    assert!(!again.media[1].is_rejected());
+}
+
 #[test]
 fn what_is_agreed_is_what_the_answer_says() {
     let (mut alice, mut bob) = (side(1), side(2));

@@ -119,10 +119,12 @@ pub fn text(description: &Value) -> &str {
     description["sdp"].as_str().unwrap()
 }
 
-/// A picture that moves, and a tone of 440 Hz.
+/// A picture that moves, and a tone.
 pub const SOURCES: &str = "
     globalThis.sources = async () => {
         const canvas = Object.assign(document.createElement('canvas'), { width: 320, height: 240 });
+        document.body.append(canvas);
+        globalThis.drawn = canvas;
         const context = canvas.getContext('2d');
         let count = 0;
         setInterval(() => {
@@ -137,7 +139,6 @@ pub const SOURCES: &str = "
         const [video] = canvas.captureStream(30).getVideoTracks();
         const audio = new AudioContext();
         await Promise.race([audio.resume(), new Promise((resolve) => setTimeout(resolve, 1000))]);
-        globalThis.audio = audio;
         globalThis.toneFrequency = audio.state === 'running' ? 440 : 1000;
         if (audio.state !== 'running') {
             // Firefox runs no audio graph on a machine without a sound device; its microphone is a tone, too.
@@ -178,34 +179,23 @@ pub const SOURCES: &str = "
             if (entry.type === 'inbound-rtp' && entry.kind === 'video') return entry.framesDecoded ?? 0;
         return 0;
     };
-    globalThis.inboundSound = async () => {
-        for (const entry of (await connection.getStats()).values())
-            if (entry.type === 'inbound-rtp' && entry.kind === 'audio') return entry;
-    };
-    globalThis.loudest = async (track) => {
-        if (audio.state !== 'running') {
-            // There is no telling its frequency, but how loud it is: a tenth, as it was sent.
-            await until('sound', async () => {
-                const { audioLevel, totalAudioEnergy } = await inboundSound() ?? {};
-                return audioLevel > 0.05 && audioLevel < 0.2 && totalAudioEnergy > 0.005;
-            });
-            return null;
-        }
-        const element = Object.assign(document.createElement('audio'), { muted: true, autoplay: true });
+    // The bytes of a file with a second and a half of sound, from when there is some.
+    globalThis.record = async (track) => {
+        // Chromium decodes what is played, and not to nobody.
+        const element = Object.assign(document.createElement('audio'), { autoplay: true });
         element.srcObject = new MediaStream([track]);
-        const analyser = audio.createAnalyser();
-        analyser.fftSize = 8192;
-        audio.createMediaStreamSource(new MediaStream([track])).connect(analyser);
-        const bins = new Float32Array(analyser.frequencyBinCount);
-        let best = 0;
-        await until('the tone', () => {
-            analyser.getFloatFrequencyData(bins);
-            best = bins.reduce((best, value, index) => (value > bins[best] ? index : best), 0);
-            return bins[best] > -60;
+        await until('sound', async () => {
+            for (const entry of (await connection.getStats()).values())
+                if (entry.type === 'inbound-rtp' && entry.kind === 'audio') return entry.totalAudioEnergy > 0.005;
         });
-        await new Promise((resolve) => setTimeout(resolve, 1000));
-        analyser.getFloatFrequencyData(bins);
-        best = bins.reduce((best, value, index) => (value > bins[best] ? index : best), 0);
-        return best * audio.sampleRate / analyser.fftSize;
+        const recorder = new MediaRecorder(new MediaStream([track]));
+        const parts = [];
+        recorder.ondataavailable = ({ data }) => parts.push(data);
+        const stopped = new Promise((resolve) => recorder.onstop = resolve);
+        recorder.start();
+        await new Promise((resolve) => setTimeout(resolve, 1500));
+        recorder.stop();
+        await stopped;
+        return Array.from(new Uint8Array(await new Blob(parts).arrayBuffer()));
     };
 ";
