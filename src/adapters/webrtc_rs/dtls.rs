@@ -5,29 +5,27 @@ mod identity;
 mod protection;
 mod record;
 mod screen;
+mod task;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ::dtls::content::ContentType;
 use bytes::Bytes;
 use tokio::runtime::Handle;
-use tokio::task::AbortHandle;
 use zeroize::Zeroizing;
 
 use self::alert::Alert;
 pub use self::config::DtlsConfig;
-use self::handshake::{Completed, Shared};
+use self::handshake::{Given, Handshaking};
 pub use self::identity::DtlsIdentity;
 use self::identity::verify;
 use self::protection::{MAX_PLAINTEXT, OVERHEAD, Protection, SUITE_NAME};
-use self::record::{ALERT, APPLICATION_DATA, HANDSHAKE, PROTECTED, Record, plaintext, records};
-use self::screen::{Screen, Verdict};
-use super::pipe::{PipeEnd, pipe};
+use self::record::{ALERT, APPLICATION_DATA, HANDSHAKE, PROTECTED, Record, records};
+use self::task::Completed;
 use crate::layer::{
     Datagram, DtlsError, DtlsEvent, DtlsRole, DtlsTransport, Fingerprint, Layer, SrtpKeyingMaterial,
     SrtpProfile, Transmit, TransmitBatch,
@@ -68,7 +66,6 @@ use crate::layer::{
 pub struct DtlsConnection {
     config: DtlsConfig,
     role: DtlsRole,
-    runtime: Handle,
     phase: Phase,
     /// Datagrams that wait to be sent, those of the crate excepted.
     outgoing: VecDeque<Vec<u8>>,
@@ -86,34 +83,6 @@ enum Phase {
     Unverified(Box<Unverified>),
     Connected(Box<Established>),
     Ended,
-}
-
-struct Handshaking {
-    shared: Arc<Shared>,
-    screen: Screen,
-    sent: Sent,
-    /// `None` before its first message.
-    running: Option<Running>,
-    /// An unprotected alert, and when it counts.
-    noted: Option<(Alert, Instant)>,
-}
-
-/// The task of a handshake; dropping it ends the task.
-struct Running {
-    pipe: PipeEnd,
-    task: AbortHandle,
-    deadline: Instant,
-    next_poll: Instant,
-    pause: u32,
-}
-
-/// What the crate has sent.
-#[derive(Default)]
-struct Sent {
-    /// The numbers of the next records of both epochs.
-    next: [u64; 2],
-    alert: Option<Alert>,
-    last: Vec<u8>,
 }
 
 /// The handshake is complete, but the fingerprint of the peer is not known.
@@ -136,14 +105,8 @@ enum Sink<'a> {
     Deliver(&'a mut dyn FnMut(&mut [u8])),
 }
 
-/// What the crate has room for (its `INBOUND_BUFFER_SIZE`).
-const MAX_DATAGRAM: usize = 8192;
-/// The longest pause between calls, in poll intervals.
-const LONGEST_PAUSE: u32 = 20;
 /// What a queued piece of application data counts for besides its bytes.
 const QUEUED_PIECE_COST: usize = 64;
-/// After so many retransmissions without an answer an unprotected alert counts.
-const UNANSWERED: u32 = 2;
 /// RFC 5764 §4.2.
 const SRTP_LABEL: &str = "EXTRACTOR-dtls_srtp";
 
@@ -161,14 +124,11 @@ impl DtlsConnection {
         runtime: Handle,
     ) -> Result<Self, DtlsError> {
         config.check()?;
-        let shared = Arc::new(Shared::default());
-        shared.state().announced = (!peer.is_empty()).then(|| peer.to_vec());
-        let screen = Screen::new(config.max_handshake_bytes);
-        let handshaking = Handshaking { shared, screen, sent: Sent::default(), running: None, noted: None };
+        let announced = (!peer.is_empty()).then(|| peer.to_vec());
+        let handshaking = Handshaking::new(&config, role, announced, runtime);
         Ok(Self {
             config,
             role,
-            runtime,
             phase: Phase::Handshaking(Box::new(handshaking)),
             outgoing: VecDeque::new(),
             early: Vec::new(),
@@ -197,8 +157,16 @@ impl DtlsConnection {
 
     fn take_datagram(&mut self, now: Instant, datagram: &[u8], sink: &mut Sink<'_>) -> Result<(), DtlsError> {
         self.look(Some(now), sink);
-        if let Phase::Handshaking(_) = self.phase {
-            return self.give(now, datagram);
+        if let Phase::Handshaking(handshaking) = &mut self.phase {
+            let Given { result, early, is_dropped } = handshaking.give(&self.config, now, datagram);
+            for record in early {
+                self.keep(&record)?;
+            }
+            return if is_dropped {
+                Err(self.no_room("the queue to the crate dtls is full"))
+            } else {
+                result
+            };
         }
         let mut result = Err(DtlsError::Ignored("malformed record"));
         for (count, record) in records(datagram).enumerate() {
@@ -207,56 +175,6 @@ impl DtlsConnection {
             if count == 0 || outcome.is_err() {
                 result = outcome;
             }
-        }
-        result
-    }
-
-    /// Hands the crate what is for it.
-    fn give(&mut self, now: Instant, datagram: &[u8]) -> Result<(), DtlsError> {
-        let Phase::Handshaking(handshaking) = &mut self.phase else { return Ok(()) };
-        let mut given = Vec::new();
-        let mut early = Vec::new();
-        let mut result = Err(DtlsError::Ignored("malformed record"));
-        let mut begins = handshaking.running.is_some();
-        for (count, record) in records(datagram).enumerate() {
-            let mut outcome = Ok(());
-            match handshaking.screen.judge(&record) {
-                Verdict::Give => {
-                    begins |= self.role == DtlsRole::Server && Screen::is_client_hello(&record);
-                    given.extend_from_slice(record.bytes);
-                }
-                Verdict::Keep => early.push(record),
-                Verdict::Note(alert) if alert.ends_connection() => {
-                    let patience = UNANSWERED * self.config.retransmission_interval;
-                    handshaking.noted.get_or_insert((alert, now + patience));
-                }
-                Verdict::Note(_) => {}
-                Verdict::Ignore(why) => outcome = Err(DtlsError::Ignored(why)),
-            }
-            if count == 0 || outcome.is_err() {
-                result = outcome;
-            }
-        }
-        if !begins {
-            return Err(DtlsError::Ignored("there is no handshake"));
-        }
-        if !given.is_empty() {
-            // Who goes on has not given up.
-            handshaking.noted = None;
-            if given.len() > MAX_DATAGRAM {
-                return Err(DtlsError::Ignored("longer than the crate dtls takes"));
-            }
-            let running = match &mut handshaking.running {
-                Some(running) => running,
-                none => none.insert(start(&self.config, self.role, &self.runtime, &handshaking.shared, now)),
-            };
-            running.soon(now, self.config.poll_interval);
-            if !running.pipe.push(&given) {
-                result = Err(self.no_room("the queue to the crate dtls is full"));
-            }
-        }
-        for record in early {
-            self.keep(&record)?;
         }
         result
     }
@@ -322,65 +240,18 @@ impl DtlsConnection {
     /// Finds out what the task of the handshake has done since the last time.
     fn look(&mut self, now: Option<Instant>, sink: &mut Sink<'_>) {
         let Phase::Handshaking(handshaking) = &mut self.phase else { return };
-        let Some(running) = &mut handshaking.running else { return };
-        // Asked first, so that a task that has ended has left its outcome.
-        let is_finished = running.task.is_finished();
-        let outcome = handshaking.shared.state().outcome.take();
-        let patience = self.config.stall_timeout;
-        let error = match outcome {
-            Some(Ok(completed)) => return self.complete(completed, sink),
-            Some(Err(reason)) => {
-                let refusal = handshaking.shared.state().refusal.take();
-                self.drain();
-                match (refusal, self.handshaking().and_then(|handshaking| handshaking.sent.alert)) {
-                    (Some(refusal), _) => refusal,
-                    (None, Some(alert)) => DtlsError::Handshake { reason, alert: alert.name() },
-                    (None, None) => DtlsError::Internal(reason),
-                }
-            }
-            None if is_finished => DtlsError::Internal("the crate dtls panicked"),
-            None => {
-                let Some(now) = now else { return };
-                match handshaking.noted {
-                    Some((alert, counts)) if now >= counts => {
-                        DtlsError::AlertReceived { code: alert.code, description: alert.name() }
-                    }
-                    _ if now >= running.deadline => DtlsError::TimedOut,
-                    _ if running.pipe.is_stalled(now, patience) => {
-                        DtlsError::Internal("the crate dtls does not come on")
-                    }
-                    _ => return,
-                }
-            }
-        };
-        self.fail(None, error);
-    }
-
-    fn handshaking(&self) -> Option<&Handshaking> {
-        match &self.phase {
-            Phase::Handshaking(handshaking) => Some(handshaking),
-            _ => None,
-        }
-    }
-
-    /// Takes what the crate has sent and the caller has not taken yet.
-    fn drain(&mut self) {
-        let Phase::Handshaking(handshaking) = &mut self.phase else { return };
-        let Some(running) = &mut handshaking.running else { return };
-        while let Some(datagram) = running.pipe.pop() {
-            handshaking.sent.saw(&datagram);
-            self.outgoing.push_back(datagram);
+        match handshaking.look(&self.config, now, &mut self.outgoing) {
+            None => {}
+            Some(Ok(completed)) => self.complete(completed, sink),
+            Some(Err(error)) => drop(self.fail(None, error)),
         }
     }
 
     fn complete(&mut self, completed: Completed, sink: &mut Sink<'_>) {
-        self.drain();
-        // Ends the task, and what the crate would send from here on goes nowhere: only one may seal.
         let Phase::Handshaking(handshaking) = std::mem::replace(&mut self.phase, Phase::Ended) else {
             return;
         };
-        let Handshaking { shared, sent, .. } = *handshaking;
-        let announced = shared.state().announced.take();
+        let (sent, announced) = handshaking.into_parts();
         let Completed { secrets, certificate, srtp_profile } = completed;
         match Protection::new(secrets, sent.next[usize::from(PROTECTED)]) {
             Ok(protection) => {
@@ -443,67 +314,17 @@ impl DtlsConnection {
         self.early = Vec::new();
         let phase = std::mem::replace(&mut self.phase, Phase::Ended);
         let Some(alert) = alert else { return };
-        let mut record = Vec::new();
-        let sealed = |protection: &mut Protection, record: &mut Vec<u8>| {
-            protection.seal(ContentType::Alert, &alert.encode(), record).is_ok()
+        let seal = |protection: &mut Protection| {
+            let mut record = Vec::new();
+            protection.seal(ContentType::Alert, &alert.encode(), &mut record).ok().map(|()| record)
         };
-        let is_written = match phase {
-            // Who has heard nothing yet need not be told.
-            Phase::Handshaking(handshaking) => {
-                let [next, _] = handshaking.sent.next;
-                record = plaintext(ALERT, next, &alert.encode());
-                next > 0
-            }
-            Phase::Unverified(mut unverified) => sealed(&mut unverified.established.protection, &mut record),
-            Phase::Connected(mut established) => sealed(&mut established.protection, &mut record),
-            Phase::Ended => false,
+        let record = match phase {
+            Phase::Handshaking(handshaking) => handshaking.into_alert(alert),
+            Phase::Unverified(mut unverified) => seal(&mut unverified.established.protection),
+            Phase::Connected(mut established) => seal(&mut established.protection),
+            Phase::Ended => None,
         };
-        if is_written {
-            self.outgoing.push_back(record);
-        }
-    }
-}
-
-fn start(
-    config: &DtlsConfig,
-    role: DtlsRole,
-    runtime: &Handle,
-    shared: &Arc<Shared>,
-    now: Instant,
-) -> Running {
-    let (conn, pipe) = pipe(config.max_queued_datagrams);
-    let is_client = role == DtlsRole::Client;
-    let run = handshake::run(conn, handshake::config(config, shared), is_client, shared.clone());
-    let task = runtime.spawn(run).abort_handle();
-    let deadline = now + config.handshake_timeout;
-    Running { pipe, task, deadline, next_poll: now + config.poll_interval, pause: 1 }
-}
-
-impl Running {
-    /// Something happens: the crate may answer at any moment.
-    fn soon(&mut self, now: Instant, interval: Duration) {
-        self.pause = 1;
-        self.next_poll = now + interval;
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Sent {
-    fn saw(&mut self, datagram: &[u8]) {
-        for record in records(datagram) {
-            if let Some(next) = self.next.get_mut(usize::from(record.epoch)) {
-                *next = (*next).max(record.sequence + 1);
-            }
-            if record.content_type == ALERT && record.epoch != PROTECTED {
-                self.alert = Alert::decode(record.fragment);
-            }
-        }
-        self.last = datagram.to_vec();
+        self.outgoing.extend(record);
     }
 }
 
@@ -517,34 +338,22 @@ impl Layer for DtlsConnection {
 
     fn handle_timeout(&mut self, now: Instant) {
         let Phase::Handshaking(handshaking) = &mut self.phase else { return };
-        let Some(running) = handshaking.running.as_mut().filter(|running| running.next_poll <= now) else {
-            return;
-        };
-        running.pause = (running.pause + 1).min(LONGEST_PAUSE);
-        running.next_poll = now + running.pause * self.config.poll_interval;
-        self.look(Some(now), &mut Sink::Queue);
+        if handshaking.is_due(&self.config, now) {
+            self.look(Some(now), &mut Sink::Queue);
+        }
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        Some(self.handshaking()?.running.as_ref()?.next_poll)
+        match &self.phase {
+            Phase::Handshaking(handshaking) => handshaking.poll_timeout(),
+            Phase::Unverified(_) | Phase::Connected(_) | Phase::Ended => None,
+        }
     }
 
     fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBatch) -> Option<Transmit> {
         let datagram = match (self.outgoing.pop_front(), &mut self.phase) {
             (Some(datagram), _) => datagram,
-            (None, Phase::Handshaking(handshaking)) => {
-                let running = match &mut handshaking.running {
-                    Some(running) => running,
-                    none if self.role == DtlsRole::Client => {
-                        none.insert(start(&self.config, self.role, &self.runtime, &handshaking.shared, now))
-                    }
-                    None => return None,
-                };
-                let datagram = running.pipe.pop()?;
-                running.soon(now, self.config.poll_interval);
-                handshaking.sent.saw(&datagram);
-                datagram
-            }
+            (None, Phase::Handshaking(handshaking)) => handshaking.poll_transmit(&self.config, now)?,
             _ => return None,
         };
         let mut segments = out.segments(None, None);
@@ -636,7 +445,7 @@ impl DtlsTransport for DtlsConnection {
             phase => {
                 self.phase = phase;
                 if let Phase::Handshaking(handshaking) = &self.phase {
-                    handshaking.shared.state().announced = Some(fingerprints.to_vec());
+                    handshaking.announce(fingerprints);
                 }
                 Ok(())
             }

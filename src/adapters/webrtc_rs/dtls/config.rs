@@ -6,6 +6,8 @@ use crate::layer::{DtlsError, SrtpProfile};
 /// The smallest MTU that leaves room for headers.
 const MIN_MTU: usize = 256;
 
+const MAX_INTERVAL: Duration = Duration::from_secs(60);
+
 /// How a [`DtlsConnection`](super::DtlsConnection) is made.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -16,13 +18,14 @@ pub struct DtlsConfig {
     pub srtp_profiles: Vec<SrtpProfile>,
     /// The size of datagrams, at least 256 bytes. 1,200 by default.
     pub mtu: usize,
-    /// After which time without an answer a flight is sent again, each time. 500 ms by default.
+    /// After which time without an answer a flight is sent again, each time; at most a minute. 500 ms by default.
     pub retransmission_interval: Duration,
     /// How long the whole handshake may take, from its first message on. 60 s by default.
     pub handshake_timeout: Duration,
     /// After which time without progress the crate is given up. 10 s by default.
     pub stall_timeout: Duration,
-    /// How soon the connection wants to be called while the handshake goes on. 1 ms by default.
+    /// How soon the connection wants to be called while the handshake goes on; at most a minute. 1 ms by
+    /// default.
     pub poll_interval: Duration,
     /// The datagrams that wait between the caller and the crate in each direction. 64 by default.
     pub max_queued_datagrams: usize,
@@ -32,8 +35,9 @@ pub struct DtlsConfig {
     pub max_early_records: usize,
     /// The bytes of such records. 8 KiB by default.
     pub max_early_bytes: usize,
-    /// The bytes of application data, 64 for each piece included, that wait in [`DtlsEvent::ApplicationData`](crate::layer::DtlsEvent). 256
-    /// KiB by default; further data is dropped, as if lost.
+    /// The bytes of application data, 64 for each piece included, that wait in
+    /// [`DtlsEvent::ApplicationData`](crate::layer::DtlsEvent). 256 KiB by default; further data is dropped, as if
+    /// lost.
     pub max_queued_application_data: usize,
 }
 
@@ -61,8 +65,11 @@ impl DtlsConfig {
         if self.mtu < MIN_MTU {
             return Err(DtlsError::Config("mtu must be at least 256 bytes"));
         }
-        if self.retransmission_interval.is_zero() || self.poll_interval.is_zero() {
-            return Err(DtlsError::Config("retransmission_interval and poll_interval must not be zero"));
+        let is_usable = |interval: Duration| !interval.is_zero() && interval <= MAX_INTERVAL;
+        if !is_usable(self.retransmission_interval) || !is_usable(self.poll_interval) {
+            return Err(DtlsError::Config(
+                "retransmission_interval and poll_interval must be more than zero and at most a minute",
+            ));
         }
         Ok(())
     }

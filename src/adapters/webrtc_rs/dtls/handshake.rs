@@ -1,133 +1,253 @@
-//! The task in which the crate shakes hands, and what it leaves where the caller finds it.
+//! A handshake as its caller sees it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use ::dtls::Error;
-use ::dtls::cipher_suite::CipherSuite;
-use ::dtls::config::{ClientAuthType, Config, ExtendedMasterSecretType};
-use ::dtls::conn::DTLSConn;
-use zeroize::Zeroizing;
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
 
+use super::alert::Alert;
 use super::config::DtlsConfig;
-use super::identity::verify;
-use super::protection::{Secrets, suite};
-use crate::adapters::webrtc_rs::pipe::Pipe;
-use crate::layer::{DtlsError, Fingerprint, SrtpProfile};
+use super::record::{ALERT, PROTECTED, Record, plaintext, records};
+use super::screen::{Screen, Verdict};
+use super::task::{self, Completed, Shared};
+use crate::adapters::webrtc_rs::pipe::{PipeEnd, pipe};
+use crate::layer::{DtlsError, DtlsRole, Fingerprint};
 
-/// What task and caller share.
-#[derive(Default)]
-pub(super) struct Shared(Mutex<State>);
-
-#[derive(Default)]
-pub(super) struct State {
-    /// The fingerprints of the peer, once they are known.
-    pub(super) announced: Option<Vec<Fingerprint>>,
-    /// Why the peer's certificate was refused.
-    pub(super) refusal: Option<DtlsError>,
-    /// How the handshake ended; otherwise why, by the crate's words.
-    pub(super) outcome: Option<Result<Completed, &'static str>>,
+/// A handshake before, while and after the crate is at it.
+pub(super) struct Handshaking {
+    role: DtlsRole,
+    runtime: Handle,
+    shared: Arc<Shared>,
+    screen: Screen,
+    sent: Sent,
+    /// `None` before its first message.
+    running: Option<Running>,
+    /// An unprotected alert, and when it counts.
+    noted: Option<(Alert, Instant)>,
 }
 
-/// A handshake that the crate is content with; whether the peer is who it should be has yet to be seen.
-pub(super) struct Completed {
-    pub(super) secrets: Secrets,
-    /// Empty if there was none.
-    pub(super) certificate: Vec<u8>,
-    pub(super) srtp_profile: Option<SrtpProfile>,
+/// The task; dropping it ends the task.
+struct Running {
+    pipe: PipeEnd,
+    task: AbortHandle,
+    /// `None` where it may take for ever.
+    deadline: Option<Instant>,
+    next_poll: Instant,
+    pause: u32,
 }
 
-impl Shared {
-    /// The state, never locked over an await.
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+/// What the crate has sent.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    /// The numbers of the next records of both epochs.
+    pub(super) next: [u64; 2],
+    alert: Option<Alert>,
+    /// The last datagram.
+    pub(super) last: Vec<u8>,
+}
+
+/// What became of a datagram.
+pub(super) struct Given<'a> {
+    pub(super) result: Result<(), DtlsError>,
+    /// Records that wait for the end of the handshake.
+    pub(super) early: Vec<Record<'a>>,
+    /// Whether the rest found no room.
+    pub(super) is_dropped: bool,
+}
+
+/// What the crate has room for (its `INBOUND_BUFFER_SIZE`).
+const MAX_DATAGRAM: usize = 8192;
+/// The longest pause between calls, in poll intervals.
+const LONGEST_PAUSE: u32 = 20;
+/// After so many retransmissions without an answer an unprotected alert counts.
+const UNANSWERED: u32 = 2;
+
+impl Handshaking {
+    pub(super) fn new(
+        config: &DtlsConfig,
+        role: DtlsRole,
+        announced: Option<Vec<Fingerprint>>,
+        runtime: Handle,
+    ) -> Self {
+        let shared = Arc::new(Shared::default());
+        shared.state().announced = announced;
+        let screen = Screen::new(config.max_handshake_bytes);
+        Self { role, runtime, shared, screen, sent: Sent::default(), running: None, noted: None }
     }
 
-    /// Tells the crate to refuse a certificate while it still can say so to the peer. Where the fingerprints come
-    /// later, nothing is refused yet: the caller compares again.
-    fn judge(&self, certificates: &[Vec<u8>]) -> Result<(), Error> {
-        let mut state = self.state();
-        let certificate = certificates.first().map(Vec::as_slice).unwrap_or_default();
-        match state.announced.as_deref().map(|announced| verify(announced, certificate)) {
-            None | Some(Ok(())) => Ok(()),
-            Some(Err(refusal)) => {
-                state.refusal = Some(refusal);
-                Err(Error::ErrInvalidCertificate)
+    pub(super) fn announce(&self, fingerprints: &[Fingerprint]) {
+        self.shared.state().announced = Some(fingerprints.to_vec());
+    }
+
+    /// Hands the crate what is for it.
+    pub(super) fn give<'a>(&mut self, config: &DtlsConfig, now: Instant, datagram: &'a [u8]) -> Given<'a> {
+        let refused =
+            |why| Given { result: Err(DtlsError::Ignored(why)), early: Vec::new(), is_dropped: false };
+        let (mut given, mut early) = (Vec::new(), Vec::new());
+        let mut result = Err(DtlsError::Ignored("malformed record"));
+        let mut begins = self.running.is_some();
+        for (count, record) in records(datagram).enumerate() {
+            let mut outcome = Ok(());
+            match self.screen.judge(&record) {
+                Verdict::Give => {
+                    begins |= self.role == DtlsRole::Server && Screen::is_client_hello(&record);
+                    given.extend_from_slice(record.bytes);
+                }
+                Verdict::Keep => early.push(record),
+                Verdict::Note(alert) if alert.ends_connection() => {
+                    let patience = UNANSWERED * config.retransmission_interval;
+                    self.noted.get_or_insert((alert, now + patience));
+                }
+                Verdict::Note(_) => {}
+                Verdict::Ignore(why) => outcome = Err(DtlsError::Ignored(why)),
+            }
+            if count == 0 || outcome.is_err() {
+                result = outcome;
             }
         }
+        if !begins {
+            self.noted = None;
+            return refused("there is no handshake");
+        }
+        if given.is_empty() {
+            return Given { result, early, is_dropped: false };
+        }
+        if given.len() > MAX_DATAGRAM {
+            return refused("longer than the crate dtls takes");
+        }
+        // Who goes on has not given up.
+        self.noted = None;
+        let running = self.start(config, now);
+        running.soon(now, config.poll_interval);
+        Given { result, early, is_dropped: !running.pipe.push(&given) }
+    }
+
+    /// What the crate wants sent; a client begins with it.
+    pub(super) fn poll_transmit(&mut self, config: &DtlsConfig, now: Instant) -> Option<Vec<u8>> {
+        if self.running.is_none() && self.role == DtlsRole::Server {
+            return None;
+        }
+        let running = self.start(config, now);
+        let datagram = running.pipe.pop()?;
+        running.soon(now, config.poll_interval);
+        self.sent.saw(&datagram);
+        Some(datagram)
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        Some(self.running.as_ref()?.next_poll)
+    }
+
+    /// Whether it is time to look.
+    pub(super) fn is_due(&mut self, config: &DtlsConfig, now: Instant) -> bool {
+        match &mut self.running {
+            Some(running) if running.next_poll <= now => {
+                running.pause = (running.pause + 1).min(LONGEST_PAUSE);
+                running.next_poll = now + running.pause * config.poll_interval;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Finds out what the task has done since the last time: `None` if it goes on. With the end comes what the
+    /// crate has sent and nobody has taken.
+    pub(super) fn look(
+        &mut self,
+        config: &DtlsConfig,
+        now: Option<Instant>,
+        outgoing: &mut VecDeque<Vec<u8>>,
+    ) -> Option<Result<Completed, DtlsError>> {
+        let running = self.running.as_mut()?;
+        // Asked first, so that a task that has ended has left its outcome.
+        let is_finished = running.task.is_finished();
+        let outcome = self.shared.state().outcome.take();
+        if outcome.is_some() {
+            while let Some(datagram) = running.pipe.pop() {
+                self.sent.saw(&datagram);
+                outgoing.push_back(datagram);
+            }
+        }
+        let error = match outcome {
+            Some(Ok(completed)) => return Some(Ok(completed)),
+            Some(Err(reason)) => match (self.shared.state().refusal.take(), self.sent.alert) {
+                (Some(refusal), _) => refusal,
+                (None, Some(alert)) => DtlsError::Handshake { reason, alert: alert.name() },
+                (None, None) => DtlsError::Internal(reason),
+            },
+            None if is_finished => DtlsError::Internal("the crate dtls panicked, or its runtime has ended"),
+            None => {
+                let now = now?;
+                match self.noted {
+                    Some((alert, counts)) if now >= counts => {
+                        DtlsError::AlertReceived { code: alert.code, description: alert.name() }
+                    }
+                    _ if running.deadline.is_some_and(|deadline| now >= deadline) => DtlsError::TimedOut,
+                    _ if running.pipe.is_stalled(now, config.stall_timeout) => {
+                        DtlsError::Internal("the crate dtls does not come on")
+                    }
+                    _ => return None,
+                }
+            }
+        };
+        Some(Err(error))
+    }
+
+    /// Ends the task, and what the crate would send from here on goes nowhere: only one may seal.
+    pub(super) fn into_parts(self) -> (Sent, Option<Vec<Fingerprint>>) {
+        let announced = self.shared.state().announced.take();
+        (self.sent, announced)
+    }
+
+    /// An alert without protection; `None` where the peer has heard nothing yet, and need not be told.
+    pub(super) fn into_alert(self, alert: Alert) -> Option<Vec<u8>> {
+        let [next, _] = self.sent.next;
+        (next > 0).then(|| plaintext(ALERT, next, &alert.encode()))
+    }
+
+    fn start(&mut self, config: &DtlsConfig, now: Instant) -> &mut Running {
+        self.running.get_or_insert_with(|| {
+            let (conn, pipe) = pipe(config.max_queued_datagrams);
+            let is_client = self.role == DtlsRole::Client;
+            let for_crate = task::config(config, &self.shared);
+            let run = task::run(conn, for_crate, is_client, self.shared.clone());
+            Running {
+                pipe,
+                task: self.runtime.spawn(run).abort_handle(),
+                deadline: now.checked_add(config.handshake_timeout),
+                next_poll: now + config.poll_interval,
+                pause: 1,
+            }
+        })
     }
 }
 
-/// The crate's configuration, without what it would verify by: it knows chains of certificates and no fingerprints.
-pub(super) fn config(config: &DtlsConfig, shared: &Arc<Shared>) -> Config {
-    /// The headers of record and message, which the crate leaves out of account, and protection.
-    const UNCOUNTED: usize = 13 + 12 + 24;
-    let shared = shared.clone();
-    Config {
-        certificates: vec![config.identity.for_crate()],
-        cipher_suites: vec![suite().id()],
-        srtp_protection_profiles: config.srtp_profiles.iter().map(|profile| profile.id().into()).collect(),
-        client_auth: ClientAuthType::RequireAnyClientCert,
-        // The crate does not compare the client's Finished with the transcript: only this binds the keys to it
-        // (RFC 7627 §5.1).
-        extended_master_secret: ExtendedMasterSecretType::Require,
-        flight_interval: config.retransmission_interval,
-        insecure_skip_verify: true,
-        verify_peer_certificate: Some(Arc::new(move |certificates: &[Vec<u8>], _: &[_]| {
-            shared.judge(certificates)
-        })),
-        // The crate would take the address for a name, which RFC 6066 §3 forbids.
-        server_name: "localhost".to_owned(),
-        mtu: config.mtu - UNCOUNTED,
-        ..Config::default()
+impl Running {
+    /// Something happens: the crate may answer at any moment.
+    fn soon(&mut self, now: Instant, interval: Duration) {
+        self.pause = 1;
+        self.next_poll = now + interval;
     }
 }
 
-/// Ends with the tasks of the crate when it is aborted: they end when the crate's connection is dropped.
-pub(super) async fn run(pipe: Arc<Pipe>, config: Config, is_client: bool, shared: Arc<Shared>) {
-    let outcome = perform(pipe, config, is_client).await;
-    shared.state().outcome = Some(outcome);
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
-async fn perform(pipe: Arc<Pipe>, config: Config, is_client: bool) -> Result<Completed, &'static str> {
-    let connection = DTLSConn::new(pipe, config, is_client, None).await.map_err(|error| reason(&error))?;
-    let srtp_profile = SrtpProfile::from_id(connection.selected_srtpprotection_profile() as u16);
-    let mut state = connection.connection_state().await;
-    let data = state.key_log_data().map_err(|error| reason(&error))?;
-    let (client_random, server_random) = match is_client {
-        true => (data.local_random, data.remote_random),
-        false => (data.remote_random, data.local_random),
-    };
-    let secrets =
-        Secrets { master: Zeroizing::new(data.master_secret), client_random, server_random, is_client };
-    let certificate = match state.peer_certificates.is_empty() {
-        true => Vec::new(),
-        false => state.peer_certificates.swap_remove(0),
-    };
-    Ok(Completed { secrets, certificate, srtp_profile })
-}
-
-fn reason(error: &Error) -> &'static str {
-    match error {
-        Error::ErrAlertFatalOrClose => "the crate dtls gave up",
-        Error::ErrCipherSuiteNoIntersection | Error::ErrInvalidCipherSuite => {
-            "the peer does not take TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"
+impl Sent {
+    fn saw(&mut self, datagram: &[u8]) {
+        for record in records(datagram) {
+            if let Some(next) = self.next.get_mut(usize::from(record.epoch)) {
+                *next = (*next).max(record.sequence + 1);
+            }
+            if record.content_type == ALERT && record.epoch != PROTECTED {
+                self.alert = Alert::decode(record.fragment);
+            }
         }
-        Error::ErrClientCertificateRequired | Error::ErrCertificateVerifyNoCertificate => {
-            "the peer has no certificate, but a fingerprint was announced"
-        }
-        Error::ErrClientNoMatchingSrtpProfile | Error::ErrServerNoMatchingSrtpProfile => {
-            "no SRTP protection profile in common"
-        }
-        Error::ErrRequestedButNoSrtpExtension => "the peer does not agree on an SRTP protection profile",
-        Error::ErrClientRequiredButNoServerEms | Error::ErrServerRequiredButNoClientEms => {
-            "the peer has no extended master secret"
-        }
-        Error::ErrInvalidCertificate => "the peer's certificate was refused",
-        Error::ErrInvalidNamedCurve | Error::ErrNoSupportedEllipticCurves => "no group in common",
-        Error::ErrKeySignatureMismatch => "the peer's signature does not verify",
-        Error::ErrNoAvailableSignatureSchemes => "no signature scheme in common",
-        Error::ErrUnsupportedProtocolVersion => "the peer does not speak DTLS 1.2",
-        Error::ErrVerifyDataMismatch => "the peer's Finished does not fit the handshake",
-        _ => "the crate dtls refused a message of the peer",
+        self.last = datagram.to_vec();
     }
 }

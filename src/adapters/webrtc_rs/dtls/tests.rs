@@ -1,8 +1,10 @@
 use std::net::SocketAddr;
 use std::slice;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
+use super::record::plaintext;
 use super::*;
 use crate::layer::{FingerprintAlgorithm, FiveTuple};
 
@@ -263,7 +265,10 @@ fn a_panic_of_the_crate_fails_the_connection() {
         event = event.or_else(|| client.poll_event());
         runtime.block_on(tokio::task::yield_now());
     }
-    assert_eq!(event, Some(DtlsEvent::Failed(DtlsError::Internal("the crate dtls panicked"))));
+    assert_eq!(
+        event,
+        Some(DtlsEvent::Failed(DtlsError::Internal("the crate dtls panicked, or its runtime has ended")))
+    );
     assert_eq!(client.poll_timeout(), None);
     assert_eq!(runtime.metrics().num_alive_tasks(), 0);
 }
@@ -295,11 +300,12 @@ fn what_waits_for_the_application_is_bounded() {
 fn a_configuration_that_cannot_work_is_refused() {
     let runtime = Builder::new_current_thread().build().unwrap();
     let config = DtlsConfig::new(DtlsIdentity::generate().unwrap());
-    let zero = Duration::ZERO;
     for config in [
         DtlsConfig { mtu: 100, ..config.clone() },
-        DtlsConfig { retransmission_interval: zero, ..config.clone() },
-        DtlsConfig { poll_interval: zero, ..config },
+        DtlsConfig { retransmission_interval: Duration::ZERO, ..config.clone() },
+        DtlsConfig { retransmission_interval: Duration::MAX, ..config.clone() },
+        DtlsConfig { poll_interval: Duration::ZERO, ..config.clone() },
+        DtlsConfig { poll_interval: Duration::MAX, ..config },
     ] {
         let refused = DtlsConnection::new(DtlsRole::Client, &[], config, runtime.handle().clone());
         assert!(matches!(refused, Err(DtlsError::Config(_))), "{refused:?}");
