@@ -13,7 +13,7 @@ use kaon_rtc::layer::{
 };
 use tokio::runtime::Runtime;
 
-use crate::heap::unwatched;
+use crate::heap::{Watched, unwatched};
 use crate::native::{dtls, make_sctp, make_srtp, on_virtual_time};
 
 /// The clock of the crates.
@@ -83,6 +83,18 @@ fn dtls_alone() {
 fn dtls_with_the_native() {
     in_real_time(|kit| kit.dtls(&webrtc_dtls(), &dtls())).check(&[]).unwrap();
     in_real_time(|kit| kit.dtls(&dtls(), &webrtc_dtls())).check(&[]).unwrap();
+}
+
+/// Quick enough to have the heap for itself.
+#[test]
+fn dtls_leaves_nothing() {
+    let heap = Watched::new();
+    for only in ["drop", "idle-poll"] {
+        let kit = Kit::new(&RealClock).with_seeds(1).with_heap(&heap).only(only);
+        let report = kit.dtls(&webrtc_dtls(), &webrtc_dtls());
+        println!("{report}");
+        report.check(&[]).unwrap();
+    }
 }
 
 fn webrtc_sctp(local_port: u16, remote_port: u16) -> Box<dyn SctpTransport> {
