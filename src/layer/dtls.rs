@@ -165,6 +165,9 @@ pub enum DtlsError {
     /// The configuration cannot work.
     #[error("configuration: {0}")]
     Config(&'static str),
+    /// The implementation itself failed, as one with tasks of its own does when they end or stand still.
+    #[error("the DTLS implementation failed: {0}")]
+    Internal(&'static str),
 }
 
 /// The fingerprint of a certificate (RFC 8122 §5).

@@ -1,15 +1,20 @@
 //! The webrtc-rs crates, against themselves and against this library's layers in both places.
 
 use std::sync::LazyLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use kaon_rtc::adapters::webrtc_rs::{SctpAssociation, SctpConfig, SrtpConfig, SrtpContext};
-use kaon_rtc::conformance::{Clock, Kit, KnownFailure, Report};
-use kaon_rtc::layer::{MasterKey, SctpTransport, SrtpError, SrtpTransport};
+use kaon_rtc::adapters::webrtc_rs::{
+    DtlsConfig, DtlsConnection, DtlsIdentity, SctpAssociation, SctpConfig, SrtpConfig, SrtpContext,
+};
+use kaon_rtc::conformance::{Clock, DtlsImplementation, Kit, KnownFailure, Report};
+use kaon_rtc::layer::{
+    DtlsError, DtlsRole, DtlsTransport, Fingerprint, FingerprintAlgorithm, MasterKey, SctpTransport,
+    SrtpError, SrtpTransport,
+};
 use tokio::runtime::Runtime;
 
-use crate::heap::unwatched;
-use crate::native::{make_sctp, make_srtp, on_virtual_time};
+use crate::heap::{Watched, unwatched};
+use crate::native::{dtls, make_sctp, make_srtp, on_virtual_time};
 
 /// The clock of the crates.
 struct RealClock;
@@ -51,6 +56,45 @@ fn srtp_alone() {
 fn srtp_with_the_native() {
     on_virtual_time(|kit| kit.srtp(&webrtc_srtp, &make_srtp)).check(&[]).unwrap();
     on_virtual_time(|kit| kit.srtp(&make_srtp, &webrtc_srtp)).check(&[]).unwrap();
+}
+
+static IDENTITY: LazyLock<DtlsIdentity> = LazyLock::new(|| DtlsIdentity::generate().unwrap());
+
+fn make_webrtc_dtls(role: DtlsRole, peer: &[Fingerprint]) -> Result<Box<dyn DtlsTransport>, DtlsError> {
+    let mut config = DtlsConfig::new(IDENTITY.clone());
+    // Time is real: one scenario waits for it.
+    config.handshake_timeout = Duration::from_secs(20);
+    Ok(Box::new(DtlsConnection::new(role, peer, config, RUNTIME.handle().clone())?))
+}
+
+fn webrtc_dtls() -> DtlsImplementation<'static> {
+    DtlsImplementation {
+        make: &make_webrtc_dtls,
+        fingerprint: IDENTITY.fingerprint(FingerprintAlgorithm::Sha256),
+    }
+}
+
+#[test]
+fn dtls_alone() {
+    in_real_time(|kit| kit.dtls(&webrtc_dtls(), &webrtc_dtls())).check(&[]).unwrap();
+}
+
+#[test]
+fn dtls_with_the_native() {
+    in_real_time(|kit| kit.dtls(&webrtc_dtls(), &dtls())).check(&[]).unwrap();
+    in_real_time(|kit| kit.dtls(&dtls(), &webrtc_dtls())).check(&[]).unwrap();
+}
+
+/// Quick enough to have the heap for itself.
+#[test]
+fn dtls_leaves_nothing() {
+    let heap = Watched::new();
+    for only in ["drop", "idle-poll"] {
+        let kit = Kit::new(&RealClock).with_seeds(1).with_heap(&heap).only(only);
+        let report = kit.dtls(&webrtc_dtls(), &webrtc_dtls());
+        println!("{report}");
+        report.check(&[]).unwrap();
+    }
 }
 
 fn webrtc_sctp(local_port: u16, remote_port: u16) -> Box<dyn SctpTransport> {

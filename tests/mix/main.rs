@@ -9,10 +9,12 @@ use std::sync::atomic::{AtomicIsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use kaon_rtc::adapters::webrtc_rs::{SctpAssociation, SctpConfig, SrtpConfig, SrtpContext};
+use kaon_rtc::adapters::webrtc_rs::{
+    DtlsConfig, DtlsConnection, DtlsIdentity, SctpAssociation, SctpConfig, SrtpConfig, SrtpContext,
+};
 use kaon_rtc::crypto::aws_lc_rs::provider;
 use kaon_rtc::dtls::Identity;
-use kaon_rtc::layer::RtpTimestamp;
+use kaon_rtc::layer::{FingerprintAlgorithm, RtpTimestamp};
 use kaon_rtc::peer_connection::{
     Description, PeerConnection, PeerConnectionEvent, TrackKind, TransceiverInit,
 };
@@ -53,6 +55,7 @@ const LONG: Duration = Duration::from_secs(20);
 struct Foreign {
     srtp: bool,
     sctp: bool,
+    dtls: bool,
 }
 
 fn transports(foreign: Foreign) -> Transports {
@@ -68,6 +71,13 @@ fn transports(foreign: Foreign) -> Transports {
             let mut config = SctpConfig::default();
             (config.local_port, config.remote_port) = (local_port, remote_port);
             Box::new(SctpAssociation::new(config, Handle::current()))
+        });
+    }
+    if foreign.dtls {
+        let config = DtlsConfig::new(DtlsIdentity::generate().unwrap());
+        transports.fingerprints = vec![config.identity.fingerprint(FingerprintAlgorithm::Sha256).clone()];
+        transports.dtls = Arc::new(move |role, peer| {
+            Ok(Box::new(DtlsConnection::new(role, peer, config.clone(), Handle::current())?))
         });
     }
     transports
@@ -145,10 +155,12 @@ async fn settle(tasks: usize) {
 async fn every_combination() {
     for srtp in [false, true] {
         for sctp in [false, true] {
-            for offers in [false, true] {
-                let foreign = Foreign { srtp, sctp };
-                let run = timeout(LONG, data_and_video(foreign, offers)).await;
-                run.unwrap_or_else(|_| panic!("{foreign:?}, offers: {offers}"));
+            for dtls in [false, true] {
+                for offers in [false, true] {
+                    let foreign = Foreign { srtp, sctp, dtls };
+                    let run = timeout(LONG, data_and_video(foreign, offers)).await;
+                    run.unwrap_or_else(|_| panic!("{foreign:?}, offers: {offers}"));
+                }
             }
         }
     }
@@ -164,7 +176,7 @@ async fn every_combination_carries_data_and_video_and_leaves_nothing_behind() {
     let tasks = Handle::current().metrics().num_alive_tasks();
     every_combination().await;
     settle(tasks).await;
-    let foreign = Foreign { srtp: true, sctp: true };
+    let foreign = Foreign { srtp: true, sctp: true, dtls: true };
     for number in 0..20 {
         data_and_video(foreign, number % 2 == 0).await;
         settle(tasks).await;

@@ -1,19 +1,23 @@
-//! The webrtc-rs crates 0.17 behind the transport traits: `webrtc-srtp` and `webrtc-sctp`, a feature each, or both
-//! as `webrtc-rs`. Those for DTLS and ICE are not there yet.
+//! The webrtc-rs crates 0.17 behind the transport traits: `dtls`, `webrtc-srtp` and `webrtc-sctp`, a feature each
+//! (`webrtc-dtls` for the first), or all as `webrtc-rs`. The one for ICE is not there yet.
 //!
 //! An application that uses one of them can move to this library one layer at a time, and one that looks for a
 //! fault can exchange a layer for one that was written by others. What each adapter cannot do because its crate
 //! cannot is said with its type.
 
+#[cfg(feature = "webrtc-dtls")]
+mod dtls;
 #[cfg(feature = "webrtc-srtp")]
 mod packet;
-#[cfg(feature = "webrtc-sctp")]
+#[cfg(any(feature = "webrtc-dtls", feature = "webrtc-sctp"))]
 mod pipe;
 #[cfg(feature = "webrtc-sctp")]
 mod sctp;
 #[cfg(feature = "webrtc-srtp")]
 mod srtp;
 
+#[cfg(feature = "webrtc-dtls")]
+pub use self::dtls::{DtlsConfig, DtlsConnection, DtlsIdentity};
 #[cfg(feature = "webrtc-srtp")]
 pub use packet::{InvalidPayloadType, PacketParts, to_webrtc};
 #[cfg(feature = "webrtc-sctp")]

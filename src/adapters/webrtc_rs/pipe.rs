@@ -50,6 +50,7 @@ impl PipeEnd {
     }
 
     /// Nothing that the crate sends is taken any more: it finds its connection closed.
+    #[cfg(feature = "webrtc-sctp")]
     pub(super) fn refuse_outbound(&mut self) {
         self.outbound.close();
     }

@@ -1,5 +1,5 @@
 //! DTLS 1.2 in one process: handshakes per CPU-second, both ends included, records, and the heap that an idle
-//! connection holds, the implementations taking turns.
+//! connection holds, the implementations taking turns. `adapter` is the crate `dtls` behind Kaon's trait.
 //!
 //! Mutual ECDSA certificates on P-256 made beforehand, X25519, AES-128-GCM; the wire is memory.
 //! `dtls [ROUNDS [NAME...]]` prints the median of the rounds, and the ratio to Kaon.
@@ -32,6 +32,7 @@ fn main() {
         ("kaon", Box::new(kaon::Ends::new()), 300, 50_000),
         ("dimpl", Box::new(theirs::Ends::new()), 300, 20_000),
         ("dtls", Box::new(webrtc_rs::Ends::new()), 60, 5_000),
+        ("adapter", Box::new(adapter::Ends::new()), 60, 5_000),
         ("bare AES-128-GCM", Box::new(bare::Cipher::new()), 0, 50_000),
     ];
     contenders.retain(|(name, ..)| only.is_empty() || only.iter().any(|wanted| wanted == name));
@@ -335,6 +336,92 @@ mod webrtc_rs {
                     assert_eq!(server.recv(&mut buffer).await.unwrap(), size);
                 }
             });
+            self.connected = Some((client, server));
+        }
+    }
+}
+
+mod adapter {
+    use std::time::Instant;
+
+    use kaon_rtc::adapters::webrtc_rs::{DtlsConfig, DtlsConnection, DtlsIdentity};
+    use kaon_rtc::layer::{
+        Datagram, DtlsRole, DtlsTransport, FingerprintAlgorithm, FiveTuple, Layer, TransmitBatch,
+    };
+    use tokio::runtime::{Builder, Runtime};
+
+    pub struct Ends {
+        runtime: Runtime,
+        configs: [DtlsConfig; 2],
+        batch: TransmitBatch,
+        connected: Option<(DtlsConnection, DtlsConnection)>,
+    }
+
+    fn path() -> FiveTuple {
+        FiveTuple::udp(([10, 0, 0, 1], 1).into(), ([10, 0, 0, 2], 2).into())
+    }
+
+    impl Ends {
+        pub fn new() -> Self {
+            Self {
+                runtime: Builder::new_current_thread().enable_all().build().unwrap(),
+                configs: [(); 2].map(|()| DtlsConfig::new(DtlsIdentity::generate().unwrap())),
+                batch: TransmitBatch::new(1200),
+                connected: None,
+            }
+        }
+
+        fn connect(&mut self) -> (DtlsConnection, DtlsConnection) {
+            let make = |role, own: usize| {
+                let peer = self.configs[1 - own].identity.fingerprint(FingerprintAlgorithm::Sha256);
+                let runtime = self.runtime.handle().clone();
+                DtlsConnection::new(role, std::slice::from_ref(peer), self.configs[own].clone(), runtime)
+                    .unwrap()
+            };
+            let (mut client, mut server) = (make(DtlsRole::Client, 0), make(DtlsRole::Server, 1));
+            while !(client.is_connected() && server.is_connected()) {
+                carry(&mut client, &mut server, &mut self.batch);
+                carry(&mut server, &mut client, &mut self.batch);
+                self.runtime.block_on(tokio::task::yield_now());
+                while client.poll_event().is_some() || server.poll_event().is_some() {}
+            }
+            client.srtp_keying_material().unwrap();
+            server.srtp_keying_material().unwrap();
+            (client, server)
+        }
+    }
+
+    fn carry(from: &mut DtlsConnection, to: &mut DtlsConnection, batch: &mut TransmitBatch) {
+        let now = Instant::now();
+        batch.clear();
+        while let Some(transmit) = from.poll_transmit(now, batch) {
+            for datagram in batch.datagrams_mut(&transmit) {
+                to.handle_datagram(now, Datagram::new(path(), datagram)).unwrap();
+            }
+        }
+    }
+
+    impl super::Peer for Ends {
+        fn handshake(&mut self) {
+            self.connect();
+        }
+
+        fn idle(&mut self) -> Box<dyn std::any::Any> {
+            Box::new(self.connect())
+        }
+
+        fn records(&mut self, size: usize, count: usize) {
+            let (mut client, mut server) = self.connected.take().unwrap_or_else(|| self.connect());
+            let (now, data, mut record) = (Instant::now(), vec![7; size], Vec::new());
+            let mut received = 0;
+            for _ in 0..count {
+                record.clear();
+                client.seal(&data, &mut record).unwrap();
+                server
+                    .receive(now, Datagram::new(path(), &mut record), &mut |data| received += data.len())
+                    .unwrap();
+            }
+            assert_eq!(received, size * count);
             self.connected = Some((client, server));
         }
     }
