@@ -1,10 +1,12 @@
-//! The webrtc-rs crates 0.17 behind the transport traits: `webrtc-srtp` and `webrtc-sctp`, a feature each, or both
-//! as `webrtc-rs`. Those for DTLS and ICE are not there yet.
+//! The webrtc-rs crates 0.17 behind the transport traits: `webrtc-ice`, `webrtc-srtp` and
+//! `webrtc-sctp`, a feature each, or all as `webrtc-rs`. That for DTLS is not there yet.
 //!
 //! An application that uses one of them can move to this library one layer at a time, and one that looks for a
 //! fault can exchange a layer for one that was written by others. What each adapter cannot do because its crate
 //! cannot is said with its type.
 
+#[cfg(feature = "webrtc-ice")]
+mod ice;
 #[cfg(feature = "webrtc-srtp")]
 mod packet;
 #[cfg(feature = "webrtc-sctp")]
@@ -14,6 +16,8 @@ mod sctp;
 #[cfg(feature = "webrtc-srtp")]
 mod srtp;
 
+#[cfg(feature = "webrtc-ice")]
+pub use ice::{IceAgent, IceConfig};
 #[cfg(feature = "webrtc-srtp")]
 pub use packet::{InvalidPayloadType, PacketParts, to_webrtc};
 #[cfg(feature = "webrtc-sctp")]
