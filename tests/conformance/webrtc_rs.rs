@@ -3,13 +3,15 @@
 use std::sync::LazyLock;
 use std::time::Instant;
 
-use kaon_rtc::adapters::webrtc_rs::{SctpAssociation, SctpConfig, SrtpConfig, SrtpContext};
+use kaon_rtc::adapters::webrtc_rs::{
+    IceAgent, IceConfig, SctpAssociation, SctpConfig, SrtpConfig, SrtpContext,
+};
 use kaon_rtc::conformance::{Clock, Kit, KnownFailure, Report};
-use kaon_rtc::layer::{MasterKey, SctpTransport, SrtpError, SrtpTransport};
+use kaon_rtc::layer::{IceTransport, MasterKey, SctpTransport, SrtpError, SrtpTransport};
 use tokio::runtime::Runtime;
 
 use crate::heap::unwatched;
-use crate::native::{make_sctp, make_srtp, on_virtual_time};
+use crate::native::{make_ice, make_sctp, make_srtp, on_virtual_time};
 
 /// The clock of the crates.
 struct RealClock;
@@ -87,4 +89,23 @@ fn sctp_alone() {
 #[test]
 fn sctp_with_the_native() {
     in_real_time(|kit| kit.sctp(&webrtc_sctp, &make_sctp)).check(&SCTP_FAILS).unwrap();
+}
+
+fn webrtc_ice(_: Instant) -> Box<dyn IceTransport> {
+    Box::new(IceAgent::new(IceConfig::default(), RUNTIME.handle().clone()).unwrap())
+}
+
+#[test]
+fn ice_alone() {
+    in_real_time(|kit| kit.ice(&webrtc_ice, &webrtc_ice)).check(&[]).unwrap();
+}
+
+#[test]
+fn ice_with_the_native() {
+    in_real_time(|kit| kit.ice(&webrtc_ice, &make_ice)).check(&[]).unwrap();
+}
+
+#[test]
+fn ice_of_the_native() {
+    in_real_time(|kit| kit.ice(&make_ice, &webrtc_ice)).check(&[]).unwrap();
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicIsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use kaon_rtc::adapters::webrtc_rs::{IceAgent, IceConfig};
 use kaon_rtc::adapters::webrtc_rs::{SctpAssociation, SctpConfig, SrtpConfig, SrtpContext};
 use kaon_rtc::crypto::aws_lc_rs::provider;
 use kaon_rtc::dtls::Identity;
@@ -51,6 +52,7 @@ const LONG: Duration = Duration::from_secs(20);
 /// Which layers are of the webrtc-rs crates.
 #[derive(Clone, Copy, Debug)]
 struct Foreign {
+    ice: bool,
     srtp: bool,
     sctp: bool,
 }
@@ -59,6 +61,12 @@ fn transports(foreign: Foreign) -> Transports {
     let identity = Identity::generate(&provider()).unwrap();
     let mut transports =
         Transports::native(&provider(), identity, ice::Config::default(), sctp::Config::default());
+    if foreign.ice {
+        transports.ice = Arc::new(|_| {
+            let agent = IceAgent::new(IceConfig::default(), Handle::current());
+            Box::new(agent.expect("no servers are configured"))
+        });
+    }
     if foreign.srtp {
         transports.srtp =
             Arc::new(|local, remote| Ok(Box::new(SrtpContext::new(local, remote, SrtpConfig::default())?)));
@@ -143,13 +151,11 @@ async fn settle(tasks: usize) {
 }
 
 async fn every_combination() {
-    for srtp in [false, true] {
-        for sctp in [false, true] {
-            for offers in [false, true] {
-                let foreign = Foreign { srtp, sctp };
-                let run = timeout(LONG, data_and_video(foreign, offers)).await;
-                run.unwrap_or_else(|_| panic!("{foreign:?}, offers: {offers}"));
-            }
+    for layers in 0..8_u8 {
+        let foreign = Foreign { ice: layers & 1 != 0, srtp: layers & 2 != 0, sctp: layers & 4 != 0 };
+        for offers in [false, true] {
+            let run = timeout(LONG, data_and_video(foreign, offers)).await;
+            run.unwrap_or_else(|_| panic!("{foreign:?}, offers: {offers}"));
         }
     }
 }
@@ -164,7 +170,7 @@ async fn every_combination_carries_data_and_video_and_leaves_nothing_behind() {
     let tasks = Handle::current().metrics().num_alive_tasks();
     every_combination().await;
     settle(tasks).await;
-    let foreign = Foreign { srtp: true, sctp: true };
+    let foreign = Foreign { ice: true, srtp: true, sctp: true };
     for number in 0..20 {
         data_and_video(foreign, number % 2 == 0).await;
         settle(tasks).await;

@@ -24,8 +24,8 @@ use self::generation::Generation;
 use self::message::{Class, Message};
 use crate::layer::{
     Candidate, CandidateAddress, CandidateKind, CandidatePair, CandidatePairStatus, Datagram, FiveTuple,
-    IceConnectionState, IceCredentials, IceError, IceEvent, IceRole, IceTransport, Layer, NameQuery, Protocol,
-    Transmit, TransmitBatch,
+    IceConnectionState, IceCredentials, IceError, IceEvent, IceRole, IceTransport, Layer, NameQuery,
+    Protocol, Transmit, TransmitBatch,
 };
 
 /// A datagram for the crate, and who sent it.
@@ -52,6 +52,7 @@ type Incoming = (SocketAddr, Vec<u8>);
 /// * ICE over TCP, ICE lite and more than one component.
 /// * A pair that was selected is kept: neither a better one nor another nomination on the same host address
 ///   replaces it. In the controlling role the checks of the other host addresses end with the first selection.
+/// * The checks of the peer count as consent as much as its answers (RFC 7675 §5.1 has answers only).
 /// * It is never [`Completed`](IceConnectionState::Completed). Every agent that finds no pair within
 ///   [`consent_timeout`](IceConfig::consent_timeout) has failed, candidates or not, until a restart.
 ///
@@ -317,8 +318,7 @@ impl Layer for IceAgent {
             return Err(IceError::Ignored("not by UDP, or longer than webrtc-ice takes"));
         }
         // Who it is for, the credentials tell: the crate looks at them, of either generation.
-        let for_previous =
-            self.previous.as_mut().map(|previous| previous.push(now, &path, &message, bytes));
+        let for_previous = self.previous.as_mut().map(|previous| previous.push(now, &path, &message, bytes));
         let for_current = self.current.push(now, &path, &message, bytes);
         if !self.is_connected() || message.class == Class::Request {
             self.soon(now);

@@ -51,7 +51,9 @@ impl Generation {
     ) -> Result<(), IceError> {
         self.remotes.retain(|(_, candidate)| candidate.ufrag().is_none_or(|ufrag| ufrag == remote.ufrag()));
         self.remote = Some(remote);
-        hosts.iter().try_for_each(|(address, candidate)| self.add_base(now, surroundings, *address, candidate))
+        hosts
+            .iter()
+            .try_for_each(|(address, candidate)| self.add_base(now, surroundings, *address, candidate))
     }
 
     pub(super) fn add_base(
@@ -117,8 +119,12 @@ impl Generation {
         bytes: &[u8],
     ) -> Result<(), IceError> {
         let base = self.bases.iter_mut().find(|base| base.address == path.local);
-        base.ok_or(IceError::Ignored("no checks are made from this address"))?
-            .push(now, path.remote, message, bytes)
+        base.ok_or(IceError::Ignored("no checks are made from this address"))?.push(
+            now,
+            path.remote,
+            message,
+            bytes,
+        )
     }
 
     /// Whether a datagram of the crate goes out.
@@ -210,8 +216,7 @@ impl Generation {
                     _ if base.paths.is_asked(address) => CandidatePairState::InProgress,
                     _ => CandidatePairState::Waiting,
                 };
-                let Some(remote) =
-                    self.signalled(address).cloned().or_else(|| selected.map(peer_reflexive))
+                let Some(remote) = self.signalled(address).cloned().or_else(|| selected.map(peer_reflexive))
                 else {
                     continue;
                 };

@@ -106,11 +106,8 @@ async fn drive(
         Box::pin(async {})
     }));
     agent.on_selected_candidate_pair_change(Box::new(move |_, remote| {
-        let selected = Selected {
-            address: remote.addr(),
-            foundation: remote.foundation(),
-            priority: remote.priority(),
-        };
+        let selected =
+            Selected { address: remote.addr(), foundation: remote.foundation(), priority: remote.priority() };
         shared.tell(|told| told.selected = Some(selected));
         Box::pin(async {})
     }));
