@@ -47,7 +47,8 @@ type Incoming = (SocketAddr, Vec<u8>);
 ///
 /// * Server-reflexive and relayed candidates: the crate asks servers from sockets of its own.
 ///   [`new`](Self::new) refuses a configuration with servers. Those of the peer are used.
-/// * Role conflicts: it ignores the checks of a peer that has the same role, and knows no error response.
+/// * A 487 is neither sent nor understood: the adapter repairs a role conflict by the peer's checks alone, and the
+///   agents begin anew.
 /// * Checks that come before the peer's credentials are lost, until the peer repeats them.
 /// * ICE over TCP, ICE lite and more than one component.
 /// * A pair that was selected is kept: neither a better one nor another nomination on the same host address
@@ -146,6 +147,8 @@ const MAX_DATAGRAM: usize = 8192;
 const MAX_EVENTS: usize = 1024;
 /// The longest pause between calls while pairs are checked, in poll intervals.
 const LONGEST_PAUSE: u32 = 20;
+/// The first pause while connected, in poll intervals: only checks for consent wait for their answers.
+const CONNECTED_HASTE: u32 = 10;
 /// The longest pause while connected: how late a consent check may leave.
 const CONNECTED_PAUSE: Duration = Duration::from_secs(1);
 
@@ -207,6 +210,24 @@ impl IceAgent {
         }
     }
 
+    /// The crate knows its role from the beginning: checks that have begun in the other one begin anew.
+    fn change_role(&mut self, now: Instant, role: IceRole) {
+        self.role = role;
+        let Generation { number, ref credentials, .. } = self.current;
+        let next = Generation::new(number + 1, credentials.clone(), role);
+        let ended = std::mem::replace(&mut self.current, next);
+        self.dropped += ended.dropped();
+        let limit = self.surroundings.config.max_remote_candidates;
+        for (address, candidate) in ended.remotes() {
+            // They were admitted before.
+            let _ = self.current.add_remote(*address, candidate.clone(), limit);
+        }
+        if let Some(remote) = ended.remote {
+            // So were the host addresses.
+            let _ = self.start(now, remote);
+        }
+    }
+
     fn forget_previous(&mut self) {
         self.dropped += self.previous.take().map_or(0, |previous| previous.dropped());
     }
@@ -253,7 +274,8 @@ impl IceAgent {
 
     /// Something happens: the crate may answer at any moment.
     fn soon(&mut self, now: Instant) {
-        self.pause = self.surroundings.config.poll_interval;
+        let intervals = if self.is_connected() { CONNECTED_HASTE } else { 1 };
+        self.pause = self.surroundings.config.poll_interval * intervals;
         self.schedule(now);
     }
 
@@ -319,6 +341,17 @@ impl Layer for IceAgent {
         }
         // Who it is for, the credentials tell: the crate looks at them, of either generation.
         let for_previous = self.previous.as_mut().map(|previous| previous.push(now, &path, &message, bytes));
+        if self.current.loses_role(&message, bytes) {
+            // The peer repeats the check, and finds us in the other role.
+            self.change_role(
+                now,
+                match self.role {
+                    IceRole::Controlling => IceRole::Controlled,
+                    IceRole::Controlled => IceRole::Controlling,
+                },
+            );
+            return Ok(());
+        }
         let for_current = self.current.push(now, &path, &message, bytes);
         if !self.is_connected() || message.class == Class::Request {
             self.soon(now);
@@ -396,27 +429,9 @@ impl IceTransport for IceAgent {
         self.start(now, credentials)
     }
 
-    /// The crate knows its role from the beginning: checks that have begun in the other one begin anew.
     fn set_role(&mut self, role: IceRole) {
-        if self.role == role || self.state == IceConnectionState::Closed {
-            return;
-        }
-        self.role = role;
-        let now = Instant::now();
-        let remote = self.current.remote.clone();
-        let candidates = self.current.remotes().to_vec();
-        let unresolved = std::mem::take(&mut self.unresolved);
-        self.begin_generation(self.current.credentials.clone());
-        // Its credentials are the same, so that it would answer the same checks.
-        self.forget_previous();
-        self.unresolved = unresolved;
-        let limit = self.surroundings.config.max_remote_candidates;
-        for (address, candidate) in candidates {
-            // They were admitted before.
-            let _ = self.current.add_remote(address, candidate, limit);
-        }
-        if let Some(remote) = remote {
-            let _ = self.start(now, remote);
+        if self.role != role && self.state != IceConnectionState::Closed {
+            self.change_role(Instant::now(), role);
         }
     }
 

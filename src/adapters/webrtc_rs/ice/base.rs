@@ -40,6 +40,8 @@ pub(super) struct Base {
     pub(super) address: SocketAddr,
     pub(super) candidate: Candidate,
     pub(super) paths: Paths,
+    /// Of the agent, once it has sent a check.
+    pub(super) tie_breaker: Option<u64>,
     /// As last looked at.
     pub(super) state: IceConnectionState,
     pub(super) selected: Option<Selected>,
@@ -110,6 +112,7 @@ impl Base {
             address,
             candidate,
             paths: Paths::new(config.max_paths),
+            tie_breaker: None,
             state: IceConnectionState::Checking,
             selected: None,
             running: Some(running),

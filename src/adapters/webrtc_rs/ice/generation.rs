@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use webrtc_ice::candidate::candidate_base::unmarshal_candidate;
+use webrtc_ice::util::{assert_inbound_message_integrity, assert_inbound_username};
 
 use super::IceConfig;
 use super::base::{Base, Identity, Surroundings};
@@ -140,8 +141,34 @@ impl Generation {
                 _ => self.nominating = Some((index, now)),
             }
         }
-        self.bases[index].paths.sent(now, path.remote, &message);
+        let base = &mut self.bases[index];
+        base.paths.sent(now, path.remote, &message);
+        base.tie_breaker = base.tie_breaker.or(message.role.map(|(_, number)| number));
         true
+    }
+
+    /// Whether this is a check of a peer that has our role, and ours must change (RFC 8445 §7.3.1.1). The agents
+    /// have a tie-breaker each: the peer gives in to any one of them, and so we only to one that none resists.
+    pub(super) fn loses_role(&self, message: &Message, bytes: &[u8]) -> bool {
+        let ours = self.bases.iter().filter_map(|base| base.tie_breaker);
+        let gives_in = match message.role {
+            Some((role, _)) if role != self.role => false,
+            Some((IceRole::Controlling, theirs)) => ours.max().is_some_and(|ours| theirs > ours),
+            Some((IceRole::Controlled, theirs)) => ours.min().is_some_and(|ours| theirs < ours),
+            None => false,
+        };
+        let is_open = message.class == Class::Request && self.selected_base().is_none();
+        gives_in && is_open && self.is_authentic(bytes)
+    }
+
+    fn is_authentic(&self, request: &[u8]) -> bool {
+        let Some(remote) = &self.remote else { return false };
+        let username = format!("{}:{}", self.credentials.ufrag(), remote.ufrag());
+        let mut message = webrtc_stun::message::Message::new();
+        message.raw = request.to_vec();
+        message.decode().is_ok()
+            && assert_inbound_username(&message, &username).is_ok()
+            && assert_inbound_message_integrity(&mut message, self.credentials.password().as_bytes()).is_ok()
     }
 
     pub(super) fn look(&mut self) {

@@ -1,5 +1,7 @@
 //! As much of a STUN message (RFC 8489 §5) as the adapter must know before the crate reads it.
 
+use crate::layer::IceRole;
+
 /// What a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Message {
@@ -7,6 +9,8 @@ pub(super) struct Message {
     pub(super) transaction: [u8; 12],
     /// It carries USE-CANDIDATE (RFC 8445 §7.1.2).
     pub(super) nominates: bool,
+    /// The role that its sender has, and the tie-breaker (RFC 8445 §7.1.3).
+    pub(super) role: Option<(IceRole, u64)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +25,8 @@ const HEADER: usize = 20;
 const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 const BINDING: u16 = 1;
 const USE_CANDIDATE: u16 = 0x25;
+const ICE_CONTROLLED: u16 = 0x8029;
+const ICE_CONTROLLING: u16 = 0x802a;
 
 impl Message {
     /// A Binding message, nothing else.
@@ -45,19 +51,29 @@ impl Message {
         };
         let mut transaction = [0; 12];
         transaction.copy_from_slice(&header[8..]);
-        Ok(Self { class, transaction, nominates: has_attribute(&bytes[HEADER..], USE_CANDIDATE) })
+        let mut message = Self { class, transaction, nominates: false, role: None };
+        for (kind, value) in attributes(&bytes[HEADER..]) {
+            let tie_breaker = value.try_into().map(u64::from_be_bytes);
+            match (kind, tie_breaker) {
+                (USE_CANDIDATE, _) => message.nominates = true,
+                (ICE_CONTROLLING, Ok(number)) => message.role = Some((IceRole::Controlling, number)),
+                (ICE_CONTROLLED, Ok(number)) => message.role = Some((IceRole::Controlled, number)),
+                _ => {}
+            }
+        }
+        Ok(message)
     }
 }
 
-fn has_attribute(mut rest: &[u8], wanted: u16) -> bool {
-    while let Some(head) = rest.first_chunk::<4>() {
-        if u16::from_be_bytes([head[0], head[1]]) == wanted {
-            return true;
-        }
+/// The type and value of each attribute.
+fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let head = rest.first_chunk::<4>()?;
         let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
+        let value = rest.get(4..4 + length)?;
         rest = rest.get(4 + length.next_multiple_of(4)..).unwrap_or_default();
-    }
-    false
+        Some((u16::from_be_bytes([head[0], head[1]]), value))
+    })
 }
 
 #[cfg(test)]
@@ -78,12 +94,15 @@ mod tests {
             ([1, 0x11], Class::Error),
         ];
         for (kind, class) in classes {
-            let message = Message { class, transaction: [7; 12], nominates: false };
+            let message = Message { class, transaction: [7; 12], nominates: false, role: None };
             assert_eq!(Message::read(&binding(kind, &[])), Ok(message));
         }
         let attributes = [0, 0x24, 0, 1, 9, 0, 0, 0, 0, 0x25, 0, 0];
         assert!(Message::read(&binding([0, 1], &attributes)).unwrap().nominates);
         assert!(!Message::read(&binding([0, 1], &attributes[..8])).unwrap().nominates);
+        let role = [0x80, 0x2a, 0, 8, 0, 0, 0, 0, 0, 0, 1, 0];
+        let role = Message::read(&binding([0, 1], &role)).unwrap().role;
+        assert_eq!(role, Some((IceRole::Controlling, 256)));
     }
 
     #[test]
@@ -95,6 +114,6 @@ mod tests {
         assert!(Message::read(&binding([0, 3], &[])).is_err(), "Allocate");
         assert!(Message::read(&binding([0x80, 1], &[])).is_err(), "RTP");
         // An attribute that claims more than there is.
-        assert!(!Message::read(&binding([0, 1], &[0, 0x24, 0xff, 0xff])).unwrap().nominates);
+        assert!(!Message::read(&binding([0, 1], &[0, 0x25, 0xff, 0xff])).unwrap().nominates);
     }
 }

@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     fn message(class: Class, transaction: u8) -> Message {
-        Message { class, transaction: [transaction; 12], nominates: false }
+        Message { class, transaction: [transaction; 12], nominates: false, role: None }
     }
 
     fn remote(port: u16) -> SocketAddr {

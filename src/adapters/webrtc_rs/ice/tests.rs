@@ -204,6 +204,38 @@ fn several_addresses_agree_on_one_pair() {
 }
 
 #[test]
+fn role_conflicts_are_repaired_whatever_the_addresses() {
+    let runtime = driven();
+    for role in [IceRole::Controlling, IceRole::Controlled] {
+        let mut agents = [
+            agent(&runtime, role, &[address(1, 1000), address(3, 1000)]),
+            agent(&runtime, role, &[address(2, 2000), address(4, 2000)]),
+        ];
+        introduce(&mut agents);
+        run_until(&mut agents, are_connected);
+        assert_ne!(agents[0].role(), agents[1].role());
+    }
+}
+
+#[test]
+fn a_stranger_changes_no_role() {
+    let runtime = driven();
+    let mut agents = [
+        agent(&runtime, IceRole::Controlling, &[address(1, 1000)]),
+        agent(&runtime, IceRole::Controlled, &[address(2, 2000)]),
+    ];
+    introduce(&mut agents);
+    let has_asked = |agent: &mut IceAgent| agent.candidate_pairs().iter().any(|pair| pair.requests_sent > 0);
+    run_until(&mut agents, |agents| has_asked(&mut agents[0]));
+    // The highest tie-breaker, and nothing that proves who sends it.
+    let mut request = [&[0, 1, 0, 12, 0x21, 0x12, 0xa4, 0x42][..], &[9; 12], &[0x80, 0x2a, 0, 8]].concat();
+    request.extend([0xff; 8]);
+    let _ = give(&mut agents[0], Instant::now(), &request);
+    assert_eq!(agents[0].role(), IceRole::Controlling);
+    run_until(&mut agents, are_connected);
+}
+
+#[test]
 fn a_restart_keeps_the_pair_until_there_is_another() {
     let runtime = driven();
     let mut agents = [
