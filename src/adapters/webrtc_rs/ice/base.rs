@@ -17,12 +17,12 @@ use webrtc_ice::udp_network::UDPNetwork;
 use webrtc_util::vnet::interface::Interface;
 use webrtc_util::vnet::net::Net;
 
-use super::conn::{HostConn, HostMux, Outgoing, Passed};
+use super::config::IceConfig;
+use super::conn::{HostConn, HostMux, Incoming, Outgoing, Passed};
 use super::message::{Class, Message};
 use super::paths::Paths;
 use super::stall::Progress;
 use super::tasks::{self, Remote, Selected, Shared, Start};
-use super::{IceConfig, Incoming};
 use crate::layer::{Candidate, IceConnectionState, IceCredentials, IceError, IceRole};
 
 /// What all bases of an adapter share.

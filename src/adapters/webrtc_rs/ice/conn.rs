@@ -9,8 +9,10 @@ use tokio::sync::{Mutex, mpsc};
 use webrtc_ice::udp_mux::UDPMux;
 use webrtc_util::{Conn, Error};
 
-use super::Incoming;
 use crate::layer::FiveTuple;
+
+/// A datagram for the crate, and who sent it.
+pub(super) type Incoming = (SocketAddr, Vec<u8>);
 
 /// A datagram of the crate, to be sent.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use webrtc_ice::candidate::candidate_base::unmarshal_candidate;
 use webrtc_ice::util::{assert_inbound_message_integrity, assert_inbound_username};
 
-use super::IceConfig;
 use super::base::{Base, Identity, Surroundings};
+use super::config::IceConfig;
 use super::message::{Class, Message};
 use super::tasks::{Remote, Selected};
 use crate::layer::{
