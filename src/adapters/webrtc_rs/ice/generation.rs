@@ -190,14 +190,16 @@ impl Generation {
     pub(super) fn state(&self) -> IceConnectionState {
         let has = |state| self.bases.iter().any(|base| base.state == state);
         let has_seen_peer = !self.remotes.is_empty() || self.bases.iter().any(|base| base.paths.is_known());
-        match () {
-            () if has(IceConnectionState::Connected) => IceConnectionState::Connected,
-            () if has(IceConnectionState::Disconnected) => IceConnectionState::Disconnected,
-            () if has(IceConnectionState::Checking) && has_seen_peer => IceConnectionState::Checking,
-            () if has(IceConnectionState::Failed) && !has(IceConnectionState::Checking) => {
-                IceConnectionState::Failed
-            }
-            () => IceConnectionState::New,
+        if has(IceConnectionState::Connected) {
+            IceConnectionState::Connected
+        } else if has(IceConnectionState::Disconnected) {
+            IceConnectionState::Disconnected
+        } else if has(IceConnectionState::Checking) {
+            if has_seen_peer { IceConnectionState::Checking } else { IceConnectionState::New }
+        } else if has(IceConnectionState::Failed) {
+            IceConnectionState::Failed
+        } else {
+            IceConnectionState::New
         }
     }
 
