@@ -12,9 +12,9 @@ use kaon_rtc::layer::{
 use kaon_rtc::{dtls, ice, sctp, srtp};
 
 #[cfg(feature = "aws-lc-rs")]
-use kaon_rtc::crypto::aws_lc_rs::provider;
+pub(crate) use kaon_rtc::crypto::aws_lc_rs::provider;
 #[cfg(not(feature = "aws-lc-rs"))]
-use kaon_rtc::crypto::rust_crypto::provider;
+pub(crate) use kaon_rtc::crypto::rust_crypto::provider;
 
 use crate::heap::Watched;
 

@@ -4,17 +4,19 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use kaon_rtc::adapters::webrtc_rs::{
-    DtlsConfig, DtlsConnection, DtlsIdentity, SctpAssociation, SctpConfig, SrtpConfig, SrtpContext,
+    DtlsConfig, DtlsConnection, DtlsIdentity, IceAgent, IceConfig, SctpAssociation, SctpConfig, SrtpConfig,
+    SrtpContext,
 };
 use kaon_rtc::conformance::{Clock, DtlsImplementation, Kit, KnownFailure, Report};
+use kaon_rtc::ice;
 use kaon_rtc::layer::{
-    DtlsError, DtlsRole, DtlsTransport, Fingerprint, FingerprintAlgorithm, MasterKey, SctpTransport,
-    SrtpError, SrtpTransport,
+    DtlsError, DtlsRole, DtlsTransport, Fingerprint, FingerprintAlgorithm, IceTransport, MasterKey,
+    SctpTransport, SrtpError, SrtpTransport,
 };
 use tokio::runtime::Runtime;
 
 use crate::heap::{Watched, unwatched};
-use crate::native::{dtls, make_sctp, make_srtp, on_virtual_time};
+use crate::native::{dtls, make_sctp, make_srtp, on_virtual_time, provider};
 
 /// The clock of the crates.
 struct RealClock;
@@ -131,4 +133,34 @@ fn sctp_alone() {
 #[test]
 fn sctp_with_the_native() {
     in_real_time(|kit| kit.sctp(&webrtc_sctp, &make_sctp)).check(&SCTP_FAILS).unwrap();
+}
+
+/// Consent, and then the pair, is lost after this time, so that the scenario does not take a minute.
+const CONSENT: Duration = Duration::from_secs(12);
+
+fn webrtc_ice(_: Instant) -> Box<dyn IceTransport> {
+    let mut config = IceConfig::default();
+    config.consent_timeout = CONSENT;
+    Box::new(IceAgent::new(config, RUNTIME.handle().clone()).unwrap())
+}
+
+fn native_ice(now: Instant) -> Box<dyn IceTransport> {
+    let mut config = ice::Config::default();
+    config.consent_timeout = CONSENT;
+    Box::new(ice::Agent::new(now, provider(), config))
+}
+
+#[test]
+fn ice_alone() {
+    in_real_time(|kit| kit.ice(&webrtc_ice, &webrtc_ice)).check(&[]).unwrap();
+}
+
+#[test]
+fn ice_with_the_native() {
+    in_real_time(|kit| kit.ice(&webrtc_ice, &native_ice)).check(&[]).unwrap();
+}
+
+#[test]
+fn the_native_with_ice() {
+    in_real_time(|kit| kit.ice(&native_ice, &webrtc_ice)).check(&[]).unwrap();
 }

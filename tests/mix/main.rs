@@ -3,23 +3,18 @@
 
 #![allow(unsafe_code, missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
+mod foreign;
+
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use kaon_rtc::adapters::webrtc_rs::{
-    DtlsConfig, DtlsConnection, DtlsIdentity, SctpAssociation, SctpConfig, SrtpConfig, SrtpContext,
-};
-use kaon_rtc::crypto::aws_lc_rs::provider;
-use kaon_rtc::dtls::Identity;
-use kaon_rtc::layer::{FingerprintAlgorithm, RtpTimestamp};
+use foreign::Foreign;
+use kaon_rtc::layer::RtpTimestamp;
 use kaon_rtc::peer_connection::{
     Description, PeerConnection, PeerConnectionEvent, TrackKind, TransceiverInit,
 };
-use kaon_rtc::session::Transports;
-use kaon_rtc::{ice, sctp};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
@@ -50,39 +45,6 @@ static ALLOCATOR: Counting = Counting;
 
 const LONG: Duration = Duration::from_secs(20);
 
-/// Which layers are of the webrtc-rs crates.
-#[derive(Clone, Copy, Debug)]
-struct Foreign {
-    srtp: bool,
-    sctp: bool,
-    dtls: bool,
-}
-
-fn transports(foreign: Foreign) -> Transports {
-    let identity = Identity::generate(&provider()).unwrap();
-    let mut transports =
-        Transports::native(&provider(), identity, ice::Config::default(), sctp::Config::default());
-    if foreign.srtp {
-        transports.srtp =
-            Arc::new(|local, remote| Ok(Box::new(SrtpContext::new(local, remote, SrtpConfig::default())?)));
-    }
-    if foreign.sctp {
-        transports.sctp = Arc::new(|local_port, remote_port| {
-            let mut config = SctpConfig::default();
-            (config.local_port, config.remote_port) = (local_port, remote_port);
-            Box::new(SctpAssociation::new(config, Handle::current()))
-        });
-    }
-    if foreign.dtls {
-        let config = DtlsConfig::new(DtlsIdentity::generate().unwrap());
-        transports.fingerprints = vec![config.identity.fingerprint(FingerprintAlgorithm::Sha256).clone()];
-        transports.dtls = Arc::new(move |role, peer| {
-            Ok(Box::new(DtlsConnection::new(role, peer, config.clone(), Handle::current())?))
-        });
-    }
-    transports
-}
-
 async fn negotiate(offerer: &PeerConnection, answerer: &PeerConnection) {
     offerer.set_local_description(None).unwrap();
     offerer.gathering_complete().await;
@@ -101,7 +63,7 @@ fn vp8_frame(is_key: bool, number: u8, len: usize) -> Vec<u8> {
 
 /// `foreign` are the layers of the offerer, or of the answerer.
 async fn data_and_video(foreign: Foreign, offers: bool) {
-    let mixed = PeerConnection::builder().loopback(true).transports(transports(foreign)).build();
+    let mixed = PeerConnection::builder().loopback(true).transports(foreign.transports()).build();
     let native = PeerConnection::builder().loopback(true).build();
     let (mixed, native) = (mixed.await.unwrap(), native.await.unwrap());
     let (alice, bob) = if offers { (mixed, native) } else { (native, mixed) };
@@ -153,15 +115,10 @@ async fn settle(tasks: usize) {
 }
 
 async fn every_combination() {
-    for srtp in [false, true] {
-        for sctp in [false, true] {
-            for dtls in [false, true] {
-                for offers in [false, true] {
-                    let foreign = Foreign { srtp, sctp, dtls };
-                    let run = timeout(LONG, data_and_video(foreign, offers)).await;
-                    run.unwrap_or_else(|_| panic!("{foreign:?}, offers: {offers}"));
-                }
-            }
+    for foreign in Foreign::combinations() {
+        for offers in [false, true] {
+            let run = timeout(LONG, data_and_video(foreign, offers)).await;
+            run.unwrap_or_else(|_| panic!("{foreign:?}, offers: {offers}"));
         }
     }
 }
@@ -176,7 +133,7 @@ async fn every_combination_carries_data_and_video_and_leaves_nothing_behind() {
     let tasks = Handle::current().metrics().num_alive_tasks();
     every_combination().await;
     settle(tasks).await;
-    let foreign = Foreign { srtp: true, sctp: true, dtls: true };
+    let foreign = Foreign::combinations().last().unwrap();
     for number in 0..20 {
         data_and_video(foreign, number % 2 == 0).await;
         settle(tasks).await;

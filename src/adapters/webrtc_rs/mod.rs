@@ -1,5 +1,5 @@
-//! The webrtc-rs crates 0.17 behind the transport traits: `dtls`, `webrtc-srtp` and `webrtc-sctp`, a feature each
-//! (`webrtc-dtls` for the first), or all as `webrtc-rs`. The one for ICE is not there yet.
+//! The webrtc-rs crates 0.17 behind the transport traits: `webrtc-ice`, `dtls`, `webrtc-srtp` and `webrtc-sctp`, a
+//! feature each (`webrtc-dtls` for the second), or all as `webrtc-rs`.
 //!
 //! An application that uses one of them can move to this library one layer at a time, and one that looks for a
 //! fault can exchange a layer for one that was written by others. What each adapter cannot do because its crate
@@ -7,6 +7,8 @@
 
 #[cfg(feature = "webrtc-dtls")]
 mod dtls;
+#[cfg(feature = "webrtc-ice")]
+mod ice;
 #[cfg(feature = "webrtc-srtp")]
 mod packet;
 #[cfg(any(feature = "webrtc-dtls", feature = "webrtc-sctp"))]
@@ -18,6 +20,8 @@ mod srtp;
 
 #[cfg(feature = "webrtc-dtls")]
 pub use self::dtls::{DtlsConfig, DtlsConnection, DtlsIdentity};
+#[cfg(feature = "webrtc-ice")]
+pub use ice::{IceAgent, IceConfig};
 #[cfg(feature = "webrtc-srtp")]
 pub use packet::{InvalidPayloadType, PacketParts, to_webrtc};
 #[cfg(feature = "webrtc-sctp")]
