@@ -52,12 +52,7 @@
     doc = "| `conformance` | [`conformance`] | scenarios that every implementation of a transport trait is held to |"
 )]
 #![cfg_attr(
-    any(
-        feature = "webrtc-ice",
-        feature = "webrtc-dtls",
-        feature = "webrtc-srtp",
-        feature = "webrtc-sctp"
-    ),
+    any(feature = "webrtc-ice", feature = "webrtc-dtls", feature = "webrtc-srtp", feature = "webrtc-sctp"),
     doc = "| `webrtc-rs` | [`adapters::webrtc_rs`] | the webrtc-rs crates behind the transport traits |"
 )]
 #![cfg_attr(feature = "sim", doc = "| `sim` | [`sim`] | a seeded virtual network on a virtual clock |")]

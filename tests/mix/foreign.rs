@@ -46,8 +46,7 @@ impl Foreign {
         }
         if self.dtls {
             let (runtime, config) = (runtime.clone(), DtlsConfig::new(DtlsIdentity::generate().unwrap()));
-            transports.fingerprints =
-                vec![config.identity.fingerprint(FingerprintAlgorithm::Sha256).clone()];
+            transports.fingerprints = vec![config.identity.fingerprint(FingerprintAlgorithm::Sha256).clone()];
             transports.dtls = Arc::new(move |role, peer| {
                 Ok(Box::new(DtlsConnection::new(role, peer, config.clone(), runtime.clone())?))
             });

@@ -20,9 +20,10 @@ static HEAP: Counting = Counting::new();
 
 /// Connections whose mean is told, after some that fill what all share.
 const COUNT: usize = 20;
-/// How long connections are idle in virtual time, and in real time where there are sockets.
+/// How long connections are idle in virtual time, and in real time where there are sockets: past the first heartbeat
+/// of SCTP, at which what busier times needed is given back.
 const IDLE: Duration = Duration::from_secs(60);
-const IDLE_ON_SOCKETS: Duration = Duration::from_secs(5);
+const IDLE_ON_SOCKETS: Duration = Duration::from_secs(40);
 /// Pairs of a process whose resident memory is looked at.
 const PAIRS: usize = 50;
 

@@ -1,6 +1,6 @@
 //! What a server pays for a hundred connections that each receive a video of 720p30 at about 1.5 Mbit/s from one
 //! source. Kaon and Pion are each a process of their own that serves the same clients; counted is all that the
-//! process does, as CPU seconds per second.
+//! process does, as CPU seconds per second, and its resident memory for each connection.
 //!
 //! ```text
 //! cargo run --release --bin receivers [ROUNDS]
@@ -28,9 +28,9 @@ fn main() {
     let rounds = arguments.first().map_or(3, |text| text.parse().expect("a number of rounds"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let names = ["kaon", "kaon, one thread", "pion"];
-    let mut results = names.map(|_| (Vec::new(), Vec::new()));
+    let mut results = names.map(|_| <[Vec<f64>; 3]>::default());
     for _ in 0..rounds {
-        for (name, (cpu, share)) in names.into_iter().zip(&mut results) {
+        for (name, figures) in names.into_iter().zip(&mut results) {
             let command = match name {
                 "kaon" => Ok(child::itself(&["serve", "2"])),
                 "kaon, one thread" => Ok(child::itself(&["serve", "1"])),
@@ -40,9 +40,8 @@ fn main() {
                 command.and_then(|command| Child::start(command).map_err(|error| error.to_string()));
             match started {
                 Ok(mut child) => match runtime.block_on(run(&mut child)) {
-                    Some((used, arrived)) => {
-                        cpu.push(used);
-                        share.push(arrived);
+                    Some(run) => {
+                        figures.iter_mut().zip(run).for_each(|(figures, figure)| figures.push(figure))
                     }
                     None => println!("{name} hung or ended"),
                 },
@@ -51,22 +50,28 @@ fn main() {
         }
     }
     println!(
-        "| {RECEIVERS} receivers | CPU seconds per second | to Kaon | of the packets arrived |\n|---|---|---|---|"
+        "| {RECEIVERS} receivers | CPU seconds per second | to Kaon | of the packets arrived | KiB each | to Kaon |\n\
+         |---|---|---|---|---|---|"
     );
-    let mut first = f64::NAN;
-    for (name, (cpu, share)) in names.into_iter().zip(&mut results) {
-        let (cpu, share) = (median(cpu), median(share));
-        if first.is_nan() {
-            first = cpu;
-        }
-        println!("| {name} | {cpu:.3} | {:.2} | {:.1} % |", cpu / first, share * 100.0);
+    let medians = results.map(|figures| figures.map(|mut figures| median(&mut figures)));
+    let [first_cpu, _, first_memory] = medians[0];
+    for (name, [cpu, share, memory]) in names.into_iter().zip(medians) {
+        println!(
+            "| {name} | {cpu:.3} | {:.2} | {:.1} % | {memory:.0} | {:.1} |",
+            cpu / first_cpu,
+            share * 100.0,
+            memory / first_memory
+        );
     }
 }
 
-/// The CPU seconds per second of the server, and the share of its packets that arrived.
-async fn run(child: &mut Child) -> Option<(f64, f64)> {
+/// The CPU seconds per second of the server, the share of its packets that arrived, and KiB for each connection.
+async fn run(child: &mut Child) -> Option<[f64; 3]> {
     let mut clients = Clients::default();
-    for _ in 0..RECEIVERS {
+    // What all connections share is there after the first.
+    clients.subscribe(child).await?;
+    let empty = child.resident();
+    for _ in 1..RECEIVERS {
         clients.subscribe(child).await?;
     }
     child.ask(&json!({ "do": "source" }))?;
@@ -76,5 +81,6 @@ async fn run(child: &mut Child) -> Option<(f64, f64)> {
     let seconds = begin.elapsed().as_secs_f64();
     let used = (child.cpu_time() - used).as_secs_f64() / seconds;
     let rate = (clients.received() - received) as f64 / seconds;
-    Some((used, rate / (RECEIVERS * server::FRAME_RATE * server::PACKETS) as f64))
+    let memory = child.resident().saturating_sub(empty) as f64 / 1024.0 / (RECEIVERS - 1) as f64;
+    Some([used, rate / (RECEIVERS * server::FRAME_RATE * server::PACKETS) as f64, memory])
 }

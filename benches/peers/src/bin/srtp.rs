@@ -42,9 +42,11 @@ fn context(provider: &CryptoProvider, profile: SrtpProfile) -> Context {
 fn contenders(profile: SrtpProfile) -> Vec<(&'static str, Box<dyn Peer>)> {
     let mut contenders: Vec<(&'static str, Box<dyn Peer>)> = vec![
         ("kaon", Box::new(context(&aws_lc_rs::provider(), profile))),
+        ("kaon, behind the trait", Box::new(behind_the_trait(context(&aws_lc_rs::provider(), profile)))),
         ("kaon, rust_crypto", Box::new(context(&rust_crypto::provider(), profile))),
         ("rtc-srtp", Box::new(rtc::new(profile))),
         ("webrtc-srtp", Box::new(webrtc::new(profile))),
+        ("webrtc-srtp, behind the trait", Box::new(behind_the_trait(webrtc::adapter(profile)))),
     ];
     match profile {
         SrtpProfile::Aes128CmHmacSha1_80 => {
@@ -104,11 +106,11 @@ fn main() {
             }
             let medians: Vec<_> =
                 figures.iter_mut().map(|figures| figures.each_mut().map(|f| median(f))).collect();
-            println!("{:>18} {:>9} {:>8} {:>10} {:>8}", "", "protect", "", "unprotect", "");
+            println!("{:>30} {:>9} {:>8} {:>10} {:>8}", "", "protect", "", "unprotect", "");
             for (contender, [protect, unprotect]) in contenders.iter().zip(&medians) {
                 let [first_protect, first_unprotect] = medians[0];
                 println!(
-                    "{:>18} {protect:>9.0} {:>7.2}x {unprotect:>10.0} {:>7.2}x",
+                    "{:>30} {protect:>9.0} {:>7.2}x {unprotect:>10.0} {:>7.2}x",
                     contender.name,
                     protect / first_protect,
                     unprotect / first_unprotect
@@ -142,21 +144,44 @@ impl Contender {
     }
 }
 
+/// The implementation as a session has it.
+fn behind_the_trait(transport: impl SrtpTransport + 'static) -> Box<dyn SrtpTransport> {
+    Box::new(transport)
+}
+
 impl Peer for Context {
     fn protect(&mut self, packets: &mut [Vec<u8>]) {
-        let overhead = self.rtp_overhead();
-        for packet in packets {
-            let len = packet.len();
-            packet.resize(len + overhead, 0);
-            self.protect_rtp(packet, len).expect("a packet");
-        }
+        protect_all(self, packets);
     }
 
     fn unprotect(&mut self, packets: &mut [Vec<u8>]) {
-        for packet in packets {
-            let len = self.unprotect_rtp(packet).expect("a packet");
-            packet.truncate(len);
-        }
+        unprotect_all(self, packets);
+    }
+}
+
+impl Peer for Box<dyn SrtpTransport> {
+    fn protect(&mut self, packets: &mut [Vec<u8>]) {
+        protect_all(&mut **self, packets);
+    }
+
+    fn unprotect(&mut self, packets: &mut [Vec<u8>]) {
+        unprotect_all(&mut **self, packets);
+    }
+}
+
+fn protect_all(transport: &mut (impl SrtpTransport + ?Sized), packets: &mut [Vec<u8>]) {
+    let overhead = transport.rtp_overhead();
+    for packet in packets {
+        let len = packet.len();
+        packet.resize(len + overhead, 0);
+        transport.protect_rtp(packet, len).expect("a packet");
+    }
+}
+
+fn unprotect_all(transport: &mut (impl SrtpTransport + ?Sized), packets: &mut [Vec<u8>]) {
+    for packet in packets {
+        let len = transport.unprotect_rtp(packet).expect("a packet");
+        packet.truncate(len);
     }
 }
 
@@ -200,12 +225,18 @@ mod rtc {
 }
 
 mod webrtc {
+    use kaon_rtc::adapters::webrtc_rs::{SrtpConfig, SrtpContext};
     use kaon_rtc::srtp::SrtpProfile;
     use webrtc_srtp::context::Context;
     use webrtc_srtp::option::srtp_replay_protection;
     use webrtc_srtp::protection_profile::ProtectionProfile;
 
     returning_peer!();
+
+    pub fn adapter(profile: SrtpProfile) -> SrtpContext {
+        let key = super::master_key(profile);
+        SrtpContext::new(&key, &key, SrtpConfig::default()).expect("the profile")
+    }
 
     pub fn new(profile: SrtpProfile) -> Context {
         let key = super::master_key(profile);
