@@ -64,6 +64,21 @@
 //! `trace` only, and keys nowhere. Connections of `peer_connection` have a span `connection` each.
 #![forbid(unsafe_code)]
 
+// Any other set of features makes sense: they only ever add.
+#[cfg(all(feature = "net", target_family = "wasm"))]
+compile_error!(
+    "the feature `net` needs UDP sockets, which WebAssembly has not: enable `session` instead of `peer-connection`, \
+     or single layers instead of `net`, and carry their datagrams yourself"
+);
+#[cfg(all(
+    any(feature = "webrtc-ice", feature = "webrtc-dtls", feature = "webrtc-sctp"),
+    target_family = "wasm"
+))]
+compile_error!(
+    "the webrtc-rs crates need sockets and threads, which WebAssembly has not: enable the layers `ice`, `dtls` and \
+     `sctp` instead of `webrtc-ice`, `webrtc-dtls` and `webrtc-sctp`"
+);
+
 pub mod crypto;
 pub mod layer;
 

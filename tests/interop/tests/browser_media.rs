@@ -6,7 +6,7 @@ use std::collections::{HashSet, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use browser_pair::{BROWSERS, LONG, Pair, SOURCES, text};
+use browser_pair::{BROWSERS, LONG, Pair, SOURCES, text, webrtc_rs};
 use kaon_interop::{Kind, Rectangle, Thumbnail, Tone};
 use kaon_rtc::layer::Rid;
 use kaon_rtc::peer_connection::{
@@ -54,8 +54,7 @@ fn reflect(kaon: &PeerConnection, remote: RemoteTrack, heard: Heard) {
     });
 }
 
-async fn media(kind: Kind, codec: &str, browser_offers: bool) {
-    let Some(mut pair) = Pair::start(kind).await else { return };
+async fn media(kind: Kind, mut pair: Pair, codec: &str, browser_offers: bool) {
     pair.browser.eval(SOURCES, Value::Null);
     let add = "
         const [video, sound] = await sources();
@@ -130,7 +129,8 @@ async fn media(kind: Kind, codec: &str, browser_offers: bool) {
         seen["sound"].as_array().unwrap().iter().map(|byte| byte.as_u64().unwrap() as u8).collect();
     let Some(tone) = Tone::of_recording(&recording) else { return };
     assert!(tone.is(sent), "{kind:?} hears of {sent} Hz: {tone:?}");
-    let name = format!("media_{}_{}_{browser_offers}.png", kind.name(), codec.replace('/', "_"));
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    let name = format!("{test}_{}_{browser_offers}.png", kind.name());
     compare_pictures(&mut pair, &Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
 }
 
@@ -156,8 +156,17 @@ fn compare_pictures(pair: &mut Pair, path: &Path) {
 async fn vp8_and_opus_come_back() {
     for kind in BROWSERS {
         for browser_offers in [true, false] {
-            media(kind, "video/VP8", browser_offers).await;
+            let Some(pair) = Pair::start(kind).await else { return };
+            media(kind, pair, "video/VP8", browser_offers).await;
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_of_the_webrtc_rs_crates() {
+    for browser_offers in [true, false] {
+        let Some(pair) = Pair::of(Kind::Chromium, webrtc_rs()).await else { return };
+        media(Kind::Chromium, pair, "video/VP8", browser_offers).await;
     }
 }
 
@@ -165,7 +174,8 @@ async fn vp8_and_opus_come_back() {
 async fn h264_comes_back() {
     // Firefox downloads its H.264 plug-in.
     for browser_offers in [true, false] {
-        media(Kind::Chromium, "video/H264", browser_offers).await;
+        let Some(pair) = Pair::start(Kind::Chromium).await else { return };
+        media(Kind::Chromium, pair, "video/H264", browser_offers).await;
     }
 }
 

@@ -5,7 +5,7 @@ mod browser_pair;
 
 use std::time::Duration;
 
-use browser_pair::{BROWSERS, LONG, Pair, SOURCES, text};
+use browser_pair::{BROWSERS, LONG, Pair, SOURCES, text, webrtc_rs};
 use bytes::Bytes;
 use kaon_interop::{Kind, Restart};
 use kaon_rtc::peer_connection::{
@@ -59,11 +59,10 @@ fn piece(index: usize, size: usize) -> Bytes {
     piece.into()
 }
 
-async fn transfer(kind: Kind, browser_offers: bool, ordered: bool) {
+async fn transfer(mut pair: Pair, browser_offers: bool, ordered: bool) {
     const TOTAL: usize = 16 << 20;
     const SIZE: usize = 16 << 10;
     const COUNT: usize = TOTAL / SIZE;
-    let Some(mut pair) = Pair::start(kind).await else { return };
     pair.browser.eval(WATCH_CHANNEL, Value::Null);
     let chat = if browser_offers {
         pair.browser.eval("watch(connection.createDataChannel('bulk', { ordered: args }));", json!(ordered));
@@ -119,9 +118,18 @@ async fn sixteen_mebibytes_go_both_ways() {
     for kind in BROWSERS {
         for browser_offers in [true, false] {
             for ordered in [true, false] {
-                transfer(kind, browser_offers, ordered).await;
+                let Some(pair) = Pair::start(kind).await else { return };
+                transfer(pair, browser_offers, ordered).await;
             }
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_of_the_webrtc_rs_crates() {
+    for browser_offers in [true, false] {
+        let Some(pair) = Pair::of(Kind::Chromium, webrtc_rs()).await else { return };
+        transfer(pair, browser_offers, true).await;
     }
 }
 

@@ -4,13 +4,25 @@
 #![allow(dead_code)]
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kaon_interop::{Browser, Kind};
-use kaon_rtc::peer_connection::{
-    DataChannel, Description, Endpoint, PeerConnection, PeerConnectionEvent, RemoteTrack,
+use kaon_rtc::adapters::webrtc_rs::{
+    DtlsConfig, DtlsConnection, DtlsIdentity, IceAgent, IceConfig, SctpAssociation, SctpConfig, SrtpConfig,
+    SrtpContext,
 };
+use kaon_rtc::crypto::aws_lc_rs;
+use kaon_rtc::dtls::Identity;
+use kaon_rtc::layer::FingerprintAlgorithm;
+use kaon_rtc::peer_connection::{
+    DataChannel, Description, Endpoint, PeerConnection, PeerConnectionBuilder, PeerConnectionEvent,
+    RemoteTrack,
+};
+use kaon_rtc::session::Transports;
+use kaon_rtc::{ice, sctp};
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 pub const LONG: Duration = Duration::from_secs(30);
@@ -40,11 +52,15 @@ pub struct Pair {
 
 impl Pair {
     pub async fn start(kind: Kind) -> Option<Self> {
+        Self::of(kind, PeerConnection::builder()).await
+    }
+
+    /// With a connection that is made in another way.
+    pub async fn of(kind: Kind, kaon: PeerConnectionBuilder) -> Option<Self> {
         let mut browser = Browser::start(kind)?;
         browser.eval(PRELUDE, Value::Null);
         let address = SocketAddr::new(browser.host(), 0);
-        let socket = Endpoint::builder().address(address);
-        let kaon = PeerConnection::builder().socket(socket).build().await.unwrap();
+        let kaon = kaon.socket(Endpoint::builder().address(address)).build().await.unwrap();
         Some(Self { browser, kaon })
     }
 
@@ -113,6 +129,29 @@ impl Pair {
         })
         .await
     }
+}
+
+/// A connection whose layers are all of the webrtc-rs crates.
+pub fn webrtc_rs() -> PeerConnectionBuilder {
+    let provider = aws_lc_rs::provider();
+    let identity = Identity::generate(&provider).unwrap();
+    let mut transports =
+        Transports::native(&provider, identity, ice::Config::default(), sctp::Config::default());
+    transports.ice =
+        Arc::new(|_| Box::new(IceAgent::new(IceConfig::default(), Handle::current()).expect("no servers")));
+    let dtls = DtlsConfig::new(DtlsIdentity::generate().unwrap());
+    transports.fingerprints = vec![dtls.identity.fingerprint(FingerprintAlgorithm::Sha256).clone()];
+    transports.dtls = Arc::new(move |role, peer| {
+        Ok(Box::new(DtlsConnection::new(role, peer, dtls.clone(), Handle::current())?))
+    });
+    transports.srtp =
+        Arc::new(|local, remote| Ok(Box::new(SrtpContext::new(local, remote, SrtpConfig::default())?)));
+    transports.sctp = Arc::new(|local_port, remote_port| {
+        let mut config = SctpConfig::default();
+        (config.local_port, config.remote_port) = (local_port, remote_port);
+        Box::new(SctpAssociation::new(config, Handle::current()))
+    });
+    PeerConnection::builder().transports(transports)
 }
 
 pub fn text(description: &Value) -> &str {
