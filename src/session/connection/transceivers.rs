@@ -102,7 +102,7 @@ impl Session {
         self.jsep.transceiver(id)
     }
 
-    /// Sends an RTP packet. What waits is sent by [`poll_transmit`](Layer::poll_transmit).
+    /// Sends an RTP packet. What waits is sent by [`poll_transmit`](crate::layer::Layer::poll_transmit).
     ///
     /// # Errors
     /// [`SessionError::NotSending`], [`SessionError::PayloadType`], and [`SessionError::Limit`] when too many
