@@ -244,7 +244,7 @@ mod tests {
         let at = |ms| start + Duration::from_millis(ms);
         let mut nack = NackGenerator::new(NackConfig::default());
         receive(&mut nack, start, [65534, 65535, 2, 4]);
-        assert_eq!(requested(&mut nack, at(9)), []);
+        assert_eq!(requested(&mut nack, at(9)), [0_u16; 0]);
         receive(&mut nack, at(9), [1]);
         assert_eq!(nack.poll_timeout(), Some(at(10)));
         assert_eq!(requested(&mut nack, at(10)), [0, 3]);
@@ -252,7 +252,7 @@ mod tests {
         nack.set_round_trip_time(Duration::from_millis(40));
         receive(&mut nack, at(100), [3]);
         assert_eq!(requested(&mut nack, at(110)), [0]);
-        assert_eq!(requested(&mut nack, at(149)), []);
+        assert_eq!(requested(&mut nack, at(149)), [0_u16; 0]);
         assert_eq!(requested(&mut nack, at(150)), [0]);
         receive(&mut nack, at(160), [0]);
         assert_eq!((nack.poll_timeout(), nack.missing()), (None, 0));

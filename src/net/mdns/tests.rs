@@ -219,13 +219,13 @@ fn an_answerer_speaks_to_each_querier_in_its_way() {
     // By unicast where that is asked for.
     hand_over(&mut answerer, now, "192.0.2.7:5353", &ask("me", QuestionKind::V4, true)).unwrap();
     let answers = sent(&mut answerer, now);
-    assert_eq!(answers[0].0, "192.0.2.7:5353".parse().unwrap());
+    assert_eq!(answers[0].0, "192.0.2.7:5353".parse::<SocketAddr>().unwrap());
     assert_eq!(answers[0].1[answers[0].1.len() - 12], 0x80, "the cache-flush bit");
 
     // Like plain DNS to who asks from another port.
     hand_over(&mut answerer, now, "192.0.2.7:999", &ask("me", QuestionKind::V4, false)).unwrap();
     let answers = sent(&mut answerer, now);
-    assert_eq!(answers[0].0, "192.0.2.7:999".parse().unwrap());
+    assert_eq!(answers[0].0, "192.0.2.7:999".parse::<SocketAddr>().unwrap());
     assert_eq!(&answers[0].1[..6], b"\0\x09\x84\0\0\x01", "the identifier and the question");
     let short = AddressRecord { ttl: 10, ..record };
     assert_eq!(Message::decode(&answers[0].1), Ok(Message::Response { addresses: vec![short] }));
