@@ -78,7 +78,7 @@ mod kaon {
     }
 
     pub fn behind_the_trait() -> Associations<dyn SctpTransport> {
-        Associations::new(|| Box::new(association(false)))
+        Associations::new(|| Box::new(association(false)) as Box<dyn SctpTransport>)
     }
 
     fn association(zero_checksum: bool) -> Association {
