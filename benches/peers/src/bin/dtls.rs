@@ -7,6 +7,7 @@
 use std::any::Any;
 
 use kaon_bench_peers::{cpu_time_of, median};
+use kaon_rtc::dtls::{Connection, DtlsTransport};
 
 /// Sizes of application data in a record.
 const SIZES: [usize; 2] = [100, 1200];
@@ -29,7 +30,13 @@ fn main() {
     let rounds: usize = arguments.next().and_then(|rounds| rounds.parse().ok()).unwrap_or(9);
     let only: Vec<String> = arguments.collect();
     let mut contenders: Vec<Contender> = vec![
-        ("kaon", Box::new(kaon::Ends::new()), 300, 50_000),
+        ("kaon", Box::new(kaon::Ends::<Connection>::new(|it| Box::new(it))), 300, 50_000),
+        (
+            "kaon, behind the trait",
+            Box::new(kaon::Ends::<dyn DtlsTransport>::new(|it| Box::new(it))),
+            300,
+            50_000,
+        ),
         ("dimpl", Box::new(theirs::Ends::new()), 300, 20_000),
         ("dtls", Box::new(webrtc_rs::Ends::new()), 60, 5_000),
         ("adapter", Box::new(adapter::Ends::new()), 60, 5_000),
@@ -37,16 +44,16 @@ fn main() {
     ];
     contenders.retain(|(name, ..)| only.is_empty() || only.iter().any(|wanted| wanted == name));
 
-    println!("{:>18} {:>16}", "", "heap, idle end");
+    println!("{:>24} {:>16}", "", "heap, idle end");
     for (name, peer, ..) in contenders.iter_mut().filter(|(_, _, handshakes, _)| *handshakes > 0) {
         drop(peer.idle());
         let before = heap();
         let pairs: Vec<_> = (0..200).map(|_| peer.idle()).collect();
-        println!("{name:>18} {:>16}", (heap() - before) / 400);
+        println!("{name:>24} {:>16}", (heap() - before) / 400);
         drop(pairs);
     }
     println!("median of {rounds} rounds on CPU time, both ends in one process");
-    println!("{:>18} {:>16} {:>14}", "", "handshakes/s", "kaon is");
+    println!("{:>24} {:>16} {:>14}", "", "handshakes/s", "kaon is");
     report(rounds, &mut contenders, |peer, handshakes, _| {
         (handshakes > 0).then(|| {
             let time = cpu_time_of(|| (0..handshakes).for_each(|_| peer.handshake()));
@@ -54,7 +61,7 @@ fn main() {
         })
     });
     for size in SIZES {
-        println!("{:>18} {:>16} {:>14}", "", format!("MB/s, {size} bytes"), "kaon is");
+        println!("{:>24} {:>16} {:>14}", "", format!("MB/s, {size} bytes"), "kaon is");
         report(rounds, &mut contenders, |peer, _, records| {
             peer.records(size, 100);
             let time = cpu_time_of(|| peer.records(size, records));
@@ -83,7 +90,7 @@ fn report(
     }
     let medians: Vec<f64> = figures.iter_mut().map(|figures| median(figures)).collect();
     for ((name, ..), figure) in contenders.iter().zip(&medians).filter(|(_, figure)| !figure.is_nan()) {
-        println!("{name:>18} {figure:>16.0} {:>13.2}x", medians[0] / figure);
+        println!("{name:>24} {figure:>16.0} {:>13.2}x", medians[0] / figure);
     }
 }
 
@@ -97,19 +104,21 @@ mod kaon {
     };
     use kaon_rtc::layer::{Datagram, FiveTuple, Layer, TransmitBatch};
 
-    pub struct Ends {
+    /// Ends that are the layer itself, or whatever stands behind the trait.
+    pub struct Ends<C: ?Sized> {
+        make: fn(Connection) -> Box<C>,
         client: (Arc<Config>, PeerVerification),
         server: (Arc<Config>, PeerVerification),
         batch: TransmitBatch,
-        connected: Option<(Connection, Connection)>,
+        connected: Option<(Box<C>, Box<C>)>,
     }
 
-    fn path() -> FiveTuple {
+    pub(super) fn path() -> FiveTuple {
         FiveTuple::udp(([10, 0, 0, 1], 1).into(), ([10, 0, 0, 2], 2).into())
     }
 
-    impl Ends {
-        pub fn new() -> Self {
+    impl<C: DtlsTransport + ?Sized> Ends<C> {
+        pub fn new(make: fn(Connection) -> Box<C>) -> Self {
             let provider = aws_lc_rs::provider();
             let identities = [(); 2].map(|()| Identity::generate(&provider).unwrap());
             let config = |own: usize| {
@@ -122,6 +131,7 @@ mod kaon {
                 PeerVerification::Fingerprints(vec![fingerprint.clone()])
             };
             Self {
+                make,
                 client: (config(0), expect(1)),
                 server: (config(1), expect(0)),
                 batch: TransmitBatch::new(1200),
@@ -129,13 +139,14 @@ mod kaon {
             }
         }
 
-        fn connect(&mut self) -> (Connection, Connection) {
+        fn connect(&mut self) -> (Box<C>, Box<C>) {
             let now = Instant::now();
-            let mut client = Connection::client(self.client.0.clone(), self.client.1.clone()).unwrap();
-            let mut server = Connection::server(self.server.0.clone(), self.server.1.clone()).unwrap();
+            let client = Connection::client(self.client.0.clone(), self.client.1.clone()).unwrap();
+            let server = Connection::server(self.server.0.clone(), self.server.1.clone()).unwrap();
+            let (mut client, mut server) = ((self.make)(client), (self.make)(server));
             while !(client.is_connected() && server.is_connected()) {
-                carry(now, &mut client, &mut server, &mut self.batch);
-                carry(now, &mut server, &mut client, &mut self.batch);
+                carry(now, &mut *client, &mut *server, &mut self.batch);
+                carry(now, &mut *server, &mut *client, &mut self.batch);
             }
             while client.poll_event().is_some() || server.poll_event().is_some() {}
             client.srtp_keying_material().unwrap();
@@ -144,7 +155,12 @@ mod kaon {
         }
     }
 
-    fn carry(now: Instant, from: &mut Connection, to: &mut Connection, batch: &mut TransmitBatch) {
+    pub(super) fn carry<C: DtlsTransport + ?Sized>(
+        now: Instant,
+        from: &mut C,
+        to: &mut C,
+        batch: &mut TransmitBatch,
+    ) {
         batch.clear();
         while let Some(transmit) = from.poll_transmit(now, batch) {
             for datagram in batch.datagrams_mut(&transmit) {
@@ -153,7 +169,7 @@ mod kaon {
         }
     }
 
-    impl super::Peer for Ends {
+    impl<C: DtlsTransport + ?Sized + 'static> super::Peer for Ends<C> {
         fn handshake(&mut self) {
             self.connect();
         }
@@ -345,20 +361,16 @@ mod adapter {
     use std::time::Instant;
 
     use kaon_rtc::adapters::webrtc_rs::{DtlsConfig, DtlsConnection, DtlsIdentity};
-    use kaon_rtc::layer::{
-        Datagram, DtlsRole, DtlsTransport, FingerprintAlgorithm, FiveTuple, Layer, TransmitBatch,
-    };
+    use kaon_rtc::layer::{Datagram, DtlsRole, DtlsTransport, FingerprintAlgorithm, Layer, TransmitBatch};
     use tokio::runtime::{Builder, Runtime};
+
+    use super::kaon::{carry, path};
 
     pub struct Ends {
         runtime: Runtime,
         configs: [DtlsConfig; 2],
         batch: TransmitBatch,
         connected: Option<(DtlsConnection, DtlsConnection)>,
-    }
-
-    fn path() -> FiveTuple {
-        FiveTuple::udp(([10, 0, 0, 1], 1).into(), ([10, 0, 0, 2], 2).into())
     }
 
     impl Ends {
@@ -380,24 +392,14 @@ mod adapter {
             };
             let (mut client, mut server) = (make(DtlsRole::Client, 0), make(DtlsRole::Server, 1));
             while !(client.is_connected() && server.is_connected()) {
-                carry(&mut client, &mut server, &mut self.batch);
-                carry(&mut server, &mut client, &mut self.batch);
+                carry(Instant::now(), &mut client, &mut server, &mut self.batch);
+                carry(Instant::now(), &mut server, &mut client, &mut self.batch);
                 self.runtime.block_on(tokio::task::yield_now());
                 while client.poll_event().is_some() || server.poll_event().is_some() {}
             }
             client.srtp_keying_material().unwrap();
             server.srtp_keying_material().unwrap();
             (client, server)
-        }
-    }
-
-    fn carry(from: &mut DtlsConnection, to: &mut DtlsConnection, batch: &mut TransmitBatch) {
-        let now = Instant::now();
-        batch.clear();
-        while let Some(transmit) = from.poll_transmit(now, batch) {
-            for datagram in batch.datagrams_mut(&transmit) {
-                to.handle_datagram(now, Datagram::new(path(), datagram)).unwrap();
-            }
         }
     }
 

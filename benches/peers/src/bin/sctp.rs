@@ -634,7 +634,10 @@ mod adapter {
                 .enable_all()
                 .build()
                 .expect("a runtime");
-            let make = || SctpAssociation::new(SctpConfig::default(), runtime.handle().clone());
+            // As many packets are under way at once as a window holds.
+            let mut config = SctpConfig::default();
+            config.max_queued_packets = 4096;
+            let make = || SctpAssociation::new(config.clone(), runtime.handle().clone());
             let (client, server) = (make(), make());
             let mut pair = Self { client, server, batch: TransmitBatch::new(1200), _runtime: runtime };
             pair.client.connect(Instant::now());
