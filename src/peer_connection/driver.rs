@@ -24,6 +24,7 @@ pub(super) struct Driver {
     /// Connections that have to be looked at.
     due: Vec<ConnectionId>,
     received: Option<ReceiveBatch>,
+    last_arrival: Option<Instant>,
     /// When the memory for datagrams is given back if none comes before.
     release: Option<Instant>,
     out: TransmitBatch,
@@ -62,6 +63,7 @@ impl Driver {
         Self {
             out: new_batch(&endpoint),
             received: None,
+            last_arrival: None,
             release: None,
             endpoint,
             connections: FxHashMap::default(),
@@ -119,7 +121,10 @@ impl Driver {
 
     fn receive(&mut self) {
         let now = Instant::now();
-        self.release = Some(now + RELEASE_AFTER);
+        let last = self.last_arrival.replace(now);
+        // One that comes by itself, as a check of consent does, is not the beginning of more.
+        let is_lone = last.is_none_or(|last| now > last + RELEASE_AFTER);
+        self.release = Some(if is_lone { now } else { now + RELEASE_AFTER });
         // Taken out so that what it lends can be handed on.
         let Some(mut batch) = self.received.take() else { return };
         for datagram in batch.datagrams() {
