@@ -37,7 +37,8 @@ pub struct DataChannels {
     role: Option<DtlsRole>,
     established: bool,
     /// In the order in which they were made.
-    channels: BTreeMap<ChannelId, Channel>,
+    /// Boxed, since a map of few has room for many.
+    channels: BTreeMap<ChannelId, Box<Channel>>,
     by_stream: FxHashMap<StreamId, ChannelId>,
     next_id: u64,
     /// Streams that the peer refused to reset, never to be used again.
@@ -309,7 +310,7 @@ impl DataChannels {
         if let Some(stream) = channel.stream {
             self.by_stream.insert(stream, id);
         }
-        self.channels.insert(id, channel);
+        self.channels.insert(id, Box::new(channel));
         id
     }
 

@@ -14,7 +14,9 @@ use crate::layer::{Datagram, Ecn, FiveTuple};
 /// (generic receive offload). [`datagrams`](Self::datagrams) hands out each by itself.
 pub struct ReceiveBatch {
     memory: Vec<u8>,
+    /// As many as there are to be buffers at most; none before the first receive.
     metas: Vec<RecvMeta>,
+    max_buffers: usize,
     filled: usize,
     local: SocketAddr,
 }
@@ -33,10 +35,10 @@ impl ReceiveBatch {
     /// A batch of at most `buffers` buffers of 64 KiB, 1 to [`MAX_BUFFERS`](Self::MAX_BUFFERS). Memory that was never
     /// written to costs address space only.
     pub fn new(buffers: usize) -> Self {
-        let buffers = buffers.clamp(1, Self::MAX_BUFFERS);
         Self {
             memory: Vec::new(),
-            metas: vec![RecvMeta::default(); buffers],
+            metas: Vec::new(),
+            max_buffers: buffers.clamp(1, Self::MAX_BUFFERS),
             filled: 0,
             local: SocketAddr::from(([0, 0, 0, 0], 0)),
         }
@@ -68,8 +70,9 @@ impl ReceiveBatch {
         receive: impl FnOnce(&mut [IoSliceMut<'_>], &mut [RecvMeta]) -> io::Result<usize>,
     ) -> io::Result<()> {
         let buffers = self.memory.len() / Self::BUFFER;
-        if self.filled == buffers && buffers < self.metas.len() {
-            self.memory = vec![0; (2 * buffers).clamp(1, self.metas.len()) * Self::BUFFER];
+        if self.filled == buffers && buffers < self.max_buffers {
+            self.memory = vec![0; (2 * buffers).clamp(1, self.max_buffers) * Self::BUFFER];
+            self.metas.resize(self.max_buffers, RecvMeta::default());
         }
         self.filled = 0;
         self.local = local;
@@ -89,7 +92,7 @@ impl Default for ReceiveBatch {
 impl fmt::Debug for ReceiveBatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReceiveBatch")
-            .field("buffers", &self.metas.len())
+            .field("buffers", &self.max_buffers)
             .field("filled", &self.filled)
             .finish_non_exhaustive()
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
-use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::routes::Routes;
 use super::shared::{ConnectionId, EndpointShared, MAX_DATAGRAM, Shared};
@@ -31,7 +31,8 @@ pub(super) struct Driver {
     /// What the socket had no room for; nothing else is sent before.
     blocked: Option<Blocked>,
     resolver: Option<Resolver>,
-    resolved: (mpsc::UnboundedSender<Resolved>, mpsc::UnboundedReceiver<Resolved>),
+    /// Names that are looked up, which ends with the endpoint.
+    lookups: JoinSet<Resolved>,
 }
 
 struct Driven {
@@ -72,7 +73,7 @@ impl Driver {
             due: Vec::new(),
             blocked: None,
             resolver: None,
-            resolved: mpsc::unbounded_channel(),
+            lookups: JoinSet::new(),
         }
     }
 
@@ -98,7 +99,7 @@ impl Driver {
                 },
                 () = endpoint.wake.notified() => {}
                 () = endpoint.socket.writable(), if self.blocked.is_some() => self.unblock(),
-                Some(resolved) = self.resolved.1.recv() => self.take_resolved(resolved),
+                Some(Ok(resolved)) = self.lookups.join_next() => self.take_resolved(resolved),
                 () = sleep_until(timer), if timer.is_some() => self.handle_timeouts(),
             }
         }
@@ -271,14 +272,13 @@ impl Driver {
             self.resolver = Resolver::new(ResolverConfig::default()).ok();
         }
         for (query, name) in names.into_iter().take(MAX_NAMES) {
-            let (resolver, done) = (self.resolver.clone(), self.resolved.0.clone());
-            tokio::spawn(async move {
+            let resolver = self.resolver.clone();
+            self.lookups.spawn(async move {
                 let address = match resolver {
                     Some(resolver) => resolver.resolve(&name).await.ok(),
                     None => None,
                 };
-                // The endpoint may be gone.
-                let _ = done.send(Resolved { connection, query, address });
+                Resolved { connection, query, address }
             });
         }
     }

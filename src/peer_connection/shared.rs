@@ -274,7 +274,12 @@ impl State {
     /// The next event. That an offer is due is told only if it is so still: the peer's may have come first.
     pub(super) fn pop_event(&mut self) -> Option<Told> {
         loop {
-            match self.events.pop_front()? {
+            let told = self.events.pop_front()?;
+            if self.events.is_empty() {
+                // What an idle connection does without.
+                self.events = VecDeque::new();
+            }
+            match told {
                 Told::Session(SessionEvent::NegotiationNeeded) if !self.session.is_negotiation_needed() => {}
                 told => return Some(told),
             }

@@ -172,7 +172,12 @@ impl Session {
 
     fn next_connection_event(&mut self) -> Option<SessionEvent> {
         loop {
-            match self.events.pop_front()? {
+            let event = self.events.pop_front()?;
+            if self.events.is_empty() {
+                // What an idle session does without.
+                self.events = VecDeque::new();
+            }
+            match event {
                 // W3C WebRTC §4.7.3: what became due before an exchange began is looked at again after it.
                 SessionEvent::NegotiationNeeded if !self.jsep.is_negotiation_needed() => {}
                 event => return Some(event),

@@ -13,6 +13,11 @@ pub struct Kaon {
     arrived: Receiver<()>,
 }
 
+/// Every application does, at least to learn that the connection is lost.
+async fn fetch_events(peer: PeerConnection) {
+    while peer.next_event().await.is_some() {}
+}
+
 impl Pair for Kaon {
     async fn connect() -> Self {
         let make = || PeerConnection::builder().loopback(true).build();
@@ -28,6 +33,7 @@ impl Pair for Kaon {
         out.opened().await.expect("an open channel");
         let (expect, mut expected) = channel::<usize>(1);
         let (tell, arrived) = channel(1);
+        tokio::spawn(fetch_events(alice.clone()));
         let there = bob.clone();
         tokio::spawn(async move {
             let incoming = loop {
@@ -37,6 +43,7 @@ impl Pair for Kaon {
                     None => return,
                 }
             };
+            tokio::spawn(fetch_events(there));
             while let Some(count) = expected.recv().await {
                 for _ in 0..count {
                     if incoming.recv().await.is_none() {
