@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::clock;
 
 /// How long an answer may take. A peer that hangs is left out of what follows.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A program under measurement.
 #[derive(Debug)]
