@@ -240,7 +240,6 @@ impl Session {
         while let Some(event) = self.transport.poll_event(now) {
             match event {
                 TransportEvent::Ice(event) => self.handle_ice_event(event),
-                TransportEvent::Secured => {}
                 TransportEvent::Writable => push_once(&mut self.events, SessionEvent::SendBufferAvailable),
                 TransportEvent::DtlsEnded(DtlsEnd::Failed(error)) => {
                     self.events.push_back(SessionEvent::DtlsFailed(error));

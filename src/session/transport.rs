@@ -37,6 +37,8 @@ pub(super) struct Transport {
     /// What of the peer's handshake came before its description.
     early_dtls: Vec<(FiveTuple, Vec<u8>)>,
     dtls_end: Option<DtlsEnd>,
+    /// The same, until the session has learnt of it.
+    untold_end: Option<DtlsEnd>,
     /// SCTP packets before DTLS protects them.
     sctp_batch: TransmitBatch,
     /// Which of them found no room in the application's batch.
@@ -69,8 +71,6 @@ struct Unsealed {
 #[derive(Debug)]
 pub(super) enum TransportEvent {
     Ice(IceEvent),
-    /// SRTP may be used.
-    Secured,
     /// The send buffer of data channels has room again.
     Writable,
     DtlsEnded(DtlsEnd),
@@ -101,6 +101,7 @@ impl Transport {
             dtls_path: None,
             early_dtls: Vec::new(),
             dtls_end: None,
+            untold_end: None,
             // As many as fit into one send when they are protected.
             sctp_batch: TransmitBatch::new(mtu).with_max_segments(TransmitBatch::max_datagrams(mtu)),
             unsealed: None,
@@ -220,7 +221,7 @@ impl Transport {
         }
         match (self.transports.dtls)(role, &remote.fingerprints) {
             Ok(dtls) => self.dtls = Some(dtls),
-            Err(error) => self.dtls_end = Some(DtlsEnd::Failed(error)),
+            Err(error) => self.end_dtls(DtlsEnd::Failed(error)),
         }
     }
 
@@ -295,10 +296,6 @@ impl Transport {
                 DtlsEvent::Connected { .. } => {
                     self.start_srtp();
                     self.start_sctp(now);
-                    return Some(match self.dtls_end.clone() {
-                        Some(end) => TransportEvent::DtlsEnded(end),
-                        None => TransportEvent::Secured,
-                    });
                 }
                 DtlsEvent::ApplicationData(packet) => {
                     let mut packet = packet.to_vec();
@@ -306,9 +303,12 @@ impl Transport {
                         let _ = self.sctp.handle_datagram(now, Datagram::new(path, &mut packet));
                     }
                 }
-                DtlsEvent::Closed => return Some(self.end_dtls(DtlsEnd::Closed)),
-                DtlsEvent::Failed(error) => return Some(self.end_dtls(DtlsEnd::Failed(error))),
+                DtlsEvent::Closed => self.end_dtls(DtlsEnd::Closed),
+                DtlsEvent::Failed(error) => self.end_dtls(DtlsEnd::Failed(error)),
             }
+        }
+        if let Some(end) = self.untold_end.take() {
+            return Some(TransportEvent::DtlsEnded(end));
         }
         while let Some(event) = self.sctp.poll_event() {
             self.channels.handle_event(&mut self.sctp, now, &event);
@@ -328,15 +328,13 @@ impl Transport {
         };
         match made {
             Ok(srtp) => self.srtp = Some(srtp),
-            Err(_) => {
-                self.dtls_end = Some(DtlsEnd::Failed(DtlsError::Crypto("deriving the SRTP keys")));
-            }
+            Err(_) => self.end_dtls(DtlsEnd::Failed(DtlsError::Crypto("deriving the SRTP keys"))),
         }
     }
 
-    fn end_dtls(&mut self, end: DtlsEnd) -> TransportEvent {
+    fn end_dtls(&mut self, end: DtlsEnd) {
         self.dtls_end = Some(end.clone());
-        TransportEvent::DtlsEnded(end)
+        self.untold_end = Some(end);
     }
 
     /// Datagrams of ICE and of the DTLS handshake.

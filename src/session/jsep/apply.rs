@@ -2,7 +2,7 @@
 
 use super::answer::answer_direction;
 use super::remote::{Proposal, RemoteContent, RemoteDescription, RemoteSection, RemoteTransport};
-use super::{AnsweredMedia, Jsep, RollbackPoint, Section, SectionContent};
+use super::{AnsweredMedia, CreatedAnswer, Jsep, RollbackPoint, Section, SectionContent};
 use crate::layer::DtlsRole;
 use crate::sdp::{Direction, SessionDescription, Setup};
 use crate::session::codec::{Codec, NegotiatedCodec};
@@ -232,11 +232,12 @@ impl Jsep {
         if !matches!(self.state, SignalingState::HaveRemoteOffer | SignalingState::HaveLocalPrAnswer) {
             return Err(self.invalid_state("a local answer"));
         }
-        let (Some(created), Some(offer)) = (
-            self.created_answer.take_if(|created| sdp.is_none_or(|sdp| *sdp == created.sdp)),
-            self.remote_offer.take(),
-        ) else {
+        let is_last_created = |created: &mut CreatedAnswer| sdp.is_none_or(|sdp| *sdp == created.sdp);
+        let Some(created) = self.created_answer.take_if(is_last_created) else {
             return Err(SessionError::ModifiedDescription(kind));
+        };
+        let Some(offer) = self.remote_offer.take() else {
+            return Err(self.invalid_state("a local answer"));
         };
         let sections = self.offered.clone();
         let mut agreed = Vec::with_capacity(sections.len());

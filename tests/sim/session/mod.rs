@@ -10,7 +10,8 @@ use bytes::Bytes;
 use kaon_rtc::crypto::{CryptoProvider, SeededRandom};
 use kaon_rtc::datachannel::{ChannelEvent, ChannelId, ChannelInit, MessageKind};
 use kaon_rtc::layer::{
-    Datagram, FiveTuple, Layer, Reliability, RtpTimestamp, SequenceNumber, Ssrc, Transmit, TransmitBatch,
+    Datagram, DtlsError, FiveTuple, Layer, Reliability, RtpTimestamp, SequenceNumber, Ssrc, Transmit,
+    TransmitBatch,
 };
 use kaon_rtc::sdp::Direction;
 use kaon_rtc::session::{
@@ -326,6 +327,44 @@ fn a_rolled_back_ice_restart_leaves_the_connection_alone() {
     peers.session(0).send_message(now, chat, MessageKind::Text, "still here".into()).unwrap();
     let there = peers.channel(1, "chat").unwrap();
     assert!(peers.run_until(Duration::from_secs(5), |peers| peers.messages(1, there) == ["still here"]));
+}
+
+#[test]
+fn a_dtls_connection_that_cannot_be_made_fails_the_session_with_its_error() {
+    let error = DtlsError::Crypto("no connection today");
+    let mut peers = Peers::with_limits(7, link(), |config| {
+        config.transports.dtls = Arc::new(|_, _| Err(DtlsError::Crypto("no connection today")));
+    });
+    let now = peers.simulation.now();
+    peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    peers.negotiate(0);
+    peers.run_until(Duration::from_secs(10), |_| false);
+    for side in [0, 1] {
+        assert_eq!(peers.session(side).connection_state(), ConnectionState::Failed);
+        let told =
+            peers.events[side].iter().filter(|event| **event == SessionEvent::DtlsFailed(error.clone()));
+        assert_eq!(told.count(), 1);
+    }
+}
+
+#[test]
+fn a_peer_that_names_no_maximum_takes_messages_of_64_kib() {
+    let mut peers = Peers::new(8, link());
+    let now = peers.simulation.now();
+    peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    peers.session(0).set_local_description(now, None).unwrap();
+    let offer = peers.session(0).local_description().unwrap();
+    peers.session(1).set_remote_description(now, &offer).unwrap();
+    peers.session(1).set_local_description(now, None).unwrap();
+    let answer = peers.session(1).local_description().unwrap().text();
+    let without: String =
+        answer.split_inclusive('\n').filter(|line| !line.starts_with("a=max-message-size")).collect();
+    assert_ne!(without, answer);
+    peers.session(0).set_remote_description(now, &Description::answer(&without).unwrap()).unwrap();
+    peers.run_until(Duration::from_secs(10), |_| false);
+    // RFC 8841 §6.
+    assert_eq!(peers.session(0).max_message_size(), Some(65_536));
+    assert!(peers.session(1).max_message_size() > Some(65_536));
 }
 
 #[test]

@@ -73,6 +73,15 @@ fn bad_descriptions_change_nothing() {
     let error = bob.set_local(Some(&changed)).unwrap_err();
     assert_eq!(error, SessionError::ModifiedDescription(DescriptionKind::Offer));
     assert_eq!(bob.snapshot(), before);
+    let answer = {
+        alice.set_remote(&bob.offer()).unwrap();
+        alice.create_answer().unwrap()
+    };
+    let mut changed = answer.clone();
+    changed.sdp.as_mut().unwrap().media[0].push(Attribute::RtcpMux);
+    let error = alice.set_local(Some(&changed)).unwrap_err();
+    assert_eq!(error, SessionError::ModifiedDescription(DescriptionKind::Answer));
+    alice.set_local(Some(&answer)).unwrap();
     let empty = Description { kind: DescriptionKind::Offer, sdp: None };
     assert!(matches!(bob.session.set_remote_description(bob.now, &empty), Err(SessionError::Description(_))));
 }
