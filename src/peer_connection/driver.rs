@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::routes::Routes;
 use super::shared::{ConnectionId, EndpointShared, MAX_DATAGRAM, Shared};
-use crate::layer::{Datagram, FiveTuple, Layer, NameQuery, Transmit, TransmitBatch};
+use crate::layer::{Datagram, FiveTuple, IceConnectionState, Layer, NameQuery, Transmit, TransmitBatch};
 use crate::net::mdns::{Resolver, ResolverConfig};
 use crate::net::{ReceiveBatch, SendError};
 use crate::session::GatheringState;
@@ -132,20 +132,30 @@ impl Driver {
             let Datagram { path, ecn, bytes } = datagram;
             let Some(id) = self.routes.find(&path, bytes) else { continue };
             let Some(driven) = self.connections.get_mut(&id) else { continue };
-            let is_stun = bytes.first().is_some_and(|first| *first < 4);
             let result = driven.shared.lock().receive(now, Datagram { path, ecn, bytes: &mut *bytes });
-            // An authentic check shows that the path leads to this connection's peer.
-            if is_stun && result.is_ok() {
-                self.routes.add_path(id, path);
-            }
             if !std::mem::replace(&mut driven.is_due, true) {
                 self.due.push(id);
             }
-            if is_stun && result.is_err() {
-                self.offer_to_gathering(now, path, bytes);
+            match result {
+                Ok(()) if bytes.first().is_some_and(|first| *first < 4) => self.claim_path(id, path),
+                // The class of a STUN message that is a response, RFC 8489 §5.
+                Err(_) if bytes.first() == Some(&1) => self.offer_to_gathering(now, path, bytes),
+                _ => {}
             }
         }
         self.received = Some(batch);
+    }
+
+    /// An authentic check shows that a path leads to the peer of this connection, unless that of another is there.
+    fn claim_path(&mut self, id: ConnectionId, path: FiveTuple) {
+        let owner = self.routes.owner(&path).filter(|owner| *owner != id);
+        let is_in_use = owner.and_then(|owner| self.connections.get(&owner)).is_some_and(|owner| {
+            let state = owner.shared.lock().session.ice_connection_state();
+            matches!(state, IceConnectionState::Connected | IceConnectionState::Completed)
+        });
+        if !is_in_use {
+            self.routes.take_path(id, path);
+        }
     }
 
     /// The answer of a STUN server that several connections have asked: each knows its own question.
