@@ -22,7 +22,7 @@ use crate::session::{
 /// Every method may be called from anywhere, from a [handler](super::PeerConnectionHandler) too, and none blocks.
 #[derive(Clone, Debug)]
 pub struct PeerConnection {
-    handle: Arc<Handle>,
+    pub(super) handle: Arc<Handle>,
 }
 
 impl PeerConnection {

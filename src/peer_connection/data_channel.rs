@@ -7,23 +7,48 @@ use super::error::PeerConnectionError;
 use super::handle::Handle;
 use super::inbox::{ChannelInbox, LOW_WATER};
 use super::message::Message;
-use super::shared::State;
+use super::shared::{Shared, State};
 use crate::datachannel::{ChannelId, ChannelInit, ChannelState, DataChannelError, MessageKind};
 use crate::layer::SctpError;
 use crate::session::SessionError;
 
 /// A data channel (W3C `RTCDataChannel`). Cheap to clone; it keeps the connection open.
+///
+/// Dropping it does not close the channel: what was sent is delivered, and what arrives from then on is thrown away.
 #[derive(Clone, Debug)]
 pub struct DataChannel {
+    id: ChannelId,
+    owner: Arc<Owner>,
+}
+
+/// What all clones of a channel share: with the last one goes what waits to be read.
+#[derive(Debug)]
+struct Owner {
     handle: Arc<Handle>,
     id: ChannelId,
 }
 
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let inbox = self.handle.shared.lock().channels.remove(&self.id);
+        if inbox.is_some_and(|inbox| inbox.is_full()) {
+            // What waits in the association may come.
+            self.handle.shared.with(|_, _| ());
+        }
+    }
+}
+
 /// What a sender may have buffered before it waits, in bytes.
 const HIGH_WATER: usize = 1 << 20;
+
 impl DataChannel {
+    /// The one owner of the channel's inbox.
     pub(super) fn new(handle: Arc<Handle>, id: ChannelId) -> Self {
-        Self { handle, id }
+        Self { id, owner: Arc::new(Owner { handle, id }) }
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.owner.handle.shared
     }
 
     /// Its name.
@@ -33,12 +58,12 @@ impl DataChannel {
 
     /// What it was made as; `None` once it is closed.
     pub fn init(&self) -> Option<ChannelInit> {
-        self.handle.shared.lock().session.channel(self.id).cloned()
+        self.shared().lock().session.channel(self.id).cloned()
     }
 
     /// Its state; `None` once it is closed.
     pub fn state(&self) -> Option<ChannelState> {
-        self.handle.shared.lock().session.channel_state(self.id)
+        self.shared().lock().session.channel_state(self.id)
     }
 
     /// Waits until messages can be sent. Cancel safe.
@@ -53,7 +78,7 @@ impl DataChannel {
             let changed = changed.notified();
             match self.state() {
                 Some(ChannelState::Open) => return Ok(()),
-                Some(ChannelState::Connecting) if !self.handle.shared.lock().is_closed() => {}
+                Some(ChannelState::Connecting) if !self.shared().lock().is_closed() => {}
                 _ => return Err(PeerConnectionError::Closed),
             }
             changed.await;
@@ -147,7 +172,7 @@ impl DataChannel {
     /// # Errors
     /// [`PeerConnectionError::WouldBlock`] if there is none now.
     pub fn try_recv(&self) -> Result<Option<Message>, PeerConnectionError> {
-        let mut state = self.handle.shared.lock();
+        let mut state = self.shared().lock();
         let is_closed = state.is_closed();
         let Some(inbox) = state.channels.get_mut(&self.id) else { return Ok(None) };
         let was_full = inbox.is_full();
@@ -167,7 +192,7 @@ impl DataChannel {
 
     /// Bytes queued that were not sent yet.
     pub fn buffered_amount(&self) -> usize {
-        self.handle.shared.lock().session.buffered_amount(self.id)
+        self.shared().lock().session.buffered_amount(self.id)
     }
 
     /// Waits until no more than `threshold` bytes are queued, or the channel is closed. Cancel safe.
@@ -196,7 +221,7 @@ impl DataChannel {
 
     /// The largest message in bytes that the peer takes; `None` before the channel is open.
     pub fn max_message_size(&self) -> Option<usize> {
-        self.handle.shared.lock().session.max_message_size()
+        self.shared().lock().session.max_message_size()
     }
 
     /// Closes the channel: what was sent is delivered first.
@@ -210,7 +235,7 @@ impl DataChannel {
         loop {
             let Some(changed) = self.inbox(|inbox| inbox.changed.clone()) else { return };
             let changed = changed.notified();
-            if self.inbox(|inbox| inbox.ended) != Some(false) || self.handle.shared.lock().is_closed() {
+            if self.inbox(|inbox| inbox.ended) != Some(false) || self.shared().lock().is_closed() {
                 return;
             }
             changed.await;
@@ -218,10 +243,10 @@ impl DataChannel {
     }
 
     fn inbox<T>(&self, look: impl FnOnce(&ChannelInbox) -> T) -> Option<T> {
-        self.handle.shared.lock().channels.get(&self.id).map(look)
+        self.shared().lock().channels.get(&self.id).map(look)
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut State, Instant) -> T) -> T {
-        self.handle.shared.with(act)
+        self.shared().with(act)
     }
 }

@@ -64,6 +64,8 @@ pub(super) struct TrackInbox {
     pub(super) dropped: u64,
     pub(super) ended: bool,
     pub(super) changed: Arc<Notify>,
+    /// Handles that read it.
+    readers: usize,
 }
 
 /// Packets of one track that wait at most; then the oldest is dropped. Two seconds of video at 5 Mbit/s.
@@ -81,6 +83,22 @@ impl TrackInbox {
 
     pub(super) fn pop(&mut self) -> Option<RtpPacket> {
         self.packets.pop_front()
+    }
+
+    /// A handle reads it from now on.
+    pub(super) fn attach(&mut self) -> Arc<Notify> {
+        self.readers += 1;
+        self.changed.clone()
+    }
+
+    /// A handle is gone. Says whether it was the last.
+    pub(super) fn detach(&mut self) -> bool {
+        self.readers -= 1;
+        self.readers == 0
+    }
+
+    pub(super) fn is_read(&self) -> bool {
+        self.readers > 0
     }
 
     pub(super) fn end(&mut self) {

@@ -1,26 +1,61 @@
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
 use super::error::PeerConnectionError;
 use super::handle::Handle;
 use super::inbox::TrackInbox;
 use super::rtp_packet::RtpPacket;
+use super::shared::Shared;
 use crate::layer::Rid;
 use crate::rtp::Packet;
 use crate::sdp::Msid;
 use crate::session::{NegotiatedCodec, TrackKind, Transceiver, TransceiverId};
 
-/// What a peer sends on a transceiver (W3C `RTCRtpReceiver`). Cheap to clone; it keeps the connection open.
+/// What a peer sends on a transceiver (W3C `RTCRtpReceiver`). Cheap to clone; it keeps the connection open. Once it is
+/// dropped, packets that arrive are thrown away.
 #[derive(Clone, Debug)]
 pub struct RemoteTrack {
-    handle: Arc<Handle>,
     id: TransceiverId,
     /// Of several simulcast streams, this one alone.
     rid: Option<Rid>,
+    reader: Arc<Reader>,
+}
+
+/// What clones of a track share: with the last one goes what waits to be read.
+#[derive(Debug)]
+struct Reader {
+    handle: Arc<Handle>,
+    id: TransceiverId,
+    rid: Option<Rid>,
+    /// Tells the inbox from one that took its place.
+    changed: Arc<Notify>,
+}
+
+impl Reader {
+    fn new(handle: Arc<Handle>, id: TransceiverId, rid: Option<Rid>) -> Arc<Self> {
+        let changed = handle.shared.lock().track(id, rid).attach();
+        Arc::new(Self { handle, id, rid, changed })
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.handle.shared.lock().detach_track(self.id, self.rid, &self.changed);
+    }
 }
 
 impl RemoteTrack {
     pub(super) fn new(handle: Arc<Handle>, id: TransceiverId) -> Self {
-        Self { handle, id, rid: None }
+        Self::of_stream(handle, id, None)
+    }
+
+    fn of_stream(handle: Arc<Handle>, id: TransceiverId, rid: Option<Rid>) -> Self {
+        Self { id, rid, reader: Reader::new(handle, id, rid) }
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.reader.handle.shared
     }
 
     /// The transceiver.
@@ -30,7 +65,7 @@ impl RemoteTrack {
 
     /// The transceiver as it is now; `None` once it is forgotten.
     pub fn transceiver(&self) -> Option<Transceiver> {
-        self.handle.shared.lock().session.transceiver(self.id).cloned()
+        self.shared().lock().session.transceiver(self.id).cloned()
     }
 
     /// The simulcast streams of the track, in the order of the peer (RFC 8853); none if it sends one stream.
@@ -44,17 +79,13 @@ impl RemoteTrack {
     }
 
     /// One simulcast stream as a track of its own: its packets and frames come from what this returns, and not
-    /// from the track as a whole any more, and key frames are asked for of it alone. Each call with the same RID
+    /// from the track as a whole while it is kept, and key frames are asked for of it alone. Each call with the same RID
     /// leads to the same packets. `None` if the peer sends no such stream.
     pub fn simulcast_stream(&self, rid: Rid) -> Option<Self> {
-        let mut state = self.handle.shared.lock();
-        if !state.session.transceiver(self.id)?.remote_rids().contains(&rid) {
+        if !self.transceiver()?.remote_rids().contains(&rid) {
             return None;
         }
-        let ended = state.tracks.get(&(self.id, None))?.ended;
-        state.tracks.entry((self.id, Some(rid))).or_default().ended = ended;
-        drop(state);
-        Some(Self { handle: self.handle.clone(), id: self.id, rid: Some(rid) })
+        Some(Self::of_stream(self.reader.handle.clone(), self.id, Some(rid)))
     }
 
     /// Whether it is sound or pictures; `None` once the transceiver is forgotten.
@@ -109,10 +140,10 @@ impl RemoteTrack {
 
     /// Asks the peer for a key frame.
     pub fn request_key_frame(&self) {
-        self.handle.shared.with(|state, _| state.session.request_key_frame(self.id, self.rid));
+        self.shared().with(|state, _| state.session.request_key_frame(self.id, self.rid));
     }
 
     fn inbox<T>(&self, look: impl FnOnce(&mut TrackInbox) -> T) -> Option<T> {
-        self.handle.shared.lock().tracks.get_mut(&(self.id, self.rid)).map(look)
+        self.shared().lock().tracks.get_mut(&(self.id, self.rid)).map(look)
     }
 }

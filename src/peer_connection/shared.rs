@@ -231,7 +231,12 @@ impl State {
             self.take_channel_event(event);
         }
         while self.events.len() > MAX_EVENTS {
-            self.events.pop_front();
+            match self.events.pop_front() {
+                // Nobody will read them.
+                Some(Told::DataChannel(id)) => drop(self.channels.remove(&id)),
+                Some(Told::Track(id)) => self.tracks.retain(|(of, _), track| *of != id || track.is_read()),
+                _ => {}
+            }
         }
         has_news || self.events.len() != before
     }
@@ -294,6 +299,25 @@ impl State {
             let _ = self.session.add_host_address(now, *address);
         }
         self.session.end_of_host_addresses(now);
+    }
+
+    /// The inbox of a track, or of one of its simulcast streams.
+    pub(super) fn track(&mut self, id: TransceiverId, rid: Option<Rid>) -> &mut TrackInbox {
+        let mut others = self.tracks.iter().filter(|((of, _), _)| *of == id).map(|(_, track)| track.ended);
+        let has_ended = others.next().unwrap_or_else(|| self.is_closed());
+        let track = self.tracks.entry((id, rid)).or_default();
+        track.ended |= has_ended;
+        track
+    }
+
+    /// A handle that read an inbox is gone, and the inbox with the last of them.
+    pub(super) fn detach_track(&mut self, id: TransceiverId, rid: Option<Rid>, changed: &Arc<Notify>) {
+        if let Some(track) = self.tracks.get_mut(&(id, rid))
+            && Arc::ptr_eq(&track.changed, changed)
+            && track.detach()
+        {
+            self.tracks.remove(&(id, rid));
+        }
     }
 
     fn end_waits(&mut self, is_closed: bool) {

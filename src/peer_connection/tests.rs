@@ -108,6 +108,31 @@ async fn a_channel_is_a_stream() {
 }
 
 #[tokio::test]
+async fn a_channel_that_nobody_reads_any_more_holds_up_no_other() {
+    let (alice, bob, chat, there) = pair().await;
+    let other = alice.create_data_channel("other").unwrap();
+    let there_too = channel_of(&bob).await;
+    chat.send_text("unread").await.unwrap();
+    drop(there);
+    let sender = tokio::spawn(async move {
+        for _ in 0..96 {
+            chat.send(vec![0; 65_536]).await.unwrap();
+        }
+        chat.close();
+        timeout(LONG, chat.closed()).await.unwrap();
+    });
+    timeout(LONG, sender).await.unwrap().unwrap();
+    other.send_text("read").await.unwrap();
+    assert_eq!(timeout(LONG, there_too.recv()).await.unwrap().unwrap().text(), Some("read"));
+    other.close();
+    timeout(LONG, there_too.closed()).await.unwrap();
+    drop((other, there_too));
+    for connection in [alice, bob] {
+        assert_eq!(connection.handle.shared.lock().channels.len(), 0);
+    }
+}
+
+#[tokio::test]
 async fn close_is_noticed_and_ends_all_waits() {
     let (alice, bob, chat, there) = pair().await;
     let waiting = tokio::spawn(async move { there.recv().await });
@@ -192,6 +217,23 @@ async fn many_connections_share_one_port() {
 }
 
 #[tokio::test]
+async fn a_peer_with_the_address_of_one_that_is_gone_connects() {
+    let on_one_address = || Endpoint::builder().address("127.0.0.1:0".parse().unwrap()).bind().unwrap();
+    let (server, client) = (on_one_address(), on_one_address());
+    let (first, gone) = (on(&server).await, on(&client).await);
+    first.create_data_channel("first").unwrap();
+    negotiate(&first, &gone).await;
+    timeout(LONG, first.connected()).await.unwrap().unwrap();
+    first.close();
+    drop(gone);
+    let (second, next) = (on(&server).await, on(&client).await);
+    second.create_data_channel("second").unwrap();
+    negotiate(&second, &next).await;
+    timeout(LONG, second.connected()).await.unwrap().unwrap();
+    assert_eq!(channel_of(&next).await.label(), "second");
+}
+
+#[tokio::test]
 async fn video_frames_arrive_as_packets() {
     let (alice, bob) = (connection().await, connection().await);
     let track = alice.add_track(TrackKind::Video, TransceiverInit::default().stream("camera")).unwrap();
@@ -237,6 +279,21 @@ async fn sending(kind: TrackKind) -> (PeerConnection, PeerConnection, LocalTrack
     };
     let remote = timeout(LONG, remote).await.unwrap();
     (alice, bob, track, remote)
+}
+
+#[tokio::test]
+async fn a_track_that_nobody_reads_any_more_costs_nothing() {
+    let (_alice, bob, track, remote) = sending(TrackKind::Audio).await;
+    let payload_type = track.codec("opus").unwrap().payload_type;
+    let packet = OutgoingRtp::new(payload_type, RtpTimestamp(0), false, Bytes::from("x"));
+    track.send_rtp(packet.clone()).unwrap();
+    timeout(LONG, remote.recv_rtp()).await.unwrap().unwrap();
+    let again = remote.clone();
+    drop(remote);
+    track.send_rtp(packet).unwrap();
+    timeout(LONG, again.recv_rtp()).await.unwrap().unwrap();
+    drop(again);
+    assert!(bob.handle.shared.lock().tracks.is_empty());
 }
 
 fn vp8_frame(is_key: bool, number: u8, len: usize) -> Vec<u8> {
