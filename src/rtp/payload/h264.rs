@@ -312,6 +312,9 @@ impl Depacketizer {
 impl super::Depacketizer for Depacketizer {
     fn push(&mut self, payload: &[u8], marker: bool, frame: &mut Vec<u8>) -> Result<Piece, DepacketizeError> {
         self.units = Units::default();
+        if payload.is_empty() {
+            return Err(DepacketizeError::EmptyPayload);
+        }
         let starts_frame = !std::mem::replace(&mut self.in_frame, !marker);
         if std::mem::replace(&mut self.broken, !marker) {
             return Err(DepacketizeError::MissingStart);

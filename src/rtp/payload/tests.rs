@@ -1,6 +1,6 @@
 //! Tests of the payload formats.
 
-use super::{Depacketizer, PacketizeError, Packetizer, Piece};
+use super::{DepacketizeError, Depacketizer, PacketizeError, Packetizer, Piece};
 
 fn payloads(
     packetizer: &mut dyn Packetizer,
@@ -32,7 +32,7 @@ mod vp8_tests {
 
     use super::super::vp8::*;
     use super::super::{DepacketizeError, Depacketizer as _, Dimensions, PacketizeError, PictureId, Piece};
-    use super::{assemble, never_panics, payloads};
+    use super::{assemble, never_panics, payloads, probes_change_nothing};
 
     #[test]
     fn every_descriptor_field() {
@@ -120,6 +120,12 @@ mod vp8_tests {
     }
 
     #[test]
+    fn probes_are_no_part_of_a_frame() {
+        let sent = payloads(&mut Packetizer::new(Descriptor::default()), &[1; 30], 11).unwrap();
+        probes_change_nothing(&mut Depacketizer::default(), &sent, &[1; 30]);
+    }
+
+    #[test]
     fn a_frame_has_a_limit() {
         let mut depacketizer = Depacketizer::new(20);
         let mut frame = Vec::new();
@@ -172,6 +178,18 @@ mod vp8_tests {
     }
 }
 
+/// A packet of padding only, sent to probe the path, is no part of any frame (RFC 3550 §5.1).
+fn probes_change_nothing(depacketizer: &mut dyn Depacketizer, payloads: &[(Vec<u8>, bool)], expected: &[u8]) {
+    for _ in 0..2 {
+        let mut frame = Vec::new();
+        for (payload, marker) in payloads {
+            assert_eq!(depacketizer.push(&[], false, &mut frame), Err(DepacketizeError::EmptyPayload));
+            depacketizer.push(payload, *marker, &mut frame).unwrap();
+        }
+        assert_eq!(frame, expected);
+    }
+}
+
 fn never_panics(depacketizer: &mut dyn Depacketizer, payloads: &[(Vec<u8>, bool)]) {
     let mut frame = Vec::new();
     for (payload, marker) in payloads {
@@ -193,7 +211,7 @@ mod vp9_tests {
 
     use super::super::vp9::*;
     use super::super::{DepacketizeError, Depacketizer as _, Dimensions, PictureId};
-    use super::{assemble, never_panics, payloads};
+    use super::{assemble, never_panics, payloads, probes_change_nothing};
 
     // Profile 0, key frame, shown, 8 bit, BT.601, 1280x720.
     const KEY: [u8; 12] = [0x82, 0x49, 0x83, 0x42, 0x20, 0x04, 0xff, 0x02, 0xcf, 0x00, 0x11, 0x22];
@@ -234,6 +252,14 @@ mod vp9_tests {
         let (frame, pieces) = assemble(&mut depacketizer, &sent);
         assert_eq!(frame, INTER);
         assert!(!pieces[0].key_frame);
+    }
+
+    #[test]
+    fn probes_are_no_part_of_a_picture() {
+        let mut packetizer = Packetizer::new(PictureId::Long(0));
+        packetizer.set_descriptor(Descriptor::default(), true);
+        let sent = payloads(&mut packetizer, &[1; 30], 11).unwrap();
+        probes_change_nothing(&mut Depacketizer::default(), &sent, &[1; 30]);
     }
 
     #[test]
@@ -384,7 +410,7 @@ mod h264_tests {
 
     use super::super::h264::*;
     use super::super::{DepacketizeError, Depacketizer as _, PacketizeError};
-    use super::{assemble, never_panics, payloads};
+    use super::{assemble, never_panics, payloads, probes_change_nothing};
 
     fn annex_b(units: &[&[u8]]) -> Vec<u8> {
         units.iter().flat_map(|unit| [&[0, 0, 0, 1], *unit].concat()).collect()
@@ -429,6 +455,13 @@ mod h264_tests {
 
         let mut depacketizer = Depacketizer::new(StreamFormat::Avc, 1000);
         assert_eq!(assemble(&mut depacketizer, &sent).0, avc(&units));
+    }
+
+    #[test]
+    fn probes_are_no_part_of_an_access_unit() {
+        let frame = annex_b(&[&[0x67, 1], &[0x65; 40]]);
+        let sent = payloads(&mut Packetizer::default(), &frame, 22).unwrap();
+        probes_change_nothing(&mut Depacketizer::default(), &sent, &frame);
     }
 
     #[test]

@@ -131,6 +131,9 @@ impl Depacketizer {
 
 impl super::Depacketizer for Depacketizer {
     fn push(&mut self, payload: &[u8], marker: bool, frame: &mut Vec<u8>) -> Result<Piece, DepacketizeError> {
+        if payload.is_empty() {
+            return Err(DepacketizeError::EmptyPayload);
+        }
         let state = std::mem::replace(&mut self.state, State::BetweenPictures);
         let (descriptor, data) = Descriptor::parse(payload)?;
         self.last = descriptor;
