@@ -117,7 +117,9 @@ impl<'a> Aggregate<'a> {
     }
 
     fn fits(&self, next: &[u8], max: usize) -> bool {
-        self.count < MAX_AGGREGATED && self.len + 2 + next.len() <= max && self.len <= usize::from(u16::MAX)
+        // RFC 6184 §5.7.1: the size of a unit has two bytes.
+        let sizes_fit = self.units[0].len().max(next.len()) <= usize::from(u16::MAX);
+        self.count < MAX_AGGREGATED && self.len + 2 + next.len() <= max && sizes_fit
     }
 
     fn push(&mut self, unit: &'a [u8]) {

@@ -465,6 +465,16 @@ mod h264_tests {
     }
 
     #[test]
+    fn what_an_aggregate_cannot_tell_the_length_of_travels_alone() {
+        let long = [&[0x65], [0xab; 0x1_0001].as_slice()].concat();
+        for units in [[&[0x67, 1][..], &long], [&long, &[0x68, 1]]] {
+            let frame = annex_b(&units);
+            let sent = payloads(&mut Packetizer::default(), &frame, 100_000).unwrap();
+            assert_eq!(assemble(&mut Depacketizer::default(), &sent).0, frame);
+        }
+    }
+
+    #[test]
     fn mode_0_sends_whole_units_only() {
         let frame = annex_b(&[&[0x67, 1], &[0x68, 2], &[0x65, 3]]);
         let mut packetizer = Packetizer::new(PacketizationMode::SingleNalUnit, StreamFormat::AnnexB);
