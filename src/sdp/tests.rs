@@ -57,10 +57,11 @@ fn errors_name_the_line_and_what_would_be_right() {
     );
     assert_eq!(
         error("a=extmap:0 urn:x"),
-        "line 5: a=extmap: id \"0\" is not valid; expected 1 to 255, or 4096 to 4351"
+        "line 5: a=extmap: id \"0\" is not valid; expected 1 to 256, or 4096 to 4351"
     );
     assert!(error("a=extmap:1/both urn:x").contains("a=extmap: direction \"both\""));
     assert!(error("a=rid:h up").contains("expected send or recv"));
+    assert!(error("a=ptime:soon").contains("0 to 4294967295"));
     assert!(error("a=simulcast:send h send l").contains("each direction once"));
     assert_eq!(error("a=simulcast:"), "line 5: a=simulcast: direction is missing");
     assert_eq!(error("a=simulcast:send"), "line 5: a=simulcast: list of streams is missing");
@@ -130,13 +131,19 @@ fn attributes_of_many_kinds_round_trip() {
         "rtcp-mux-only",
         "tls-id:abc3de65cddef001be82",
         "ptime:20",
+        "ptime:2.5",
+        "maxptime:0.125",
         "maxptime:120",
         "max-message-size:0",
         "extmap:4096/sendonly urn:x-example:ext with=attributes",
+        "extmap:256 urn:x-example:appbits",
         "rtcp-fb:* ccm fir",
         "rtcp-fb:96 nack rpsi",
         "fmtp:101 0-15",
         "fmtp:63 111/111",
+        "fmtp:96",
+        "fmtp:webrtc-datachannel max-message-size=100000",
+        "fmtp:5000 streams=10",
         "rid:1 recv pt=96,97;max-width=1280;depend=0",
         "rid:1 send pt=96",
         "simulcast:recv 1;~4 send 2,~3;5",
