@@ -66,7 +66,7 @@ pub enum Attribute {
     Ssrc(SsrcAttribute),
     /// `a=ssrc-group`, RFC 5576 §4.2.
     SsrcGroup(SsrcGroup),
-    /// `a=rid`, RFC 8851.
+    /// `a=rid`, RFC 8851. A malformed one is kept as `Other`.
     Rid(Box<RidAttribute>),
     /// `a=simulcast`, RFC 8853.
     Simulcast(Simulcast),
@@ -167,7 +167,11 @@ impl Attribute {
             "msid" => Attribute::Msid(Msid::parse(value)?),
             "ssrc" => Attribute::Ssrc(SsrcAttribute::parse(value)?),
             "ssrc-group" => Attribute::SsrcGroup(SsrcGroup::parse(value)?),
-            "rid" => Attribute::Rid(Box::new(RidAttribute::parse(value)?)),
+            "rid" => match RidAttribute::parse(value) {
+                Ok(rid) => Attribute::Rid(Box::new(rid)),
+                // RFC 8851 §6.2.2: the line is discarded, and not the description.
+                Err(_) => return Ok(None),
+            },
             "simulcast" => Attribute::Simulcast(Simulcast::parse(value)?),
             "sctp-port" => Attribute::SctpPort(number("a=sctp-port", "port", value.trim(), 65535)?),
             "max-message-size" => {
