@@ -210,7 +210,7 @@ mod vp9_tests {
     use proptest::prelude::*;
 
     use super::super::vp9::*;
-    use super::super::{DepacketizeError, Depacketizer as _, Dimensions, PictureId};
+    use super::super::{DepacketizeError, Depacketizer as _, Dimensions, PacketizeError, PictureId};
     use super::{assemble, never_panics, payloads, probes_change_nothing};
 
     // Profile 0, key frame, shown, 8 bit, BT.601, 1280x720.
@@ -313,6 +313,22 @@ mod vp9_tests {
             );
         }
         assert_eq!(descriptor.layers.map(|layers| layers.spatial), Some(2));
+    }
+
+    #[test]
+    fn prediction_without_a_reference_is_not_sent_as_a_key_frame() {
+        let mut packetizer = Packetizer::new(PictureId::Long(5));
+        let descriptor = Descriptor {
+            picture_id: Some(PictureId::Long(5)),
+            flexible: true,
+            inter_predicted: true,
+            ..Descriptor::default()
+        };
+        packetizer.set_descriptor(descriptor.clone(), true);
+        let refused = payloads(&mut packetizer, &INTER, 100);
+        assert!(matches!(refused, Err(PacketizeError::Malformed { .. })), "{refused:?}");
+        packetizer.set_descriptor(Descriptor { flexible: false, ..descriptor }, true);
+        assert_eq!(payloads(&mut packetizer, &INTER, 100).unwrap()[0].0[0], 0x80 | 0x40 | 0x08 | 0x04);
     }
 
     #[test]
