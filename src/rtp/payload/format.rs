@@ -6,8 +6,8 @@ use smallvec::SmallVec;
 pub trait Packetizer {
     /// Splits `frame` into payloads of at most `max_payload_len` bytes and hands each to `emit`, in order.
     ///
-    /// All payloads of a frame but the last are as long as they can be, so that they can leave as one
-    /// segmented send.
+    /// All payloads of a frame but the last (with H.264, of each NAL unit that is split) are as long as they can
+    /// be, so that they can leave as one segmented send.
     ///
     /// # Errors
     /// When the frame is empty or not of the codec's form, or does not fit. Payloads emitted before the error
