@@ -107,9 +107,13 @@ fn is_open_fragment(payload: &[u8]) -> bool {
 // H.264 §7.4.1.2.3: which NAL units come first in an access unit. A picture parameter set or supplemental
 // information may come first too, but behind a sequence parameter set that is lost it may not be told.
 fn starts_access_unit(payload: &[u8], sets_in_band: bool) -> bool {
-    let Some((&header, body)) = payload.split_first() else { return false };
+    // An aggregate inside of an aggregate is malformed, RFC 6184 §5.7: only one is opened.
+    let unit = match payload {
+        [header, _, _, unit @ ..] if NalUnitType::from_header(*header) == NalUnitType::StapA => unit,
+        _ => payload,
+    };
+    let Some((&header, body)) = unit.split_first() else { return false };
     let (kind, slice) = match (NalUnitType::from_header(header), body) {
-        (NalUnitType::StapA, [_, _, unit @ ..]) => return starts_access_unit(unit, sets_in_band),
         (NalUnitType::FuA, [fu, slice @ ..]) if fu & 0x80 != 0 => {
             (NalUnitType::from_header(fu & 0x1f), slice)
         }

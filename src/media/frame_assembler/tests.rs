@@ -169,6 +169,17 @@ fn a_lost_opus_packet_is_told_by_the_next() {
 }
 
 #[test]
+fn aggregates_inside_of_aggregates_cost_no_stack() {
+    let thread = std::thread::Builder::new().stack_size(1 << 20);
+    let assembled = thread.spawn(|| {
+        let now = Instant::now();
+        let mut assembler = FrameAssembler::new(FrameFormat::H264, video());
+        push(&mut assembler, now, &packet(1, 0, true, &[24; 65_000])).len()
+    });
+    assert_eq!(assembled.unwrap().join().unwrap(), 0);
+}
+
+#[test]
 fn h264_without_markers_ends_with_the_timestamp() {
     let now = Instant::now();
     let mut assembler = FrameAssembler::new(FrameFormat::H264, video());
