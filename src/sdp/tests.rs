@@ -112,6 +112,16 @@ fn limits_are_named() {
     assert!(error(&Limits { max_formats: 7, ..Limits::default() }).contains("8 formats; at most 7"));
 }
 
+/// A session takes 256 sections by default, and a conference of video may need them.
+#[test]
+fn the_limits_fit_256_sections_as_chromium_writes_them() {
+    let begin = CHROMIUM.find("m=video").unwrap();
+    let end = CHROMIUM.find("m=application").unwrap();
+    let video = &CHROMIUM[begin..end];
+    let text = format!("{}{}", &CHROMIUM[..CHROMIUM.find("m=").unwrap()], video.repeat(256));
+    assert_eq!(parse(&text).media.len(), 256);
+}
+
 #[test]
 fn a_value_cannot_bring_in_lines() {
     let mut offer = parse(CHROMIUM);
