@@ -216,6 +216,18 @@ fn ice_parameters_are_inherited_together() {
 }
 
 #[test]
+fn the_end_of_candidates_may_be_told_for_all_sections() {
+    let head = "v=0\no=- 1 2 IN IP4 h\ns=-\nt=0 0\n";
+    let sections = "m=audio 9 X 0\na=end-of-candidates\nm=audio 9 X 0\n";
+    let told = |text: String| {
+        let offer = parse(&text);
+        offer.media.iter().map(|media| offer.has_all_candidates(media)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(format!("{head}{sections}")), [true, false]);
+    assert_eq!(told(format!("{head}a=end-of-candidates\n{sections}")), [true, true]);
+}
+
+#[test]
 fn h264_profiles_compare_by_what_they_mean() {
     let profile = |text| ProfileLevelId::from_hex(text).unwrap();
     assert!(profile("42e01f").same_profile(profile("42c00b")));

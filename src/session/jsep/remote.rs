@@ -153,7 +153,7 @@ impl RemoteTransport {
             setup,
             // Component 2 is RTCP, which has no transport of its own here.
             candidates: media.candidates().filter(|candidate| candidate.component == 1).cloned().collect(),
-            has_all_candidates: media.has_all_candidates(),
+            has_all_candidates: sdp.has_all_candidates(media),
         })
     }
 }
@@ -327,6 +327,18 @@ mod tests {
         let section = section(&"96 ".repeat(256), &lines);
         let kept: usize = section.codecs.iter().map(|codec| codec.codec.feedback.len()).sum();
         assert!(kept <= 256 * MAX_FEEDBACK, "{kept}");
+    }
+
+    #[test]
+    fn the_end_of_candidates_of_the_session_is_that_of_its_transport() {
+        let digest = ["00"; 32].join(":");
+        let text = format!(
+            "v=0\no=- 1 2 IN IP4 h\ns=-\nt=0 0\na=end-of-candidates\na=setup:actpass\na=fingerprint:sha-256 {digest}\n\
+             a=ice-ufrag:abcd\na=ice-pwd:0123456789012345678901\nm=audio 9 UDP/TLS/RTP/SAVPF 0\na=mid:0\na=rtcp-mux\n"
+        );
+        let sdp: SessionDescription = text.parse().unwrap();
+        let remote = RemoteDescription::read(&sdp, Proposal::Offer, 1).unwrap();
+        assert!(remote.transport.unwrap().has_all_candidates);
     }
 
     #[test]
