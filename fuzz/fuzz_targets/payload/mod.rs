@@ -21,8 +21,9 @@ pub fn depacketize(depacketizer: &mut dyn Depacketizer, mut data: &[u8]) {
         let marker = head & 0x80 != 0;
         match depacketizer.push(payload, marker, &mut frame) {
             Ok(Piece { ends_frame, .. }) => {
-                assert!(!payload.is_empty() && !frame.is_empty() && frame.len() >= before);
+                assert!(!payload.is_empty() && frame.len() >= before);
                 if ends_frame {
+                    assert!(!frame.is_empty());
                     frame.clear();
                 }
             }

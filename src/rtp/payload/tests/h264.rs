@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::h264::*;
-use super::super::{DepacketizeError, Depacketizer as _, PacketizeError};
+use super::super::{DepacketizeError, Depacketizer as _, PacketizeError, Piece};
 use super::{assemble, never_panics, payloads, probes_change_nothing};
 
 fn annex_b(units: &[&[u8]]) -> Vec<u8> {
@@ -87,11 +87,34 @@ fn what_is_not_of_mode_1_is_named() {
         let error = Depacketizer::default().push(&[kind, 0, 0, 1], false, &mut frame).unwrap_err();
         assert!(error.to_string().starts_with(name), "{error}");
     }
-    for kind in [0, 30, 31] {
-        let error = Depacketizer::default().push(&[kind, 0], false, &mut frame).unwrap_err();
-        assert_eq!(error, DepacketizeError::Malformed("the NAL unit type is reserved"));
-    }
     assert_eq!(frame, []);
+}
+
+// RFC 6184 §5.4: as payloads, in aggregates and in fragments.
+#[test]
+fn reserved_types_are_passed_over() {
+    let payloads: [(&[u8], bool); 10] = [
+        (&[30, 1], false),
+        (&[24, 0, 1, 31], false),
+        (&[0x67, 1], false),
+        (&[24, 0, 2, 31, 9, 0, 2, 0x68, 1, 0, 1, 0], false),
+        (&[0x7c, 0x85, 2], false),
+        (&[0, 7], false),
+        (&[0x7c, 0x80 | 30, 5], false),
+        (&[0x7c, 0x40 | 30, 5], false),
+        (&[0x7c, 0x45, 3], false),
+        (&[31], true),
+    ];
+    let mut depacketizer = Depacketizer::default();
+    for _ in 0..2 {
+        // An access unit of nothing else is none.
+        assert_eq!(depacketizer.push(&[0], true, &mut Vec::new()), Ok(Piece::default()));
+        let (frame, pieces) =
+            assemble(&mut depacketizer, &payloads.map(|(bytes, marker)| (bytes.to_vec(), marker)));
+        assert_eq!(frame, annex_b(&[&[0x67, 1], &[0x68, 1], &[0x65, 2, 3]]));
+        assert_eq!(pieces.iter().position(|piece| piece.starts_frame), Some(2));
+        assert_eq!(pieces.iter().position(|piece| piece.ends_frame), Some(9));
+    }
 }
 
 #[test]
@@ -127,7 +150,7 @@ fn malformed_payloads() {
     // After an error the rest of the access unit is refused, the next one is taken.
     let mut depacketizer = Depacketizer::default();
     let mut frame = Vec::new();
-    depacketizer.push(&[30], false, &mut frame).unwrap_err();
+    depacketizer.push(&[24], false, &mut frame).unwrap_err();
     assert_eq!(depacketizer.push(&[0x65, 1], true, &mut frame), Err(DepacketizeError::MissingStart));
     assert!(depacketizer.push(&[0x65, 1], true, &mut frame).unwrap().starts_frame);
 }
