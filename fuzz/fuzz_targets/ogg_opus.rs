@@ -25,7 +25,10 @@ fuzz_target!(|data: &[u8]| {
             }
             Ok(None) => break,
             Err(ReadError::TooLong { .. }) => {}
-            Err(_) => break,
+            Err(_) => {
+                assert!(matches!(reader.read_packet(), Ok(None)), "nothing is read behind what is malformed");
+                break;
+            }
         }
     }
     let written = writer.finish().expect("memory does not fail");

@@ -381,6 +381,16 @@ fn the_builder_has_limits() {
 }
 
 #[test]
+fn any_arrival_fits_an_empty_packet_of_44_bytes() {
+    for distance in [0, 1, 0x1fff, 0x2000, 0x7fff] {
+        let mut builder = TransportFeedbackBuilder::new(Ssrc(1), Ssrc(2), 0, 44);
+        builder.begin(Some(SequenceNumber(9)), 0);
+        builder.push(SequenceNumber(9).wrapping_add(distance), Duration::from_secs(5)).unwrap();
+        assert!(builder.finish().unwrap().encoded_len() <= 44);
+    }
+}
+
+#[test]
 fn compound_rules() {
     let mut buffer = [0; 200];
     let mut writer = CompoundWriter::new(&mut buffer);

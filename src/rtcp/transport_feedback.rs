@@ -119,7 +119,6 @@ impl Encode for TransportFeedback<'_> {
 }
 
 impl<'a> TransportFeedback<'a> {
-    #[allow(clippy::too_many_arguments)]
     pub(super) fn from_parts(
         (sender, media): (Ssrc, Ssrc),
         base: SequenceNumber,

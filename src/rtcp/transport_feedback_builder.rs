@@ -70,7 +70,8 @@ pub enum PushError {
 }
 
 impl TransportFeedbackBuilder {
-    /// An empty packet of at most `max_len` bytes when it is written.
+    /// An empty packet of at most `max_len` bytes when it is written. With less than 44, an arrival may find no
+    /// room even in an empty packet.
     pub fn new(sender: Ssrc, media: Ssrc, feedback_count: u8, max_len: usize) -> Self {
         TransportFeedbackBuilder {
             sources: (sender, media),

@@ -272,6 +272,19 @@ fn typed_extensions() {
 }
 
 #[test]
+fn a_malformed_value_does_not_take_the_place_of_a_good_one() {
+    let mut map = ExtensionMap::new();
+    map.insert(id(1), ExtensionKind::Mid);
+    let mid = |elements: &[&'static [u8]]| {
+        let elements = elements.iter().map(|data| Extension { id: id(1), data });
+        ExtensionValues::read(elements, &map).mid.map(|mid| mid.to_string())
+    };
+    assert_eq!(mid(&[b"a", b"b"]).as_deref(), Some("b"));
+    assert_eq!(mid(&[b"a", b"\0"]).as_deref(), Some("a"));
+    assert_eq!(mid(&[b"\0"]), None);
+}
+
+#[test]
 fn sequence_numbers_unwrap() {
     let mut unwrapper = SequenceUnwrapper::new();
     assert_eq!(unwrapper.newest(), None);

@@ -63,7 +63,7 @@ impl fmt::Display for FormatParameters {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct H264Parameters {
-    /// The profile and level; constrained baseline at level 1 by default.
+    /// The profile and level; baseline at level 1 by default.
     pub profile_level_id: ProfileLevelId,
     /// 0 for single NAL units, 1 for non-interleaved, 2 for interleaved.
     pub packetization_mode: u8,

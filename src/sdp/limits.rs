@@ -4,9 +4,9 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bytes of the whole text. Default 512 KiB.
+    /// Bytes of the whole text. Default 1.5 MiB.
     pub max_len: usize,
-    /// Lines. Default 16384.
+    /// Lines. Default 49152.
     pub max_lines: usize,
     /// Media sections. Default 512.
     pub max_media: usize,
@@ -16,6 +16,6 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { max_len: 512 * 1024, max_lines: 16_384, max_media: 512, max_formats: 256 }
+        Limits { max_len: 1536 * 1024, max_lines: 49_152, max_media: 512, max_formats: 256 }
     }
 }

@@ -192,7 +192,8 @@ impl MediaDescription {
         })
     }
 
-    /// Whether there will be no further candidates.
+    /// Whether this section itself says that there will be no further candidates; see
+    /// [`SessionDescription::has_all_candidates`](super::SessionDescription::has_all_candidates).
     pub fn has_all_candidates(&self) -> bool {
         self.attributes().any(|attribute| *attribute == Attribute::EndOfCandidates)
     }

@@ -177,6 +177,12 @@ impl SessionDescription {
         })
     }
 
+    /// Whether there will be no further candidates for a media section, or for none at all, RFC 8840 §8.2.
+    pub fn has_all_candidates(&self, media: &MediaDescription) -> bool {
+        self.attributes().any(|attribute| *attribute == Attribute::EndOfCandidates)
+            || media.has_all_candidates()
+    }
+
     /// Whether both forms of header extensions may be mixed in a media section, RFC 8285 §6.
     pub fn allows_mixed_extensions(&self, media: &MediaDescription) -> bool {
         self.attributes().chain(media.attributes()).any(|attribute| *attribute == Attribute::ExtMapAllowMixed)

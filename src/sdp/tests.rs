@@ -57,10 +57,10 @@ fn errors_name_the_line_and_what_would_be_right() {
     );
     assert_eq!(
         error("a=extmap:0 urn:x"),
-        "line 5: a=extmap: id \"0\" is not valid; expected 1 to 255, or 4096 to 4351"
+        "line 5: a=extmap: id \"0\" is not valid; expected 1 to 256, or 4096 to 4351"
     );
     assert!(error("a=extmap:1/both urn:x").contains("a=extmap: direction \"both\""));
-    assert!(error("a=rid:h up").contains("expected send or recv"));
+    assert!(error("a=ptime:soon").contains("0 to 4294967295"));
     assert!(error("a=simulcast:send h send l").contains("each direction once"));
     assert_eq!(error("a=simulcast:"), "line 5: a=simulcast: direction is missing");
     assert_eq!(error("a=simulcast:send"), "line 5: a=simulcast: list of streams is missing");
@@ -112,6 +112,16 @@ fn limits_are_named() {
     assert!(error(&Limits { max_formats: 7, ..Limits::default() }).contains("8 formats; at most 7"));
 }
 
+/// A session takes 256 sections by default, and a conference of video may need them.
+#[test]
+fn the_limits_fit_256_sections_as_chromium_writes_them() {
+    let begin = CHROMIUM.find("m=video").unwrap();
+    let end = CHROMIUM.find("m=application").unwrap();
+    let video = &CHROMIUM[begin..end];
+    let text = format!("{}{}", &CHROMIUM[..CHROMIUM.find("m=").unwrap()], video.repeat(256));
+    assert_eq!(parse(&text).media.len(), 256);
+}
+
 #[test]
 fn a_value_cannot_bring_in_lines() {
     let mut offer = parse(CHROMIUM);
@@ -130,15 +140,24 @@ fn attributes_of_many_kinds_round_trip() {
         "rtcp-mux-only",
         "tls-id:abc3de65cddef001be82",
         "ptime:20",
+        "ptime:2.5",
+        "maxptime:0.125",
         "maxptime:120",
         "max-message-size:0",
         "extmap:4096/sendonly urn:x-example:ext with=attributes",
+        "extmap:256 urn:x-example:appbits",
         "rtcp-fb:* ccm fir",
         "rtcp-fb:96 nack rpsi",
         "fmtp:101 0-15",
         "fmtp:63 111/111",
+        "fmtp:96",
+        "fmtp:webrtc-datachannel max-message-size=100000",
+        "fmtp:5000 streams=10",
         "rid:1 recv pt=96,97;max-width=1280;depend=0",
         "rid:1 send pt=96",
+        "rid:1 up",
+        "rid:a.b send",
+        "rid:",
         "simulcast:recv 1;~4 send 2,~3;5",
         "msid:stream",
         "ssrc:1 previous-ssrc:2",
@@ -194,6 +213,18 @@ fn ice_parameters_are_inherited_together() {
     assert_eq!(offer.ice_parameters(&offer.media[1]), None);
     assert!(offer.media[1].is_rejected());
     assert_eq!(offer.media[0].max_message_size(), Some(65_536));
+}
+
+#[test]
+fn the_end_of_candidates_may_be_told_for_all_sections() {
+    let head = "v=0\no=- 1 2 IN IP4 h\ns=-\nt=0 0\n";
+    let sections = "m=audio 9 X 0\na=end-of-candidates\nm=audio 9 X 0\n";
+    let told = |text: String| {
+        let offer = parse(&text);
+        offer.media.iter().map(|media| offer.has_all_candidates(media)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(format!("{head}{sections}")), [true, false]);
+    assert_eq!(told(format!("{head}a=end-of-candidates\n{sections}")), [true, true]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What holds for every payload format.
 
-use kaon_rtc::rtp::payload::{Depacketizer, Packetizer, Piece};
+use kaon_rtc::rtp::payload::{DepacketizeError, Depacketizer, Packetizer, Piece};
 
 /// The limit of the frames that the depacketizers under test accept.
 pub const MAX_FRAME_LEN: usize = 2000;
@@ -21,13 +21,14 @@ pub fn depacketize(depacketizer: &mut dyn Depacketizer, mut data: &[u8]) {
         let marker = head & 0x80 != 0;
         match depacketizer.push(payload, marker, &mut frame) {
             Ok(Piece { ends_frame, .. }) => {
-                assert!(!payload.is_empty() && !frame.is_empty() && frame.len() >= before);
+                assert!(!payload.is_empty() && frame.len() >= before);
                 if ends_frame {
+                    assert!(!frame.is_empty());
                     frame.clear();
                 }
             }
-            Err(_) if marker => frame.clear(),
-            Err(_) => {}
+            Err(DepacketizeError::EmptyPayload) => assert!(payload.is_empty()),
+            Err(_) => frame.clear(),
         }
         assert!(frame.len() <= MAX_FRAME_LEN);
     }

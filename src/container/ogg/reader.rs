@@ -99,7 +99,7 @@ impl<R: Read> OggOpusReader<R> {
     ///
     /// # Errors
     /// When a page is malformed or the packet is too long. After a packet that is too long, the next can be
-    /// read.
+    /// read; behind a malformed page, nothing.
     pub fn read_packet(&mut self) -> Result<Option<OggOpusPacket<'_>>, ReadError> {
         match self.pages.read_packet(&mut self.packet, self.max_packet_len)? {
             Outcome::EndOfStream => Ok(None),
@@ -178,12 +178,19 @@ impl<R: Read> Pages<R> {
         }
         let (serial, number) = (self.page.serial, self.page.number);
         loop {
-            if !self.page.read(&mut self.input)? {
-                self.at_end = true;
-                return Ok(false);
-            }
-            if self.page.serial == serial {
-                break;
+            match self.page.read(&mut self.input) {
+                Ok(true) if self.page.serial == serial => break,
+                Ok(true) => {}
+                Ok(false) => {
+                    self.at_end = true;
+                    return Ok(false);
+                }
+                Err(error) => {
+                    // Of a page that was refused a part may be there, and the place is that of the page before.
+                    self.page.segments.clear();
+                    self.at_end = true;
+                    return Err(error);
+                }
             }
         }
         self.next_segment = 0;

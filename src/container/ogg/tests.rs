@@ -197,6 +197,24 @@ fn malformed_files() {
     assert!(with_head(surround).is_ok());
 }
 
+#[test]
+fn nothing_is_read_behind_a_malformed_page() {
+    let mut reading = pages(&write(&[opus(30), opus(30)]));
+    // The place in the page before is beyond what is there of this one.
+    let last = Page { segments: vec![10, 10, 200], body: vec![7; 220], ..reading[2].clone() };
+    reading.push(Page { number: 3, ..last });
+    reading[2].ends_stream = false;
+    let whole = join(&reading);
+    let mut damaged = whole.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    for file in [&whole[..whole.len() - 215], &damaged[..]] {
+        let mut reader = OggOpusReader::new(file).unwrap();
+        assert!(reader.read_packet().unwrap().is_some() && reader.read_packet().unwrap().is_some());
+        assert!(reader.read_packet().is_err());
+        assert_eq!(reader.read_packet().unwrap(), None);
+    }
+}
+
 proptest! {
     #[test]
     fn what_is_written_is_read(lens in proptest::collection::vec(prop_oneof![9 => 1usize..700, 1 => 1usize..60_000], 0..80)) {

@@ -30,8 +30,6 @@ pub(super) struct H264 {
     depacketizer: h264::Depacketizer,
     // Pictures that need no other bring their parameter sets with them.
     sets_in_band: bool,
-    // The payload pushed last is a fragment that is not the last of its NAL unit.
-    fragment_open: bool,
 }
 
 impl Format {
@@ -42,7 +40,6 @@ impl Format {
             FrameFormat::H264 => Format::H264(H264 {
                 depacketizer: h264::Depacketizer::new(StreamFormat::AnnexB, max_frame_len),
                 sets_in_band: false,
-                fragment_open: false,
             }),
             FrameFormat::Opus => Format::Opus(opus::Depacketizer::new(max_frame_len)),
         }
@@ -65,7 +62,6 @@ impl Format {
             Format::H264(h264) => {
                 let piece = h264.depacketizer.push(payload, marker, frame)?;
                 h264.sets_in_band |= h264.depacketizer.units().sps;
-                h264.fragment_open = is_open_fragment(payload);
                 Ok(piece)
             }
             Format::Opus(depacketizer) => depacketizer.push(payload, marker, frame),
@@ -84,7 +80,7 @@ impl Format {
     /// Whether a payload with another timestamp shows that the frame under way is whole: not all senders of
     /// H.264 set the marker, RFC 6184 §5.1.
     pub(super) fn ends_with_timestamp(&self) -> bool {
-        matches!(self, Format::H264(H264 { fragment_open: false, .. }))
+        matches!(self, Format::H264(h264) if !h264.depacketizer.has_open_fragment())
     }
 
     /// Whether a payload is the first of a frame, of which the packets before are not known.
@@ -100,16 +96,16 @@ impl Format {
     }
 }
 
-fn is_open_fragment(payload: &[u8]) -> bool {
-    matches!(payload, [header, fu, ..] if NalUnitType::from_header(*header) == NalUnitType::FuA && fu & 0x40 == 0)
-}
-
 // H.264 §7.4.1.2.3: which NAL units come first in an access unit. A picture parameter set or supplemental
 // information may come first too, but behind a sequence parameter set that is lost it may not be told.
 fn starts_access_unit(payload: &[u8], sets_in_band: bool) -> bool {
-    let Some((&header, body)) = payload.split_first() else { return false };
+    // An aggregate inside of an aggregate is malformed, RFC 6184 §5.7: only one is opened.
+    let unit = match payload {
+        [header, _, _, unit @ ..] if NalUnitType::from_header(*header) == NalUnitType::StapA => unit,
+        _ => payload,
+    };
+    let Some((&header, body)) = unit.split_first() else { return false };
     let (kind, slice) = match (NalUnitType::from_header(header), body) {
-        (NalUnitType::StapA, [_, _, unit @ ..]) => return starts_access_unit(unit, sets_in_band),
         (NalUnitType::FuA, [fu, slice @ ..]) if fu & 0x80 != 0 => {
             (NalUnitType::from_header(fu & 0x1f), slice)
         }

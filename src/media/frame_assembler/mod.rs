@@ -278,6 +278,11 @@ impl FrameAssembler {
                 self.searching = !marker;
                 None
             }
+            Ok(_) if self.frame.is_empty() => {
+                // Nothing that the format lets count.
+                self.partial = None;
+                None
+            }
             Ok(piece) => {
                 self.searching = false;
                 partial.last = number;

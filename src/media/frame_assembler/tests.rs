@@ -168,6 +168,39 @@ fn a_lost_opus_packet_is_told_by_the_next() {
     assert!(!assembler.poll_key_frame_request(later));
 }
 
+// RFC 6184 §5.4: reserved types are ignored.
+#[test]
+fn h264_of_reserved_types_is_no_frame() {
+    let now = Instant::now();
+    let mut assembler = FrameAssembler::new(FrameFormat::H264, video());
+    let packets: [(u32, bool, &[u8]); 6] = [
+        (0, true, &[0x65, 0x88]),
+        (1, false, &[31, 7]),
+        (2, true, &[30, 7]),
+        (3, false, &[0, 7]),
+        (3, false, &[0x41, 0x9a]),
+        (3, true, &[31]),
+    ];
+    let mut frames = Vec::new();
+    for (number, (timestamp, marker, payload)) in (0..).zip(packets) {
+        frames.extend(push(&mut assembler, now, &packet(number, timestamp, marker, payload)));
+    }
+    assert_eq!(frames.iter().map(|frame| frame.data.len()).collect::<Vec<_>>(), [6, 6]);
+    assert!(frames.iter().all(|frame| frame.contiguous));
+    assert_eq!(assembler.statistics().dropped_frames + assembler.statistics().malformed_packets, 0);
+}
+
+#[test]
+fn aggregates_inside_of_aggregates_cost_no_stack() {
+    let thread = std::thread::Builder::new().stack_size(1 << 20);
+    let assembled = thread.spawn(|| {
+        let now = Instant::now();
+        let mut assembler = FrameAssembler::new(FrameFormat::H264, video());
+        push(&mut assembler, now, &packet(1, 0, true, &[24; 65_000])).len()
+    });
+    assert_eq!(assembled.unwrap().join().unwrap(), 0);
+}
+
 #[test]
 fn h264_without_markers_ends_with_the_timestamp() {
     let now = Instant::now();

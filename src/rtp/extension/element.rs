@@ -68,8 +68,8 @@ pub struct Extension<'a> {
 
 /// The extension elements of a packet, in order, padding left out.
 ///
-/// Ends early where RFC 8285 says so: at id 15 and at id 0 with a length in the one-byte form, and at an element that claims more bytes
-/// than there are.
+/// Ends early where RFC 8285 says so: at id 15 and at id 0 with a length in the one-byte form, and at an
+/// element that claims more bytes than there are.
 #[derive(Debug, Clone)]
 pub struct Extensions<'a> {
     form: ExtensionForm,

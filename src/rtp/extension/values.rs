@@ -35,20 +35,21 @@ pub struct ExtensionValues {
 impl ExtensionValues {
     /// Reads the elements that `map` knows; malformed ones are left out, the last of several counts.
     pub fn read<'a>(elements: impl Iterator<Item = Extension<'a>>, map: &ExtensionMap) -> Self {
+        fn one<T: HeaderExtension + Copy>(slot: &mut Option<T>, data: &[u8]) {
+            *slot = T::parse(data).or(*slot);
+        }
         let mut values = ExtensionValues::default();
         for Extension { id, data } in elements {
             match map.kind(id) {
-                Some(ExtensionKind::AbsSendTime) => values.abs_send_time = AbsSendTime::parse(data),
+                Some(ExtensionKind::AbsSendTime) => one(&mut values.abs_send_time, data),
                 Some(ExtensionKind::TransportSequenceNumber) => {
-                    values.transport_sequence_number = TransportSequenceNumber::parse(data);
+                    one(&mut values.transport_sequence_number, data);
                 }
-                Some(ExtensionKind::Mid) => values.mid = Mid::parse(data),
-                Some(ExtensionKind::Rid) => values.rid = Rid::parse(data),
-                Some(ExtensionKind::RepairedRid) => values.repaired_rid = RepairedRid::parse(data),
-                Some(ExtensionKind::AudioLevel) => values.audio_level = AudioLevel::parse(data),
-                Some(ExtensionKind::VideoOrientation) => {
-                    values.video_orientation = VideoOrientation::parse(data);
-                }
+                Some(ExtensionKind::Mid) => one(&mut values.mid, data),
+                Some(ExtensionKind::Rid) => one(&mut values.rid, data),
+                Some(ExtensionKind::RepairedRid) => one(&mut values.repaired_rid, data),
+                Some(ExtensionKind::AudioLevel) => one(&mut values.audio_level, data),
+                Some(ExtensionKind::VideoOrientation) => one(&mut values.video_orientation, data),
                 None => {}
             }
         }

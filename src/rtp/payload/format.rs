@@ -6,8 +6,8 @@ use smallvec::SmallVec;
 pub trait Packetizer {
     /// Splits `frame` into payloads of at most `max_payload_len` bytes and hands each to `emit`, in order.
     ///
-    /// All payloads of a frame but the last are as long as they can be, so that they can leave as one
-    /// segmented send.
+    /// All payloads of a frame but the last (with H.264, of each NAL unit that is split) are as long as they can
+    /// be, so that they can leave as one segmented send.
     ///
     /// # Errors
     /// When the frame is empty or not of the codec's form, or does not fit. Payloads emitted before the error
@@ -24,12 +24,14 @@ pub trait Packetizer {
 pub trait Depacketizer {
     /// Appends to `frame` what `payload` carries, in the form that a decoder takes.
     ///
-    /// The caller empties `frame` after a piece that [ends](Piece::ends_frame) one, and before one that
-    /// follows [`reset`](Self::reset); between the pieces of one frame it leaves `frame` alone.
+    /// The caller empties `frame` after a piece that [ends](Piece::ends_frame) one, with
+    /// [`reset`](Self::reset), and after an error other than [`DepacketizeError::EmptyPayload`]; between the
+    /// pieces of one frame it leaves `frame` alone.
     ///
     /// # Errors
     /// When the payload is malformed, or the frame grows beyond the limit given at construction; the rest of
-    /// the frame is then refused too. `frame` may hold a part of what the payload carried.
+    /// the frame is then refused too, and `frame` may hold a part of what the payload carried. An empty
+    /// payload is an error that changes nothing: the frame goes on with the next.
     fn push(&mut self, payload: &[u8], marker: bool, frame: &mut Vec<u8>) -> Result<Piece, DepacketizeError>;
 
     /// Forgets the frame under way. To be called when packets are missing before the next one.

@@ -117,7 +117,9 @@ impl<'a> Aggregate<'a> {
     }
 
     fn fits(&self, next: &[u8], max: usize) -> bool {
-        self.count < MAX_AGGREGATED && self.len + 2 + next.len() <= max && self.len <= usize::from(u16::MAX)
+        // RFC 6184 §5.7.1: the size of a unit has two bytes.
+        let sizes_fit = self.units[0].len().max(next.len()) <= usize::from(u16::MAX);
+        self.count < MAX_AGGREGATED && self.len + 2 + next.len() <= max && sizes_fit
     }
 
     fn push(&mut self, unit: &'a [u8]) {
@@ -156,7 +158,8 @@ impl<'a> Aggregate<'a> {
 /// Puts H.264 access units together.
 ///
 /// H.264 payloads do not say where an access unit begins: the first payload after one with the marker, or
-/// after [`reset`](super::Depacketizer::reset), is taken for the beginning. A caller who lost packets in the
+/// after [`reset`](super::Depacketizer::reset), is taken for the beginning. Payloads of reserved types are
+/// ignored and may leave the frame empty; they neither begin nor end one that has nothing else. A caller who lost packets in the
 /// middle of an access unit skips the rest of it by its timestamp.
 #[derive(Debug, Clone)]
 pub struct Depacketizer {
@@ -215,10 +218,20 @@ impl Depacketizer {
         self.units
     }
 
+    /// Whether a NAL unit is under way whose last fragment is yet to come.
+    pub fn has_open_fragment(&self) -> bool {
+        self.fragment.is_some()
+    }
+
     fn push_units(&mut self, payload: &[u8], frame: &mut Vec<u8>) -> Result<(), DepacketizeError> {
         let (&header, body) = payload.split_first().ok_or(DepacketizeError::EmptyPayload)?;
+        let kind = NalUnitType::from_header(header);
+        if kind == NalUnitType::Reserved || is_reserved_fragment(kind, body) {
+            // RFC 6184 §5.4: to be ignored, as payloads, in aggregates and in fragments.
+            return Ok(());
+        }
         let fragment = self.fragment.take();
-        match NalUnitType::from_header(header) {
+        match kind {
             NalUnitType::FuA => self.push_fragment(header, body, fragment, frame),
             _ if fragment.is_some() => {
                 Err(DepacketizeError::Malformed("a fragmented NAL unit ends without its last fragment"))
@@ -228,8 +241,7 @@ impl Depacketizer {
             NalUnitType::Mtap16 => Err(DepacketizeError::Unsupported("MTAP16, of the interleaved mode,")),
             NalUnitType::Mtap24 => Err(DepacketizeError::Unsupported("MTAP24, of the interleaved mode,")),
             NalUnitType::FuB => Err(DepacketizeError::Unsupported("FU-B, of the interleaved mode,")),
-            kind if kind.is_coded_unit() => self.push_unit(payload, frame),
-            _ => Err(DepacketizeError::Malformed("the NAL unit type is reserved")),
+            _ => self.push_unit(payload, frame),
         }
     }
 
@@ -249,10 +261,13 @@ impl Depacketizer {
         while let Some((len, rest)) = body.split_first_chunk::<2>() {
             let len = usize::from(u16::from_be_bytes(*len));
             let (unit, rest) = rest.split_at_checked(len).ok_or(DepacketizeError::Truncated("STAP-A"))?;
-            if !NalUnitType::of(unit).is_some_and(NalUnitType::is_coded_unit) {
-                return Err(DepacketizeError::Malformed("STAP-A holds something that is not a NAL unit"));
+            match NalUnitType::of(unit) {
+                Some(NalUnitType::Reserved) => {}
+                Some(kind) if kind.is_coded_unit() => self.push_unit(unit, frame)?,
+                _ => {
+                    return Err(DepacketizeError::Malformed("STAP-A holds something that is not a NAL unit"));
+                }
             }
-            self.push_unit(unit, frame)?;
             body = rest;
         }
         if body.is_empty() { Ok(()) } else { Err(DepacketizeError::Truncated("STAP-A")) }
@@ -309,14 +324,28 @@ impl Depacketizer {
     }
 }
 
+fn is_reserved_fragment(kind: NalUnitType, body: &[u8]) -> bool {
+    kind == NalUnitType::FuA && NalUnitType::of(body) == Some(NalUnitType::Reserved)
+}
+
 impl super::Depacketizer for Depacketizer {
     fn push(&mut self, payload: &[u8], marker: bool, frame: &mut Vec<u8>) -> Result<Piece, DepacketizeError> {
         self.units = Units::default();
+        if payload.is_empty() {
+            return Err(DepacketizeError::EmptyPayload);
+        }
         let starts_frame = !std::mem::replace(&mut self.in_frame, !marker);
         if std::mem::replace(&mut self.broken, !marker) {
             return Err(DepacketizeError::MissingStart);
         }
+        let before = frame.len();
         self.push_units(payload, frame)?;
+        if starts_frame && frame.len() == before {
+            // Nothing of it counts: no access unit has begun.
+            self.in_frame = false;
+            self.broken = false;
+            return Ok(Piece::default());
+        }
         if marker && self.fragment.take().is_some() {
             return Err(DepacketizeError::Malformed("the marker is set before the last fragment"));
         }

@@ -88,6 +88,9 @@ impl Depacketizer {
 
 impl super::Depacketizer for Depacketizer {
     fn push(&mut self, payload: &[u8], marker: bool, frame: &mut Vec<u8>) -> Result<Piece, DepacketizeError> {
+        if payload.is_empty() {
+            return Err(DepacketizeError::EmptyPayload);
+        }
         let was_in_frame = std::mem::take(&mut self.in_frame);
         let (descriptor, data) = Descriptor::parse(payload)?;
         self.last = descriptor;

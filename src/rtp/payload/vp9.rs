@@ -70,6 +70,11 @@ impl super::Packetizer for Packetizer {
             Some(next) => next,
             None => self.describe(frame)?,
         };
+        if descriptor.flexible && descriptor.inter_predicted && descriptor.references.as_slice().is_empty() {
+            // RFC 9628 §4.2: at least one P_DIFF. Without P it would be taken for a key frame.
+            let reason = "the descriptor predicts from no picture";
+            return Err(PacketizeError::Malformed { codec: "VP9", reason });
+        }
         descriptor.begins_frame = true;
         descriptor.ends_frame = false;
         let first_len = descriptor.encode().len();
@@ -131,6 +136,9 @@ impl Depacketizer {
 
 impl super::Depacketizer for Depacketizer {
     fn push(&mut self, payload: &[u8], marker: bool, frame: &mut Vec<u8>) -> Result<Piece, DepacketizeError> {
+        if payload.is_empty() {
+            return Err(DepacketizeError::EmptyPayload);
+        }
         let state = std::mem::replace(&mut self.state, State::BetweenPictures);
         let (descriptor, data) = Descriptor::parse(payload)?;
         self.last = descriptor;

@@ -52,7 +52,7 @@ pub enum Attribute {
     RtcpReducedSize,
     /// `a=rtpmap`, RFC 8866 §6.6.
     RtpMap(RtpMap),
-    /// `a=fmtp`, RFC 8866 §6.15.
+    /// `a=fmtp`, RFC 8866 §6.15. For a format that is not a payload type it is kept as `Other`.
     Fmtp(Fmtp),
     /// `a=rtcp-fb`, RFC 4585 §4.2.
     RtcpFeedback(RtcpFeedback),
@@ -66,7 +66,7 @@ pub enum Attribute {
     Ssrc(SsrcAttribute),
     /// `a=ssrc-group`, RFC 5576 §4.2.
     SsrcGroup(SsrcGroup),
-    /// `a=rid`, RFC 8851.
+    /// `a=rid`, RFC 8851. A malformed one is kept as `Other`.
     Rid(Box<RidAttribute>),
     /// `a=simulcast`, RFC 8853.
     Simulcast(Simulcast),
@@ -76,9 +76,9 @@ pub enum Attribute {
     MaxMessageSize(u64),
     /// `a=bundle-only`, RFC 9143 §6.
     BundleOnly,
-    /// `a=ptime` in milliseconds, RFC 8866 §6.4.
+    /// `a=ptime` in milliseconds, RFC 8866 §6.4. With a fraction it is kept as `Other`.
     Ptime(u32),
-    /// `a=maxptime` in milliseconds, RFC 8866 §6.5.
+    /// `a=maxptime` in milliseconds, RFC 8866 §6.5. With a fraction it is kept as `Other`.
     MaxPtime(u32),
     /// Any other attribute.
     Other {
@@ -158,18 +158,26 @@ impl Attribute {
             "tls-id" => Attribute::TlsId(value.to_owned()),
             "rtcp" => Attribute::Rtcp(Box::new(Rtcp::parse(value)?)),
             "rtpmap" => Attribute::RtpMap(RtpMap::parse(value)?),
-            "fmtp" => Attribute::Fmtp(Fmtp::parse(value)?),
+            "fmtp" => match Fmtp::parse(value)? {
+                Some(fmtp) => Attribute::Fmtp(fmtp),
+                None => return Ok(None),
+            },
             "rtcp-fb" => Attribute::RtcpFeedback(RtcpFeedback::parse(value)?),
             "extmap" => Attribute::ExtMap(ExtMap::parse(value)?),
             "msid" => Attribute::Msid(Msid::parse(value)?),
             "ssrc" => Attribute::Ssrc(SsrcAttribute::parse(value)?),
             "ssrc-group" => Attribute::SsrcGroup(SsrcGroup::parse(value)?),
-            "rid" => Attribute::Rid(Box::new(RidAttribute::parse(value)?)),
+            "rid" => match RidAttribute::parse(value) {
+                Ok(rid) => Attribute::Rid(Box::new(rid)),
+                // RFC 8851 §6.2.2: the line is discarded, and not the description.
+                Err(_) => return Ok(None),
+            },
             "simulcast" => Attribute::Simulcast(Simulcast::parse(value)?),
             "sctp-port" => Attribute::SctpPort(number("a=sctp-port", "port", value.trim(), 65535)?),
             "max-message-size" => {
                 Attribute::MaxMessageSize(number("a=max-message-size", "size", value.trim(), u64::MAX)?)
             }
+            "ptime" | "maxptime" if is_fraction(value.trim()) => return Ok(None),
             "ptime" => Attribute::Ptime(number("a=ptime", "time", value.trim(), u64::from(u32::MAX))?),
             "maxptime" => {
                 Attribute::MaxPtime(number("a=maxptime", "time", value.trim(), u64::from(u32::MAX))?)
@@ -220,6 +228,12 @@ impl fmt::Display for Attribute {
             Attribute::Other { name, value: None } => f.write_str(name),
         }
     }
+}
+
+// RFC 8866 §9: non-zero-real.
+fn is_fraction(value: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    value.split_once('.').is_some_and(|(whole, part)| digits(whole) && digits(part))
 }
 
 // RFC 8839 §5.4.

@@ -110,16 +110,19 @@ pub struct Fmtp {
 }
 
 impl Fmtp {
-    pub(super) fn parse(value: &str) -> Result<Self, Reason> {
+    /// `None` when the format is not a payload type: outside of RTP it is any token, RFC 8866 §6.15.
+    pub(super) fn parse(value: &str) -> Result<Option<Self>, Reason> {
         let mut fields = Fields::new("a=fmtp", value);
-        let payload_type = payload_type(&mut fields)?;
-        Ok(Fmtp { payload_type, parameters: FormatParameters::new(fields.rest()) })
+        fields.clone().text("format")?;
+        let Ok(payload_type) = payload_type(&mut fields) else { return Ok(None) };
+        Ok(Some(Fmtp { payload_type, parameters: FormatParameters::new(fields.rest()) }))
     }
 }
 
 impl fmt::Display for Fmtp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.payload_type, self.parameters)
+        write!(f, "{}", self.payload_type)?;
+        if self.parameters.as_str().is_empty() { Ok(()) } else { write!(f, " {}", self.parameters) }
     }
 }
 
@@ -193,7 +196,8 @@ impl fmt::Display for RtcpFeedback {
 /// What a header extension's id stands for, RFC 8285 §5.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExtMap {
-    /// The id: 1 to 255, or 4096 to 4351 for one that is yet to be chosen.
+    /// The id: 1 to 255, 256 for the "appbits" of the two-byte form (RFC 8285 §4.3), or 4096 to 4351 for one
+    /// that is yet to be chosen.
     pub id: u16,
     /// Who sends the extension, where it is told.
     pub direction: Option<Direction>,
@@ -217,8 +221,8 @@ impl ExtMap {
             None => (first, None),
         };
         let id = number("a=extmap", "id", id, 65535)?;
-        if !matches!(id, 1..=255 | 4096..=4351) {
-            return Err(fields.invalid("id", first, "1 to 255, or 4096 to 4351"));
+        if !matches!(id, 1..=256 | 4096..=4351) {
+            return Err(fields.invalid("id", first, "1 to 256, or 4096 to 4351"));
         }
         let uri = fields.text("URI")?.to_owned();
         Ok(ExtMap { id, direction, uri, attributes: fields.rest().to_owned() })

@@ -1,5 +1,7 @@
 //! What a remote description says, checked before anything of it is applied.
 
+use std::collections::BTreeSet;
+
 use crate::layer::{Candidate, Fingerprint, IceCredentials, Mid, PayloadType, Rid};
 use crate::rtp::{ExtensionId, ExtensionKind, ExtensionMap};
 use crate::sdp::{
@@ -151,7 +153,7 @@ impl RemoteTransport {
             setup,
             // Component 2 is RTCP, which has no transport of its own here.
             candidates: media.candidates().filter(|candidate| candidate.component == 1).cloned().collect(),
-            has_all_candidates: media.has_all_candidates(),
+            has_all_candidates: sdp.has_all_candidates(media),
         })
     }
 }
@@ -240,7 +242,7 @@ impl RemoteCodec {
                     clock_rate: map.clock_rate,
                     channels: map.channels,
                     parameters: described.parameters().clone(),
-                    feedback: described.feedback().cloned().collect(),
+                    feedback: described.feedback().take(MAX_FEEDBACK).cloned().collect(),
                     retransmission: false,
                     preferred_payload_type: described.payload_type(),
                 };
@@ -283,7 +285,7 @@ fn remote_sources(media: &MediaDescription, direction: Direction) -> RemoteSourc
         }
         None => Vec::new(),
     };
-    let declared: Vec<Rid> =
+    let declared: BTreeSet<Rid> =
         media.rids().filter(|rid| rid.direction == RidDirection::Send).map(|rid| rid.id).collect();
     RemoteSources {
         sends: direction.sends() && !media.is_rejected(),
@@ -300,3 +302,47 @@ const MAX_SSRCS: usize = 64;
 
 /// The most simulcast streams of one media section that are taken.
 const MAX_RIDS: usize = 8;
+
+/// The most kinds of feedback of one codec that are kept.
+const MAX_FEEDBACK: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn section(formats: &str, lines: &str) -> RemoteSection {
+        let text = format!(
+            "v=0\no=- 1 2 IN IP4 h\ns=-\nt=0 0\nm=video 9 UDP/TLS/RTP/SAVPF {formats}\na=mid:0\na=rtcp-mux\n{lines}"
+        );
+        let sdp: SessionDescription = text.parse().unwrap();
+        RemoteSection::read(&sdp, &sdp.media[0]).unwrap()
+    }
+
+    /// What each of many codecs has in common is not kept for each.
+    #[test]
+    fn feedback_of_a_codec_is_bounded() {
+        let lines = format!("a=rtpmap:96 VP8/90000\n{}", "a=rtcp-fb:* x\n".repeat(10_000));
+        let section = section(&"96 ".repeat(256), &lines);
+        let kept: usize = section.codecs.iter().map(|codec| codec.codec.feedback.len()).sum();
+        assert!(kept <= 256 * MAX_FEEDBACK, "{kept}");
+    }
+
+    #[test]
+    fn the_end_of_candidates_of_the_session_is_that_of_its_transport() {
+        let digest = ["00"; 32].join(":");
+        let text = format!(
+            "v=0\no=- 1 2 IN IP4 h\ns=-\nt=0 0\na=end-of-candidates\na=setup:actpass\na=fingerprint:sha-256 {digest}\n\
+             a=ice-ufrag:abcd\na=ice-pwd:0123456789012345678901\nm=audio 9 UDP/TLS/RTP/SAVPF 0\na=mid:0\na=rtcp-mux\n"
+        );
+        let sdp: SessionDescription = text.parse().unwrap();
+        let remote = RemoteDescription::read(&sdp, Proposal::Offer, 1).unwrap();
+        assert!(remote.transport.unwrap().has_all_candidates);
+    }
+
+    #[test]
+    fn a_stream_among_many_is_found_by_its_rid() {
+        let streams = "x;".repeat(100_000);
+        let lines = format!("a=simulcast:send {streams}y\n{}", "a=rid:y send\n".repeat(10_000));
+        assert_eq!(section("96", &lines).sources.rids.len(), 1);
+    }
+}

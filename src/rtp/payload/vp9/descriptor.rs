@@ -22,8 +22,8 @@ pub struct Descriptor {
     pub ends_frame: bool,
     /// No frame of a higher spatial layer refers to this one (Z).
     pub not_reference_for_upper: bool,
-    /// How many pictures back the references are, in flexible mode (P_DIFF). Written only with both
-    /// `flexible` and `inter_predicted`.
+    /// How many pictures back the references are, in flexible mode (P_DIFF). With both `flexible` and
+    /// `inter_predicted` there has to be one at least, otherwise none is written.
     pub references: ReferenceList,
     /// The layers of the stream (V, SS).
     pub structure: Option<ScalabilityStructure>,
@@ -230,12 +230,9 @@ impl Descriptor {
 
     pub(super) fn encode(&self) -> DescriptorBytes {
         let mut out = DescriptorBytes::new();
-        let references = self.references.as_slice();
-        // Flexible prediction without a reference cannot be written.
-        let inter_predicted = self.inter_predicted && !(self.flexible && references.is_empty());
         out.push(
             (u8::from(self.picture_id.is_some()) << 7)
-                | (u8::from(inter_predicted) << 6)
+                | (u8::from(self.inter_predicted) << 6)
                 | (u8::from(self.layers.is_some()) << 5)
                 | (u8::from(self.flexible) << 4)
                 | (u8::from(self.begins_frame) << 3)
@@ -257,7 +254,8 @@ impl Descriptor {
                 out.push(layers.tl0_pic_idx.unwrap_or(0));
             }
         }
-        if self.flexible && inter_predicted {
+        if self.flexible && self.inter_predicted {
+            let references = self.references.as_slice();
             for (index, distance) in references.iter().enumerate() {
                 out.push((distance << 1) | u8::from(index + 1 < references.len()));
             }
