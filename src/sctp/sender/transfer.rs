@@ -410,14 +410,15 @@ impl Sender {
         if self.outstanding.is_empty() {
             return TimeoutOutcome::Idle;
         }
-        let probing = self.peer_window == 0 && self.outstanding.len() == 1;
+        let probing = self.peer_window == 0;
+        let is_single_probe = probing && self.outstanding.len() == 1;
         self.outstanding.lose_all(now);
         self.missing.restart(self.outstanding.next());
         self.timed = None;
         self.recovery_until = None;
         self.burst = self.max_burst;
         self.forward.told = None;
-        if !probing {
+        if !is_single_probe {
             self.congestion.on_timeout();
         }
         self.after_abandonment(now, events);

@@ -17,6 +17,7 @@ use crate::sctp::wire::{
 };
 
 mod resets_and_shutdown;
+mod retransmission;
 mod security;
 
 #[cfg(feature = "aws-lc-rs")]

@@ -1,0 +1,31 @@
+//! The retransmission timer, the round-trip time and the probing of a closed window (RFC 9260 §6).
+
+use super::*;
+
+/// §6.1 A: what a message counts for besides its bytes fills the window long before the sender expects it, so
+/// more than one chunk is thrown away and sent again and again.
+#[test]
+fn a_peer_that_answers_with_a_closed_window_is_not_lost() {
+    let config = Config {
+        initial_receive_window: 20_000,
+        max_receive_window: 20_000,
+        max_receive_message: 10_000,
+        ..Config::default()
+    };
+    let mut pair = Pair::established(config);
+    for _ in 0..500 {
+        pair.send(0, "tiny");
+    }
+    pair.run();
+    for _ in 0..60 {
+        pair.tick();
+        pair.run();
+    }
+    assert!(pair.a.is_established());
+    let mut count = 0;
+    for _ in 0..60 {
+        count += payloads(&mut pair.b).len();
+        pair.run();
+    }
+    assert_eq!(count, 500);
+}
