@@ -36,7 +36,8 @@ impl Association {
                 _ => break,
             }
         }
-        if self.sender.is_waiting() && !self.timers.is_running(Timer::Retransmission) && self.sends_data() {
+        let restart = self.sender.take_timer_restart() || !self.timers.is_running(Timer::Retransmission);
+        if restart && self.sender.is_waiting() && self.sends_data() {
             self.start_rto(Timer::Retransmission, now);
         }
         if self.reconfiguration.has_queued() {

@@ -177,6 +177,11 @@ impl Outstanding {
         message.message.is_expired(now).then_some(tsn)
     }
 
+    /// Whether the next chunk to send again is the first outstanding one.
+    pub(super) fn retransmits_first(&self) -> bool {
+        self.retransmit.front() == Some(&self.first)
+    }
+
     /// Sends the chunk of [`next_retransmission`](Self::next_retransmission).
     pub(super) fn retransmit(&mut self) -> Option<ChunkToSend<'_>> {
         let tsn = self.retransmit.pop_front()?;

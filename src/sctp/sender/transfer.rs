@@ -25,6 +25,8 @@ pub(crate) struct Sender {
     recovery_until: Option<Tsn>,
     /// A chunk was found missing: one packet goes out whatever the window is (RFC 9260 §7.2.4).
     fast_retransmit: bool,
+    /// The first outstanding chunk was sent again, and the retransmission timer is to begin anew (§7.2.4).
+    restart_timer: bool,
     peer_window: usize,
     burst: u32,
     max_burst: u32,
@@ -96,6 +98,7 @@ impl Sender {
             missing: MissingReports::new(initial_tsn),
             recovery_until: None,
             fast_retransmit: false,
+            restart_timer: false,
             peer_window: peer_window as usize,
             burst: config.max_burst,
             max_burst: config.max_burst,
@@ -244,6 +247,7 @@ impl Sender {
             let room = packet.room().saturating_sub(Data::OVERHEAD);
             match next {
                 NextChunk::Retransmission(len) if len <= room => {
+                    self.restart_timer |= self.outstanding.retransmits_first();
                     let Some(chunk) = self.outstanding.retransmit() else { break };
                     packet.data(chunk.flags, &chunk.fields, chunk.payload);
                 }
@@ -269,6 +273,11 @@ impl Sender {
             self.last_sent = Some(now);
         }
         written
+    }
+
+    /// Whether the retransmission timer is to begin anew because of what was written.
+    pub(crate) fn take_timer_restart(&mut self) -> bool {
+        std::mem::take(&mut self.restart_timer)
     }
 
     fn begin_message(&mut self) {

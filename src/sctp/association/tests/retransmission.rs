@@ -29,3 +29,24 @@ fn a_peer_that_answers_with_a_closed_window_is_not_lost() {
     }
     assert_eq!(count, 500);
 }
+
+/// §7.2.4: the timer gives the first outstanding chunk a whole timeout from when it was sent again.
+#[test]
+fn a_fast_retransmission_of_the_first_chunk_restarts_the_timer() {
+    let mut pair = Pair::established(Config::default());
+    pair.send(0, "first");
+    drop(drain(&mut pair.a, pair.now));
+    pair.now += Duration::from_millis(390);
+    for _ in 0..3 {
+        pair.send(0, "later");
+        for packet in drain(&mut pair.a, pair.now) {
+            give(&mut pair.b, pair.now, packet).unwrap();
+        }
+        for packet in drain(&mut pair.b, pair.now) {
+            give(&mut pair.a, pair.now, packet).unwrap();
+        }
+    }
+    assert!(!drain(&mut pair.a, pair.now).is_empty(), "it is sent again");
+    let timeout = pair.a.statistics().retransmission_timeout;
+    assert_eq!(pair.a.poll_timeout(), Some(pair.now + timeout));
+}
