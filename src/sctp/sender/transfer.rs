@@ -355,8 +355,9 @@ impl Sender {
             self.detect_loss(now);
         }
         if window_was_closed && self.peer_window > 0 && !cumulative && self.outstanding.in_flight() > 0 {
-            // What probed the closed window was thrown away.
+            // What probed the closed window was thrown away. Sent twice, it measures nothing (§6.3.1 C5).
             self.outstanding.lose_all(now);
+            self.timed = None;
             self.missing.restart(self.outstanding.next());
         }
         self.after_abandonment(now, events);

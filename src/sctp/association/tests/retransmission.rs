@@ -2,6 +2,13 @@
 
 use super::*;
 
+/// A SACK as `from` would send it.
+fn sack(from: &Association, cumulative: Tsn, window: u32) -> Vec<u8> {
+    forge(from, |packet| {
+        Sack::write(packet, cumulative, window, [].into_iter(), &[]);
+    })
+}
+
 /// §6.1 A: what a message counts for besides its bytes fills the window long before the sender expects it, so
 /// more than one chunk is thrown away and sent again and again.
 #[test]
@@ -49,4 +56,20 @@ fn a_fast_retransmission_of_the_first_chunk_restarts_the_timer() {
     assert!(!drain(&mut pair.a, pair.now).is_empty(), "it is sent again");
     let timeout = pair.a.statistics().retransmission_timeout;
     assert_eq!(pair.a.poll_timeout(), Some(pair.now + timeout));
+}
+
+/// §6.3.1 C5: what probed a closed window and was sent again when it opened measures nothing.
+#[test]
+fn a_probe_that_was_thrown_away_measures_no_round_trip() {
+    let mut pair = Pair::established(Config::default());
+    let before = pair.a.statistics().round_trip_time;
+    let first = pair.a.local_initial_tsn;
+    pair.send(0, "probe");
+    drop(drain(&mut pair.a, pair.now));
+    give(&mut pair.a, pair.now, sack(&pair.b, first.previous(), 0)).unwrap();
+    pair.now += Duration::from_millis(300);
+    give(&mut pair.a, pair.now, sack(&pair.b, first.previous(), 100_000)).unwrap();
+    assert!(!drain(&mut pair.a, pair.now).is_empty(), "it is sent again");
+    give(&mut pair.a, pair.now, sack(&pair.b, first, 100_000)).unwrap();
+    assert_eq!(pair.a.statistics().round_trip_time, before);
 }
