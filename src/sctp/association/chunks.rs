@@ -58,6 +58,11 @@ impl Association {
         } else if cumulative {
             self.start_rto(Timer::Retransmission, now);
         }
+        self.tell_writable();
+    }
+
+    /// Tells an application that was refused room of it, once there is enough to be worth it.
+    pub(super) fn tell_writable(&mut self) {
         if self.wants_writable && self.sender.buffered() <= self.config.send_buffer / 2 {
             self.wants_writable = false;
             self.events.push_back(SctpEvent::Writable);

@@ -16,6 +16,7 @@ use crate::sctp::wire::{
     ReconfigResult, Sack,
 };
 
+mod abandonment;
 mod resets_and_shutdown;
 mod retransmission;
 mod security;

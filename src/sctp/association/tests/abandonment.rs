@@ -1,0 +1,40 @@
+//! Messages that are given up (RFC 3758, RFC 7496), and what waits for them.
+
+use super::*;
+
+const LIFETIME: Duration = Duration::from_millis(100);
+
+fn short() -> SendOptions {
+    SendOptions { reliability: Reliability::MaxLifetime(LIFETIME), ..SendOptions::default() }
+}
+
+#[test]
+fn room_made_by_messages_that_grew_old_is_told() {
+    let mut pair = Pair::established(Config { send_buffer: 300_000, ..Config::default() });
+    pair.send_with(0, pattern(200_000), short());
+    let refused = pair.a.send(pair.now, StreamId(0), PayloadProtocol::BINARY, pattern(200_000), short());
+    assert_eq!(refused, Err(SctpError::SendBufferFull { limit: 300_000 }));
+    pair.now += 2 * LIFETIME;
+    pair.run();
+    assert!(events(&mut pair.a).contains(&SctpEvent::Writable));
+}
+
+#[test]
+fn a_reset_does_not_wait_for_messages_that_grew_old() {
+    let mut pair = Pair::established(Config::default());
+    pair.send_with(5, "old", short());
+    pair.a.reset_streams(pair.now, &[StreamId(5)]).unwrap();
+    pair.now += 2 * LIFETIME;
+    pair.run();
+    assert!(events(&mut pair.a).contains(&SctpEvent::OutgoingStreamReset(StreamId(5))));
+}
+
+#[test]
+fn a_shutdown_does_not_wait_for_messages_that_grew_old() {
+    let mut pair = Pair::established(Config::default());
+    pair.send_with(5, "old", short());
+    pair.a.shutdown(pair.now);
+    pair.now += 2 * LIFETIME;
+    pair.run();
+    assert!(events(&mut pair.a).contains(&SctpEvent::Closed(SctpClose::Shutdown)));
+}
