@@ -108,7 +108,7 @@ pub enum Reliability {
     Reliable,
     /// After this many retransmissions.
     MaxRetransmits(u16),
-    /// When it is this old.
+    /// When it is this old. Zero leaves time for one attempt.
     MaxLifetime(Duration),
 }
 

@@ -38,3 +38,12 @@ fn a_shutdown_does_not_wait_for_messages_that_grew_old() {
     pair.run();
     assert!(events(&mut pair.a).contains(&SctpEvent::Closed(SctpClose::Shutdown)));
 }
+
+#[test]
+fn a_lifetime_of_zero_leaves_time_for_one_attempt() {
+    let mut pair = Pair::established(Config::default());
+    let reliability = Reliability::MaxLifetime(Duration::ZERO);
+    pair.send_with(0, "now", SendOptions { reliability, ..SendOptions::default() });
+    pair.run();
+    assert_eq!(payloads(&mut pair.b), ["now"]);
+}
