@@ -168,6 +168,7 @@ impl Sender {
     }
 
     pub(crate) fn finish_reset(&mut self, stream: StreamId) {
+        self.outstanding.note_stream_reset(stream);
         self.queues.finish_reset(stream);
     }
 

@@ -8,6 +8,10 @@ fn short() -> SendOptions {
     SendOptions { reliability: Reliability::MaxLifetime(LIFETIME), ..SendOptions::default() }
 }
 
+fn once() -> SendOptions {
+    SendOptions { reliability: Reliability::MaxRetransmits(0), ..SendOptions::default() }
+}
+
 #[test]
 fn room_made_by_messages_that_grew_old_is_told() {
     let mut pair = Pair::established(Config { send_buffer: 300_000, ..Config::default() });
@@ -46,4 +50,28 @@ fn a_lifetime_of_zero_leaves_time_for_one_attempt() {
     pair.send_with(0, "now", SendOptions { reliability, ..SendOptions::default() });
     pair.run();
     assert_eq!(payloads(&mut pair.b), ["now"]);
+}
+
+/// The peer reset the stream and expects its first message: what was skipped on it before is no news to it, and
+/// would be taken for messages of the stream as it is now.
+#[test]
+fn what_was_skipped_before_a_reset_is_not_told_after_it() {
+    let mut pair = Pair::established(Config::default());
+    pair.send(5, "one");
+    pair.run();
+    pair.send_with(5, "lost", once());
+    pair.run_dropping(|from_a, _| from_a);
+    pair.tick();
+    // The FORWARD TSN arrives, its acknowledgement does not.
+    pair.run_dropping(|from_a, _| !from_a);
+    pair.a.reset_streams(pair.now, &[StreamId(5)]).unwrap();
+    pair.run();
+    assert!(events(&mut pair.a).contains(&SctpEvent::OutgoingStreamReset(StreamId(5))));
+    pair.send_with(7, "gone", once());
+    pair.run_dropping(|from_a, _| from_a);
+    pair.tick();
+    pair.run();
+    pair.send(5, "new");
+    pair.run();
+    assert_eq!(payloads(&mut pair.b), ["one", "new"]);
 }
