@@ -276,8 +276,9 @@ impl Association {
         if !is_stale || self.state != State::CookieEchoed {
             return;
         }
-        self.init_retransmits += 1;
-        if self.init_retransmits > self.config.max_init_retransmits {
+        // Counted apart, because each INIT ACK ends the count of INITs that were not answered.
+        self.stale_cookies += 1;
+        if self.stale_cookies > self.config.max_init_retransmits {
             self.end(SctpClose::TimedOut);
         } else {
             self.send_init(now);

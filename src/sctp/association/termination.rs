@@ -92,7 +92,7 @@ impl Association {
                 self.reply = Some(Reply::ShutdownComplete { tag: self.agreement.peer_tag, flags: 0 });
                 self.end(SctpClose::Shutdown);
             }
-            // §8.5.1 E: the peer answers a SHUTDOWN of an association before this one.
+            // §8.5.1 E: one of an association before this one, even if the tag is the same by chance.
             State::CookieWait | State::CookieEchoed => {
                 self.reply = Some(Reply::ShutdownComplete { tag: self.local_tag, flags: 1 });
             }

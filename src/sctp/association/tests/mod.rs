@@ -12,8 +12,8 @@ use crate::layer::{
 use crate::sctp::Config;
 use crate::sctp::sequence::{Ssn, Tsn};
 use crate::sctp::wire::{
-    ChunkType, Data, Header, PacketWriter, Parameter, ParameterType, Parameters, ReconfigParameter,
-    ReconfigResult, Sack,
+    CauseCode, Causes, ChunkType, Data, Header, PacketWriter, Parameter, ParameterType, Parameters,
+    ReconfigParameter, ReconfigResult, Sack,
 };
 
 mod abandonment;
