@@ -26,7 +26,8 @@ impl Association {
             }
             Err(DataRefused::NoUserData) => {
                 let close = SctpClose::ProtocolViolation("DATA without data");
-                self.abort_with(CauseCode::NO_USER_DATA, "", close);
+                let tsn = data.tsn.0.to_be_bytes().to_vec();
+                self.abort_with(CauseCode::NO_USER_DATA, tsn, close);
                 Err(SctpError::Ignored("DATA without data"))
             }
             Err(DataRefused::Violation(violation)) => self.abort_for(violation),

@@ -154,7 +154,7 @@ impl SctpTransport for Association {
     }
 
     fn abort(&mut self, _now: Instant) {
-        self.abort_with(CauseCode::USER_INITIATED_ABORT, "", SctpClose::Aborted);
+        self.abort_with(CauseCode::USER_INITIATED_ABORT, &[][..], SctpClose::Aborted);
     }
 }
 

@@ -301,3 +301,31 @@ fn an_unknown_chunk_before_the_init_ack_is_not_reported() {
     give(&mut a, now, packet).unwrap();
     assert_eq!(drain(&mut a, now), Vec::<Vec<u8>>::new());
 }
+
+/// RFC 9260 §3.3.10.9 and §3.3.10.2.
+#[test]
+fn an_abort_says_what_was_missing() {
+    let cause = |of: &mut Association, now| {
+        let sent = drain(of, now).remove(0);
+        let abort = Header::parse(&sent).unwrap().1.next().unwrap().unwrap();
+        assert_eq!(abort.kind, ChunkType::ABORT);
+        let (code, content) = Causes::new(abort.value).iter().next().unwrap();
+        (code, content.to_vec())
+    };
+    let mut pair = Pair::established(Config::default());
+    let tsn = pair.a.local_initial_tsn;
+    assert!(give(&mut pair.b, pair.now, forged_data(&pair.a, tsn, 0, WHOLE, b"")).is_err());
+    assert_eq!(cause(&mut pair.b, pair.now), (CauseCode::NO_USER_DATA, tsn.0.to_be_bytes().to_vec()));
+
+    let mut a = association(1, Config::default());
+    a.connect(pair.now);
+    drop(drain(&mut a, pair.now));
+    let mut packet = Vec::new();
+    let mut writer = PacketWriter::new(&mut packet, 1200, 5000, 5000, a.local_tag);
+    let init = association(2, Config::default()).init();
+    writer.chunk(ChunkType::INIT_ACK, 0, |out| init.write_fixed(out));
+    writer.finish(true);
+    assert!(give(&mut a, pair.now, packet).is_err());
+    let one_state_cookie = vec![0, 0, 0, 1, 0, 7];
+    assert_eq!(cause(&mut a, pair.now), (CauseCode::MISSING_PARAMETER, one_state_cookie));
+}
