@@ -329,3 +329,18 @@ fn an_abort_says_what_was_missing() {
     let one_state_cookie = vec![0, 0, 0, 1, 0, 7];
     assert_eq!(cause(&mut a, pair.now), (CauseCode::MISSING_PARAMETER, one_state_cookie));
 }
+
+/// A message whose beginning was skipped holds no memory, in whatever order the rest of it comes.
+#[test]
+fn the_rest_of_a_skipped_message_is_not_kept() {
+    let mut pair = Pair::established(Config::default());
+    let first = pair.a.local_initial_tsn;
+    give(&mut pair.b, pair.now, forged_data(&pair.a, first.plus(3), 0, 0, b"later")).unwrap();
+    let forward = forge(&pair.a, |packet| {
+        packet.chunk(ChunkType::FORWARD_TSN, 0, |out| out.extend_from_slice(&first.plus(1).0.to_be_bytes()));
+    });
+    give(&mut pair.b, pair.now, forward).unwrap();
+    give(&mut pair.b, pair.now, forged_data(&pair.a, first.plus(2), 0, 0, b"rest")).unwrap();
+    assert_eq!(pair.b.receiver.cumulative(), first.plus(3));
+    assert_eq!(pair.b.statistics().receive_buffered, 0);
+}
