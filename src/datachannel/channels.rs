@@ -136,11 +136,14 @@ impl DataChannels {
         kind: MessageKind,
         payload: Bytes,
     ) -> Result<(), DataChannelError> {
-        let channel = self.channels.get_mut(&id).ok_or(DataChannelError::NoChannel(id))?;
+        let channel = self.channels.get(&id).ok_or(DataChannelError::NoChannel(id))?;
         let stream = channel
             .stream
             .filter(|_| channel.state == ChannelState::Open)
             .ok_or(DataChannelError::NotOpen(id))?;
+        // A message that overtakes the OPEN of its channel is one of no channel (RFC 8832 §6).
+        self.flush(sctp, now)?;
+        let channel = self.channels.get_mut(&id).ok_or(DataChannelError::NoChannel(id))?;
         let options = SendOptions {
             unordered: !channel.init.ordered && !channel.awaits_ack,
             reliability: channel.init.reliability,
@@ -189,7 +192,8 @@ impl DataChannels {
                 self.established = true;
                 self.connect_all(sctp, now);
             }
-            SctpEvent::Writable => self.flush(sctp, now),
+            // What finds no room still does so at the next one.
+            SctpEvent::Writable => drop(self.flush(sctp, now)),
             SctpEvent::BufferedAmountLow(stream) => {
                 // What a channel never sent was its OPEN or ACK, and no buffered amount.
                 if let Some((id, _)) = self.on_stream(*stream).filter(|(_, channel)| channel.has_sent) {
@@ -391,10 +395,17 @@ impl DataChannels {
         }
     }
 
-    fn flush(&mut self, sctp: &mut dyn SctpTransport, now: Instant) {
-        for (stream, message) in std::mem::take(&mut self.unsent) {
-            self.send_dcep(sctp, now, stream, message);
+    /// Sends the establishment messages that had to wait.
+    fn flush(&mut self, sctp: &mut dyn SctpTransport, now: Instant) -> Result<(), SctpError> {
+        while let Some((stream, message)) = self.unsent.front() {
+            let options = SendOptions::default();
+            match sctp.send(now, *stream, PayloadProtocol::DCEP, message.clone(), options) {
+                Err(full @ SctpError::SendBufferFull { .. }) => return Err(full),
+                // Its channel is gone, or is about to be.
+                _ => drop(self.unsent.pop_front()),
+            }
         }
+        Ok(())
     }
 
     fn reset(&mut self, sctp: &mut dyn SctpTransport, now: Instant, id: ChannelId) {

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::crypto::CryptoProvider;
 use crate::layer::{
-    Datagram, DtlsRole, FiveTuple, Layer, PayloadProtocol, Reliability, SctpTransport, SendOptions, StreamId,
-    TransmitBatch,
+    Datagram, DtlsRole, FiveTuple, Layer, PayloadProtocol, Reliability, SctpError, SctpTransport,
+    SendOptions, StreamId, TransmitBatch,
 };
 use crate::sctp::{Association, Config};
 
@@ -370,6 +370,34 @@ fn a_channel_without_a_stream_left_is_closed() {
     let second = pair.a.open(pair.now, ChannelInit::new("does not"));
     pair.run();
     assert_eq!(pair.a.events(), [ChannelEvent::Closed(second)]);
+}
+
+/// A channel whose OPEN found no room in the send buffer, where a short message would have found some.
+fn pair_with_an_open_that_waits() -> (Pair, ChannelId) {
+    let mut pair = Pair::with(Config { send_buffer: 300_000, ..Config::default() });
+    let (bulk, _) = pair.opened(ChannelInit::new("bulk"));
+    let End { association, channels, .. } = &mut pair.a;
+    for size in [262_144, 300_000 - 262_144 - 20] {
+        let payload = Bytes::from(vec![0; size]);
+        channels.send(association, pair.now, bulk, MessageKind::Binary, payload).unwrap();
+    }
+    let waits = pair.a.open(pair.now, ChannelInit::new("longer than the twenty bytes that are left"));
+    (pair, waits)
+}
+
+#[test]
+fn no_message_overtakes_the_open_of_its_channel() {
+    let (mut pair, ours) = pair_with_an_open_that_waits();
+    let End { association, channels, .. } = &mut pair.a;
+    let early = channels.send(association, pair.now, ours, MessageKind::Text, "early".into());
+    let full = DataChannelError::Sctp(SctpError::SendBufferFull { limit: 300_000 });
+    assert_eq!(early, Err(full));
+    pair.run();
+    pair.a.send(pair.now, ours, "in time");
+    pair.run();
+    let events = pair.b.events();
+    let [.., ChannelEvent::OpenedByPeer(theirs), message] = &events[..] else { panic!("{events:?}") };
+    assert_eq!(*message, text(*theirs, "in time"));
 }
 
 proptest! {
