@@ -174,9 +174,13 @@ impl DataChannels {
         id: ChannelId,
     ) -> Result<(), DataChannelError> {
         let channel = self.channels.get_mut(&id).ok_or(DataChannelError::NoChannel(id))?;
+        // A peer that never heard of the channel would not reset its direction of the stream.
+        let awaits_open = !channel.opened_by_peer
+            && channel.stream.is_some_and(|stream| self.unsent.iter().any(|(unsent, _)| *unsent == stream));
         match channel.state {
             ChannelState::Closing => {}
             ChannelState::Connecting => self.remove(id),
+            ChannelState::Open if awaits_open => self.remove(id),
             ChannelState::Open => {
                 channel.state = ChannelState::Closing;
                 self.reset(sctp, now, id);
@@ -376,7 +380,10 @@ impl DataChannels {
         if channel.init.negotiated.is_none() {
             channel.awaits_ack = true;
             let open = Open::message(&channel.init);
-            self.send_dcep(sctp, now, stream, open);
+            if self.send_dcep(sctp, now, stream, open).is_err() {
+                self.remove(id);
+                return;
+            }
         }
         self.events.push_back(ChannelEvent::Open(id));
     }
@@ -387,11 +394,20 @@ impl DataChannels {
         (parity..count).step_by(2).map(StreamId).find(|stream| !self.is_used(*stream))
     }
 
-    fn send_dcep(&mut self, sctp: &mut dyn SctpTransport, now: Instant, stream: StreamId, message: Bytes) {
-        let options = SendOptions::default();
-        let result = sctp.send(now, stream, PayloadProtocol::DCEP, message.clone(), options);
-        if matches!(result, Err(SctpError::SendBufferFull { .. })) {
-            self.unsent.push_back((stream, message));
+    /// Sends an establishment message, or has it wait for room.
+    fn send_dcep(
+        &mut self,
+        sctp: &mut dyn SctpTransport,
+        now: Instant,
+        stream: StreamId,
+        message: Bytes,
+    ) -> Result<(), SctpError> {
+        match sctp.send(now, stream, PayloadProtocol::DCEP, message.clone(), SendOptions::default()) {
+            Err(SctpError::SendBufferFull { .. }) => {
+                self.unsent.push_back((stream, message));
+                Ok(())
+            }
+            result => result,
         }
     }
 
@@ -533,7 +549,8 @@ impl DataChannels {
         let mut channel = Channel::new(init, Some(stream), true);
         channel.state = ChannelState::Open;
         let id = self.insert(channel);
-        self.send_dcep(sctp, now, stream, Dcep::ack());
+        // Without an association any more there is nobody to tell.
+        let _ = self.send_dcep(sctp, now, stream, Dcep::ack());
         Ok(ChannelEvent::OpenedByPeer(id))
     }
 

@@ -400,6 +400,24 @@ fn no_message_overtakes_the_open_of_its_channel() {
     assert_eq!(*message, text(*theirs, "in time"));
 }
 
+#[test]
+fn a_channel_of_which_the_peer_never_heard_closes_at_once() {
+    let (mut pair, ours) = pair_with_an_open_that_waits();
+    pair.a.close(pair.now, ours);
+    pair.run();
+    assert_eq!(pair.a.events(), [ChannelEvent::Open(ours), ChannelEvent::Closed(ours)]);
+    assert!(!pair.b.events().iter().any(|event| matches!(event, ChannelEvent::OpenedByPeer(_))));
+}
+
+#[test]
+fn a_channel_whose_announcement_the_peer_cannot_take_is_closed() {
+    let mut pair = Pair::new();
+    pair.a.association.set_remote_max_message_size(50);
+    let id = pair.a.open(pair.now, ChannelInit::new("x".repeat(100)));
+    pair.run();
+    assert_eq!(pair.a.events(), [ChannelEvent::Closed(id)]);
+}
+
 proptest! {
     #[test]
     fn open_survives_the_wire(
