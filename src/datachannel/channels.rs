@@ -9,7 +9,8 @@ use super::channel_id::ChannelId;
 use super::dcep::{Dcep, Open};
 use super::error::{DataChannelError, DcepError};
 use crate::layer::{
-    DtlsRole, PayloadProtocol, Received, SctpError, SctpEvent, SctpTransport, SendOptions, StreamId,
+    DtlsRole, PayloadProtocol, Received, SctpClose, SctpError, SctpEvent, SctpTransport, SendOptions,
+    StreamId,
 };
 
 /// The limits of a [`DataChannels`].
@@ -36,6 +37,8 @@ pub struct DataChannels {
     limits: Limits,
     role: Option<DtlsRole>,
     established: bool,
+    /// The association ended, and what arrived before is not read yet.
+    ended: bool,
     /// In the order in which they were made.
     channels: BTreeMap<ChannelId, Channel>,
     by_stream: FxHashMap<StreamId, ChannelId>,
@@ -139,7 +142,7 @@ impl DataChannels {
         let channel = self.channels.get(&id).ok_or(DataChannelError::NoChannel(id))?;
         let stream = channel
             .stream
-            .filter(|_| channel.state == ChannelState::Open)
+            .filter(|_| channel.state == ChannelState::Open && !self.ended)
             .ok_or(DataChannelError::NotOpen(id))?;
         // A message that overtakes the OPEN of its channel is one of no channel (RFC 8832 §6).
         self.flush(sctp, now)?;
@@ -230,13 +233,15 @@ impl DataChannels {
                     self.remove(id);
                 }
             }
-            SctpEvent::Closed(_) => {
+            SctpEvent::Closed(close) => {
                 self.established = false;
                 self.unsent.clear();
                 self.peer_resets.clear();
                 self.reset_streams.clear();
-                while let Some((id, _)) = self.channels.first_key_value() {
-                    self.remove(*id);
+                // What this side ended is not read any more.
+                match close {
+                    SctpClose::Aborted => self.close_all(),
+                    _ => self.ended = true,
                 }
             }
             _ => {}
@@ -254,6 +259,10 @@ impl DataChannels {
                 if let Some(event) = self.handle_message(sctp, now, received) {
                     return Some(event);
                 }
+                continue;
+            }
+            if std::mem::take(&mut self.ended) {
+                self.close_all();
                 continue;
             }
             let stream = self.peer_resets.pop_front()?;
@@ -274,7 +283,8 @@ impl DataChannels {
 
     /// The state of a channel; `None` if it is closed.
     pub fn state(&self, id: ChannelId) -> Option<ChannelState> {
-        self.channels.get(&id).map(|channel| channel.state)
+        let state = self.channels.get(&id)?.state;
+        Some(if self.ended { ChannelState::Closing } else { state })
     }
 
     /// The stream of a channel, once it has one.
@@ -331,6 +341,12 @@ impl DataChannels {
             self.peer_names -= channel.init.label.len() + channel.init.protocol.len();
         }
         self.events.push_back(ChannelEvent::Closed(id));
+    }
+
+    fn close_all(&mut self) {
+        while let Some((id, _)) = self.channels.first_key_value() {
+            self.remove(*id);
+        }
     }
 
     fn on_stream(&mut self, stream: StreamId) -> Option<(ChannelId, &mut Channel)> {

@@ -418,6 +418,25 @@ fn a_channel_whose_announcement_the_peer_cannot_take_is_closed() {
     assert_eq!(pair.a.events(), [ChannelEvent::Closed(id)]);
 }
 
+#[test]
+fn what_arrived_is_delivered_before_the_end() {
+    let mut pair = Pair::new();
+    let (ours, theirs) = pair.opened(ChannelInit::new("x"));
+    pair.a.send(pair.now, ours, "last words");
+    let Pair { now, a, b } = &mut pair;
+    carry(&mut a.association, &mut b.association, *now);
+    a.association.abort(*now);
+    carry(&mut a.association, &mut b.association, *now);
+    while let Some(event) = b.association.poll_event() {
+        b.channels.handle_event(&mut b.association, *now, &event);
+    }
+    assert_eq!(b.channels.state(theirs), Some(ChannelState::Closing));
+    let answer = b.channels.send(&mut b.association, *now, theirs, MessageKind::Text, "?".into());
+    assert_eq!(answer, Err(DataChannelError::NotOpen(theirs)));
+    b.poll(*now);
+    assert_eq!(pair.b.events(), [text(theirs, "last words"), ChannelEvent::Closed(theirs)]);
+}
+
 proptest! {
     #[test]
     fn open_survives_the_wire(
