@@ -51,6 +51,9 @@ pub struct DataChannels {
     peer_resets: VecDeque<StreamId>,
     /// The same streams.
     reset_streams: FxHashSet<StreamId>,
+    /// An OPEN on a stream that the peer uses anew before its answer to the reset of this side arrived. Nothing
+    /// is read meanwhile.
+    early_open: Option<Received>,
     peer_names: usize,
     events: VecDeque<ChannelEvent>,
 }
@@ -255,7 +258,11 @@ impl DataChannels {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
             }
-            if let Some(received) = sctp.receive() {
+            if let Some(received) = self.early_open.take().or_else(|| sctp.receive()) {
+                if self.is_early_open(&received) {
+                    self.early_open = Some(received);
+                    return None;
+                }
                 if let Some(event) = self.handle_message(sctp, now, received) {
                     return Some(event);
                 }
@@ -447,6 +454,17 @@ impl DataChannels {
         if sctp.reset_streams(now, &[stream]).is_err() {
             self.remove(id);
         }
+    }
+
+    /// Whether the peer opens a channel on a stream whose last one is about to close. It may as soon as it has
+    /// carried out both resets, and its answer to ours may be lost: then it comes with the next request.
+    fn is_early_open(&mut self, received: &Received) -> bool {
+        let is_open = received.protocol == PayloadProtocol::DCEP && Dcep::is_open(&received.payload);
+        is_open
+            && self.established
+            && self
+                .on_stream(received.stream)
+                .is_some_and(|(_, channel)| channel.reset_by_peer && channel.reset_by_us == Reset::Asked)
     }
 
     fn handle_peer_reset(&mut self, sctp: &mut dyn SctpTransport, now: Instant, stream: StreamId) {

@@ -437,6 +437,36 @@ fn what_arrived_is_delivered_before_the_end() {
     assert_eq!(pair.b.events(), [text(theirs, "last words"), ChannelEvent::Closed(theirs)]);
 }
 
+/// The peer may use a stream again as soon as it has carried out the reset of this side, whether or not its
+/// answer arrived.
+#[test]
+fn a_stream_is_used_again_while_the_answer_is_on_its_way() {
+    let mut pair = Pair::new();
+    let (ours, theirs) = pair.opened(ChannelInit::new("old"));
+    pair.a.close(pair.now, ours);
+    let Pair { now, a, b } = &mut pair;
+    carry(&mut a.association, &mut b.association, *now);
+    b.poll(*now);
+    carry(&mut b.association, &mut a.association, *now);
+    a.poll(*now);
+    assert_eq!(a.channels.state(ours), None);
+    let mut lost = TransmitBatch::new(1200);
+    while a.association.poll_transmit(*now, &mut lost).is_some() {}
+    let next = a.open(*now, ChannelInit::new("new"));
+    assert_eq!(a.channels.stream(next), Some(StreamId(0)));
+    a.send(*now, next, "hello");
+    pair.run();
+    pair.now = pair.b.association.poll_timeout().unwrap();
+    pair.b.association.handle_timeout(pair.now);
+    pair.run();
+    let events = pair.b.events();
+    let [closing, closed, ChannelEvent::OpenedByPeer(opened), message] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!([closing, closed], [&ChannelEvent::Closing(theirs), &ChannelEvent::Closed(theirs)]);
+    assert_eq!(*message, text(*opened, "hello"));
+}
+
 proptest! {
     #[test]
     fn open_survives_the_wire(
