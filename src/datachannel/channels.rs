@@ -21,13 +21,14 @@ pub struct Limits {
     pub channels: usize,
     /// The most bytes of labels and protocols of the channels that the peer opened, all together.
     pub peer_names: usize,
-    /// The most bytes of a message that arrives in the parts of the deprecated protocol identifiers 52 and 54.
-    pub partial_message: usize,
+    /// The most bytes of messages that are arriving in the parts of the deprecated protocol identifiers 52 and
+    /// 54, on all channels together.
+    pub partial_messages: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { channels: 8192, peer_names: 1 << 20, partial_message: 256 << 10 }
+        Self { channels: 8192, peer_names: 1 << 20, partial_messages: 256 << 10 }
     }
 }
 
@@ -55,6 +56,8 @@ pub struct DataChannels {
     /// is read meanwhile.
     early_open: Option<Received>,
     peer_names: usize,
+    /// Bytes of messages in parts.
+    partial: usize,
     events: VecDeque<ChannelEvent>,
 }
 
@@ -347,6 +350,7 @@ impl DataChannels {
         if channel.opened_by_peer {
             self.peer_names -= channel.init.label.len() + channel.init.protocol.len();
         }
+        self.partial -= channel.partial.len();
         self.events.push_back(ChannelEvent::Closed(id));
     }
 
@@ -501,7 +505,7 @@ impl DataChannels {
                 }
             };
         }
-        let partial_limit = self.limits.partial_message;
+        let partial_room = self.limits.partial_messages - self.partial;
         // Data on a stream without a channel: its channel was closed on this side, or is not made yet.
         let (id, channel) = self.on_stream(received.stream)?;
         if channel.state != ChannelState::Open {
@@ -515,26 +519,29 @@ impl DataChannels {
             PayloadProtocol::STRING_EMPTY => (MessageKind::Text, Bytes::new()),
             PayloadProtocol::BINARY_EMPTY => (MessageKind::Binary, Bytes::new()),
             BINARY_PARTIAL | STRING_PARTIAL => {
-                if channel.partial.len() + received.payload.len() > partial_limit {
-                    channel.partial = Vec::new();
+                if received.payload.len() > partial_room {
                     channel.state = ChannelState::Closing;
+                    self.partial -= std::mem::take(&mut channel.partial).len();
                     self.reset(sctp, now, id);
                     return Some(ChannelEvent::Closing(id));
                 }
                 channel.partial.extend_from_slice(&received.payload);
+                self.partial += received.payload.len();
                 return None;
             }
             _ => return None,
         };
-        let payload = if channel.partial.is_empty() {
+        let mut parts = std::mem::take(&mut channel.partial);
+        let parts_len = parts.len();
+        let payload = if parts.is_empty() {
             payload
         } else {
-            let mut whole = std::mem::take(&mut channel.partial);
-            whole.extend_from_slice(&payload);
-            whole.into()
+            parts.extend_from_slice(&payload);
+            parts.into()
         };
         channel.counters.messages_received += 1;
         channel.counters.bytes_received += payload.len() as u64;
+        self.partial -= parts_len;
         Some(ChannelEvent::Message { channel: id, kind, payload })
     }
 

@@ -467,6 +467,27 @@ fn a_stream_is_used_again_while_the_answer_is_on_its_way() {
     assert_eq!(*message, text(*opened, "hello"));
 }
 
+#[test]
+fn parts_on_all_channels_together_are_bounded() {
+    let mut pair = Pair::new();
+    pair.b.channels = DataChannels::new(Limits { partial_messages: 1000, ..Limits::default() });
+    pair.b.channels.set_role(&mut pair.b.association, pair.now, DtlsRole::Server);
+    for label in ["first", "second"] {
+        pair.opened(ChannelInit::new(label));
+    }
+    pair.a.send_raw(pair.now, 0, 52, &[1; 600]);
+    pair.run();
+    assert_eq!(pair.b.events(), []);
+    pair.a.send_raw(pair.now, 2, 52, &[2; 600]);
+    pair.run();
+    assert!(matches!(pair.b.events()[..], [ChannelEvent::Closing(_), ChannelEvent::Closed(_)]));
+    // What is complete makes room.
+    pair.a.send_raw(pair.now, 0, 53, &[1; 100]);
+    pair.a.send_raw(pair.now, 0, 52, &[3; 900]);
+    pair.run();
+    assert!(matches!(pair.b.events()[..], [ChannelEvent::Message { .. }]));
+}
+
 proptest! {
     #[test]
     fn open_survives_the_wire(
