@@ -38,8 +38,7 @@ pub struct DataChannels {
     limits: Limits,
     role: Option<DtlsRole>,
     established: bool,
-    /// The association ended, and what arrived before is not read yet.
-    ended: bool,
+    end: End,
     /// In the order in which they were made.
     channels: BTreeMap<ChannelId, Channel>,
     by_stream: FxHashMap<StreamId, ChannelId>,
@@ -48,13 +47,11 @@ pub struct DataChannels {
     retired: FxHashSet<StreamId>,
     /// Establishment messages that the association had no room for.
     unsent: VecDeque<(StreamId, Bytes)>,
-    /// Streams that the peer reset while something may be unread on them; each once.
-    peer_resets: VecDeque<StreamId>,
-    /// The same streams.
-    reset_streams: FxHashSet<StreamId>,
-    /// An OPEN on a stream that the peer uses anew before its answer to the reset of this side arrived. Nothing
-    /// is read meanwhile.
-    early_open: Option<Received>,
+    /// How often the peer reset a stream while something that it sent before may be unread: twice, if it opened
+    /// and closed another channel there meanwhile.
+    peer_resets: BTreeMap<StreamId, u8>,
+    /// What was read and is not to be handled yet.
+    held: Option<Received>,
     peer_names: usize,
     /// Bytes of messages in parts.
     partial: usize,
@@ -76,6 +73,16 @@ struct Channel {
     low_threshold: usize,
     /// What arrived of a message in deprecated parts.
     partial: Vec<u8>,
+}
+
+/// Whether the association ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum End {
+    #[default]
+    NotYet,
+    /// It did, and what arrived before is not read yet.
+    Unread,
+    Over,
 }
 
 /// Where the reset of an outgoing stream is.
@@ -148,7 +155,7 @@ impl DataChannels {
         let channel = self.channels.get(&id).ok_or(DataChannelError::NoChannel(id))?;
         let stream = channel
             .stream
-            .filter(|_| channel.state == ChannelState::Open && !self.ended)
+            .filter(|_| channel.state == ChannelState::Open && self.end == End::NotYet)
             .ok_or(DataChannelError::NotOpen(id))?;
         // A message that overtakes the OPEN of its channel is one of no channel (RFC 8832 §6).
         self.flush(sctp, now)?;
@@ -213,20 +220,12 @@ impl DataChannels {
                     self.events.push_back(ChannelEvent::BufferedAmountLow(id));
                 }
             }
-            SctpEvent::IncomingStreamReset(stream) => match self.on_stream(*stream) {
-                // What may still be unread was sent on a channel that is closed here. The peer may use the
-                // stream again at once, so the channel must not be in the way of the next OPEN.
-                Some((id, channel)) if channel.state == ChannelState::Closing => {
-                    channel.reset_by_peer = true;
-                    self.finish_close(id);
-                }
-                // What arrived before is to be read first, the OPEN of the channel perhaps among it.
-                _ => {
-                    if self.reset_streams.insert(*stream) {
-                        self.peer_resets.push_back(*stream);
-                    }
-                }
-            },
+            // What arrived before is to be read first: the OPEN of the channel may be among it, and what is left
+            // unread of one channel must not be taken for messages of the next one on its stream.
+            SctpEvent::IncomingStreamReset(stream) => {
+                let count = self.peer_resets.entry(*stream).or_default();
+                *count = count.saturating_add(1);
+            }
             SctpEvent::OutgoingStreamReset(stream) => {
                 if let Some((id, channel)) = self.on_stream(*stream) {
                     channel.reset_by_us = Reset::Done;
@@ -243,11 +242,10 @@ impl DataChannels {
                 self.established = false;
                 self.unsent.clear();
                 self.peer_resets.clear();
-                self.reset_streams.clear();
                 // What this side ended is not read any more.
                 match close {
                     SctpClose::Aborted => self.close_all(),
-                    _ => self.ended = true,
+                    _ => self.end = End::Unread,
                 }
             }
             _ => {}
@@ -261,22 +259,24 @@ impl DataChannels {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
             }
-            if let Some(received) = self.early_open.take().or_else(|| sctp.receive()) {
-                if self.is_early_open(&received) {
-                    self.early_open = Some(received);
-                    return None;
+            if self.end == End::Over {
+                return None;
+            }
+            if let Some(received) = self.held.take().or_else(|| sctp.receive()) {
+                if self.must_wait(sctp, now, &received) {
+                    self.held = Some(received);
+                    return self.events.pop_front();
                 }
                 if let Some(event) = self.handle_message(sctp, now, received) {
                     return Some(event);
                 }
                 continue;
             }
-            if std::mem::take(&mut self.ended) {
+            if self.end == End::Unread {
                 self.close_all();
                 continue;
             }
-            let stream = self.peer_resets.pop_front()?;
-            self.reset_streams.remove(&stream);
+            let (stream, _) = self.peer_resets.pop_first()?;
             self.handle_peer_reset(sctp, now, stream);
         }
     }
@@ -294,7 +294,7 @@ impl DataChannels {
     /// The state of a channel; `None` if it is closed.
     pub fn state(&self, id: ChannelId) -> Option<ChannelState> {
         let state = self.channels.get(&id)?.state;
-        Some(if self.ended { ChannelState::Closing } else { state })
+        Some(if self.end == End::NotYet { state } else { ChannelState::Closing })
     }
 
     /// The stream of a channel, once it has one.
@@ -355,6 +355,8 @@ impl DataChannels {
     }
 
     fn close_all(&mut self) {
+        self.end = End::Over;
+        self.held = None;
         while let Some((id, _)) = self.channels.first_key_value() {
             self.remove(*id);
         }
@@ -460,15 +462,29 @@ impl DataChannels {
         }
     }
 
-    /// Whether the peer opens a channel on a stream whose last one is about to close. It may as soon as it has
-    /// carried out both resets, and its answer to ours may be lost: then it comes with the next request.
-    fn is_early_open(&mut self, received: &Received) -> bool {
+    /// Whether a message is an OPEN that belongs after something else: after the reset of its stream, which
+    /// was noted when it arrived; after the news that the last channel there closed; and after the peer's
+    /// answer to our reset. The peer may use the stream anew as soon as it has carried out that one, and its
+    /// answer may be lost. Nothing is read while one waits.
+    fn must_wait(&mut self, sctp: &mut dyn SctpTransport, now: Instant, received: &Received) -> bool {
+        let stream = received.stream;
         let is_open = received.protocol == PayloadProtocol::DCEP && Dcep::is_open(&received.payload);
-        is_open
-            && self.established
-            && self
-                .on_stream(received.stream)
-                .is_some_and(|(_, channel)| channel.reset_by_peer && channel.reset_by_us == Reset::Asked)
+        if !is_open || self.end != End::NotYet {
+            return false;
+        }
+        if self.by_stream.contains_key(&stream)
+            && let Some(count) = self.peer_resets.get_mut(&stream)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.peer_resets.remove(&stream);
+            }
+            self.handle_peer_reset(sctp, now, stream);
+        }
+        let awaits_answer = self
+            .on_stream(stream)
+            .is_some_and(|(_, channel)| channel.reset_by_peer && channel.reset_by_us == Reset::Asked);
+        awaits_answer || !self.events.is_empty()
     }
 
     fn handle_peer_reset(&mut self, sctp: &mut dyn SctpTransport, now: Instant, stream: StreamId) {

@@ -111,10 +111,10 @@ impl Pair {
     fn run(&mut self) {
         let Self { now, a, b } = self;
         loop {
-            let there = carry(&mut a.association, &mut b.association, *now);
-            let back = carry(&mut b.association, &mut a.association, *now);
             a.poll(*now);
             b.poll(*now);
+            let there = carry(&mut a.association, &mut b.association, *now);
+            let back = carry(&mut b.association, &mut a.association, *now);
             if !there && !back {
                 return;
             }
@@ -437,6 +437,20 @@ fn what_arrived_is_delivered_before_the_end() {
     assert_eq!(pair.b.events(), [text(theirs, "last words"), ChannelEvent::Closed(theirs)]);
 }
 
+#[test]
+fn what_this_side_ended_is_not_read_any_more() {
+    let mut pair = Pair::new();
+    let (ours, theirs) = pair.opened(ChannelInit::new("x"));
+    pair.a.send(pair.now, ours, "unread");
+    pair.a.open(pair.now, ChannelInit::new("unseen"));
+    let Pair { now, a, b } = &mut pair;
+    carry(&mut a.association, &mut b.association, *now);
+    b.association.abort(*now);
+    b.poll(*now);
+    assert_eq!(pair.b.events(), [ChannelEvent::Closed(theirs)]);
+    assert_eq!(pair.b.channels.iter().count(), 0);
+}
+
 /// The peer may use a stream again as soon as it has carried out the reset of this side, whether or not its
 /// answer arrived.
 #[test]
@@ -465,6 +479,73 @@ fn a_stream_is_used_again_while_the_answer_is_on_its_way() {
     };
     assert_eq!([closing, closed], [&ChannelEvent::Closing(theirs), &ChannelEvent::Closed(theirs)]);
     assert_eq!(*message, text(*opened, "hello"));
+}
+
+/// What the peer sent on the last channel of a stream is not taken for a message of the next one.
+#[test]
+fn an_unread_message_is_not_one_of_the_next_channel() {
+    let mut pair = Pair::new();
+    let (ours, theirs) = pair.opened(ChannelInit::new("old"));
+    pair.b.send(pair.now, theirs, "stale");
+    pair.a.close(pair.now, ours);
+    let Pair { now, a, b } = &mut pair;
+    while carry(&mut a.association, &mut b.association, *now)
+        | carry(&mut b.association, &mut a.association, *now)
+    {
+        b.poll(*now);
+    }
+    while let Some(event) = a.association.poll_event() {
+        a.channels.handle_event(&mut a.association, *now, &event);
+    }
+    assert_eq!(a.channels.poll_event(&mut a.association, *now), Some(ChannelEvent::Closed(ours)));
+    let next = a.open(*now, ChannelInit::new("new"));
+    assert_eq!(a.channels.stream(next), Some(StreamId(0)));
+    pair.run();
+    assert_eq!(pair.a.events(), [ChannelEvent::Open(next)]);
+}
+
+#[test]
+fn a_channel_may_be_closed_as_soon_as_it_is_opened() {
+    let mut pair = Pair::new();
+    let ours = pair.a.open(pair.now, ChannelInit::new("short"));
+    pair.a.close(pair.now, ours);
+    pair.run();
+    assert_eq!(pair.a.events(), [ChannelEvent::Open(ours), ChannelEvent::Closed(ours)]);
+    assert!(matches!(
+        pair.b.events()[..],
+        [ChannelEvent::OpenedByPeer(_), ChannelEvent::Closing(_), ChannelEvent::Closed(_)]
+    ));
+}
+
+/// While this side does not look, the peer finishes one channel and opens and closes the next.
+#[test]
+fn two_channels_of_a_stream_may_end_unseen() {
+    let mut pair = Pair::new();
+    let (ours, theirs) = pair.opened(ChannelInit::new("old"));
+    pair.b.close(pair.now, theirs);
+    let Pair { now, a, b } = &mut pair;
+    let mut next = None;
+    loop {
+        let there = carry(&mut a.association, &mut b.association, *now);
+        let back = carry(&mut b.association, &mut a.association, *now);
+        a.poll(*now);
+        if next.is_none() && a.channels.state(ours).is_none() {
+            let id = a.open(*now, ChannelInit::new("new"));
+            a.send(*now, id, "hello");
+            a.close(*now, id);
+            next = Some(id);
+        } else if !there && !back {
+            break;
+        }
+    }
+    pair.run();
+    let events = pair.b.events();
+    let [closed, ChannelEvent::OpenedByPeer(new), message, closing, closed_too] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!([closed, closed_too], [&ChannelEvent::Closed(theirs), &ChannelEvent::Closed(*new)]);
+    assert_eq!([message, closing], [&text(*new, "hello"), &ChannelEvent::Closing(*new)]);
+    assert_eq!(pair.a.channels.iter().count() + pair.b.channels.iter().count(), 0);
 }
 
 #[test]
