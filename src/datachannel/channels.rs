@@ -6,11 +6,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::channel::{ChannelCounters, ChannelEvent, ChannelInit, ChannelState, MessageKind};
 use super::channel_id::ChannelId;
-use super::dcep::{Dcep, Open};
-use super::error::{DataChannelError, DcepError};
+use super::dcep::Open;
+use super::error::DataChannelError;
 use crate::layer::{
-    DtlsRole, PayloadProtocol, Received, SctpClose, SctpError, SctpEvent, SctpTransport, SendOptions,
-    StreamId,
+    DtlsRole, PayloadProtocol, Received, SctpClose, SctpEvent, SctpTransport, SendOptions, StreamId,
 };
 
 /// The limits of a [`DataChannels`].
@@ -35,39 +34,39 @@ impl Default for Limits {
 /// The data channels of one association.
 #[derive(Debug, Default)]
 pub struct DataChannels {
-    limits: Limits,
-    role: Option<DtlsRole>,
+    pub(super) limits: Limits,
+    pub(super) role: Option<DtlsRole>,
     established: bool,
-    end: End,
+    pub(super) end: End,
     /// In the order in which they were made.
-    channels: BTreeMap<ChannelId, Channel>,
-    by_stream: FxHashMap<StreamId, ChannelId>,
+    pub(super) channels: BTreeMap<ChannelId, Channel>,
+    pub(super) by_stream: FxHashMap<StreamId, ChannelId>,
     next_id: u64,
     /// Streams that the peer refused to reset, never to be used again.
     retired: FxHashSet<StreamId>,
     /// Establishment messages that the association had no room for.
-    unsent: VecDeque<(StreamId, Bytes)>,
+    pub(super) unsent: VecDeque<(StreamId, Bytes)>,
     /// How often the peer reset a stream while something that it sent before may be unread: twice, if it opened
     /// and closed another channel there meanwhile.
-    peer_resets: BTreeMap<StreamId, u8>,
+    pub(super) peer_resets: BTreeMap<StreamId, u8>,
     /// What was read and is not to be handled yet.
     held: Option<Received>,
-    peer_names: usize,
+    pub(super) peer_names: usize,
     /// Bytes of messages in parts.
     partial: usize,
-    events: VecDeque<ChannelEvent>,
+    pub(super) events: VecDeque<ChannelEvent>,
 }
 
 #[derive(Debug)]
-struct Channel {
+pub(super) struct Channel {
     init: ChannelInit,
     stream: Option<StreamId>,
-    state: ChannelState,
+    pub(super) state: ChannelState,
     opened_by_peer: bool,
     /// The peer has not confirmed an OPEN of ours: until then messages are ordered (RFC 8832 §6).
-    awaits_ack: bool,
-    reset_by_us: Reset,
-    reset_by_peer: bool,
+    pub(super) awaits_ack: bool,
+    pub(super) reset_by_us: Reset,
+    pub(super) reset_by_peer: bool,
     has_sent: bool,
     counters: ChannelCounters,
     low_threshold: usize,
@@ -77,7 +76,7 @@ struct Channel {
 
 /// Whether the association ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     #[default]
     NotYet,
     /// It did, and what arrived before is not read yet.
@@ -87,7 +86,7 @@ enum End {
 
 /// Where the reset of an outgoing stream is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reset {
+pub(super) enum Reset {
     No,
     Asked,
     Done,
@@ -331,7 +330,7 @@ impl DataChannels {
         Ok(())
     }
 
-    fn insert(&mut self, channel: Channel) -> ChannelId {
+    pub(super) fn insert(&mut self, channel: Channel) -> ChannelId {
         let id = ChannelId(self.next_id);
         self.next_id += 1;
         if let Some(stream) = channel.stream {
@@ -362,12 +361,12 @@ impl DataChannels {
         }
     }
 
-    fn on_stream(&mut self, stream: StreamId) -> Option<(ChannelId, &mut Channel)> {
+    pub(super) fn on_stream(&mut self, stream: StreamId) -> Option<(ChannelId, &mut Channel)> {
         let id = *self.by_stream.get(&stream)?;
         Some((id, self.channels.get_mut(&id)?))
     }
 
-    fn is_used(&self, stream: StreamId) -> bool {
+    pub(super) fn is_used(&self, stream: StreamId) -> bool {
         self.by_stream.contains_key(&stream) || self.retired.contains(&stream)
     }
 
@@ -423,37 +422,7 @@ impl DataChannels {
         (parity..count).step_by(2).map(StreamId).find(|stream| !self.is_used(*stream))
     }
 
-    /// Sends an establishment message, or has it wait for room.
-    fn send_dcep(
-        &mut self,
-        sctp: &mut dyn SctpTransport,
-        now: Instant,
-        stream: StreamId,
-        message: Bytes,
-    ) -> Result<(), SctpError> {
-        match sctp.send(now, stream, PayloadProtocol::DCEP, message.clone(), SendOptions::default()) {
-            Err(SctpError::SendBufferFull { .. }) => {
-                self.unsent.push_back((stream, message));
-                Ok(())
-            }
-            result => result,
-        }
-    }
-
-    /// Sends the establishment messages that had to wait.
-    fn flush(&mut self, sctp: &mut dyn SctpTransport, now: Instant) -> Result<(), SctpError> {
-        while let Some((stream, message)) = self.unsent.front() {
-            let options = SendOptions::default();
-            match sctp.send(now, *stream, PayloadProtocol::DCEP, message.clone(), options) {
-                Err(full @ SctpError::SendBufferFull { .. }) => return Err(full),
-                // Its channel is gone, or is about to be.
-                _ => drop(self.unsent.pop_front()),
-            }
-        }
-        Ok(())
-    }
-
-    fn reset(&mut self, sctp: &mut dyn SctpTransport, now: Instant, id: ChannelId) {
+    pub(super) fn reset(&mut self, sctp: &mut dyn SctpTransport, now: Instant, id: ChannelId) {
         let Some(channel) = self.channels.get_mut(&id) else { return };
         let Some(stream) = channel.stream.filter(|_| channel.reset_by_us == Reset::No) else { return };
         channel.reset_by_us = Reset::Asked;
@@ -462,32 +431,7 @@ impl DataChannels {
         }
     }
 
-    /// Whether a message is an OPEN that belongs after something else: after the reset of its stream, which
-    /// was noted when it arrived; after the news that the last channel there closed; and after the peer's
-    /// answer to our reset. The peer may use the stream anew as soon as it has carried out that one, and its
-    /// answer may be lost. Nothing is read while one waits.
-    fn must_wait(&mut self, sctp: &mut dyn SctpTransport, now: Instant, received: &Received) -> bool {
-        let stream = received.stream;
-        let is_open = received.protocol == PayloadProtocol::DCEP && Dcep::is_open(&received.payload);
-        if !is_open || self.end != End::NotYet {
-            return false;
-        }
-        if self.by_stream.contains_key(&stream)
-            && let Some(count) = self.peer_resets.get_mut(&stream)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.peer_resets.remove(&stream);
-            }
-            self.handle_peer_reset(sctp, now, stream);
-        }
-        let awaits_answer = self
-            .on_stream(stream)
-            .is_some_and(|(_, channel)| channel.reset_by_peer && channel.reset_by_us == Reset::Asked);
-        awaits_answer || !self.events.is_empty()
-    }
-
-    fn handle_peer_reset(&mut self, sctp: &mut dyn SctpTransport, now: Instant, stream: StreamId) {
+    pub(super) fn handle_peer_reset(&mut self, sctp: &mut dyn SctpTransport, now: Instant, stream: StreamId) {
         let Some((id, channel)) = self.on_stream(stream) else { return };
         channel.reset_by_peer = true;
         if channel.state == ChannelState::Open {
@@ -560,72 +504,10 @@ impl DataChannels {
         self.partial -= parts_len;
         Some(ChannelEvent::Message { channel: id, kind, payload })
     }
-
-    fn handle_dcep(
-        &mut self,
-        sctp: &mut dyn SctpTransport,
-        now: Instant,
-        stream: StreamId,
-        message: &[u8],
-    ) -> Result<Option<ChannelEvent>, DcepError> {
-        match Dcep::parse(message)? {
-            Dcep::Ack => {
-                let (_, channel) = self.on_stream(stream).ok_or(DcepError::OutOfPlace)?;
-                channel.awaits_ack = false;
-                Ok(None)
-            }
-            Dcep::Open(open) => self.accept(sctp, now, stream, open).map(Some),
-        }
-    }
-
-    /// The peer opens a channel (RFC 8832 §6).
-    fn accept(
-        &mut self,
-        sctp: &mut dyn SctpTransport,
-        now: Instant,
-        stream: StreamId,
-        open: Open,
-    ) -> Result<ChannelEvent, DcepError> {
-        if self.is_used(stream) {
-            return Err(DcepError::StreamInUse);
-        }
-        let our_parity = self.role.map(|role| u16::from(role == DtlsRole::Server));
-        if our_parity == Some(stream.0 % 2) {
-            return Err(DcepError::WrongParity);
-        }
-        let names = open.label.len() + open.protocol.len();
-        if self.peer_names + names > self.limits.peer_names {
-            return Err(DcepError::Limit("labels and protocols"));
-        }
-        if self.channels.len() >= self.limits.channels {
-            return Err(DcepError::Limit("channels"));
-        }
-        self.peer_names += names;
-        let Open { ordered, reliability, priority, label, protocol } = open;
-        let init = ChannelInit { label, protocol, ordered, reliability, priority, negotiated: None };
-        let mut channel = Channel::new(init, Some(stream), true);
-        channel.state = ChannelState::Open;
-        let id = self.insert(channel);
-        // Without an association any more there is nobody to tell.
-        let _ = self.send_dcep(sctp, now, stream, Dcep::ack());
-        Ok(ChannelEvent::OpenedByPeer(id))
-    }
-
-    /// Closes the channel of a stream on which the peer broke the protocol, or just resets the stream.
-    fn refuse(&mut self, sctp: &mut dyn SctpTransport, now: Instant, stream: StreamId) {
-        match self.on_stream(stream) {
-            Some((id, channel)) => {
-                channel.state = ChannelState::Closing;
-                self.reset(sctp, now, id);
-            }
-            // Without an association there is nothing to reset.
-            None => drop(sctp.reset_streams(now, &[stream])),
-        }
-    }
 }
 
 impl Channel {
-    fn new(init: ChannelInit, stream: Option<StreamId>, opened_by_peer: bool) -> Self {
+    pub(super) fn new(init: ChannelInit, stream: Option<StreamId>, opened_by_peer: bool) -> Self {
         Self {
             init,
             stream,
