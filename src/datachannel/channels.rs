@@ -141,8 +141,9 @@ impl DataChannels {
     /// Sends a message.
     ///
     /// # Errors
-    /// [`DataChannelError::NoChannel`], [`DataChannelError::NotOpen`], or what the association refused;
-    /// after [`SctpError::SendBufferFull`], [`SctpEvent::Writable`] tells when to try again.
+    /// [`DataChannelError::NoChannel`], [`DataChannelError::NotOpen`], or what the association refused; after
+    /// [`SctpError::SendBufferFull`](crate::layer::SctpError::SendBufferFull), [`SctpEvent::Writable`] tells
+    /// when to try again.
     pub fn send(
         &mut self,
         sctp: &mut dyn SctpTransport,

@@ -36,7 +36,8 @@ pub(crate) struct Sender {
     timed: Option<(Tsn, Instant)>,
     forward: ForwardState,
     partial_reliability: bool,
-    last_sent: Option<Instant>,
+    /// When data was last sent, or the silence since was last accounted for.
+    quiet_since: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -107,7 +108,7 @@ impl Sender {
             timed: None,
             forward: ForwardState::default(),
             partial_reliability,
-            last_sent: None,
+            quiet_since: None,
         }
     }
 
@@ -271,7 +272,7 @@ impl Sender {
         }
         if written {
             self.fast_retransmit = false;
-            self.last_sent = Some(now);
+            self.quiet_since = Some(now);
         }
         written
     }
@@ -300,8 +301,8 @@ impl Sender {
         let tsn = self.outstanding.next();
         let Some((stream, _)) = self.outstanding.last_message() else { return };
         let Some(chunk) = self.outstanding.push_fragment(sent, len) else { return };
-        // RFC 7053: what is sent last before the window closes or the queue empties need not wait for a
-        // second packet to be acknowledged.
+        // RFC 7053: what is sent last before the queue empties need not wait for a second packet to be
+        // acknowledged.
         let is_last = len == remaining && self.queues.is_empty();
         let flags = if is_last { chunk.flags | Data::IMMEDIATE } else { chunk.flags };
         packet.data(flags, &chunk.fields, chunk.payload);
@@ -440,13 +441,18 @@ impl Sender {
 
     /// Nothing was sent for a while: the window is not what the network gives any more (§7.2.1).
     pub(crate) fn note_idle(&mut self, now: Instant, rto: Duration) {
-        let idle = self.outstanding.is_empty()
-            && self.last_sent.is_some_and(|sent| now.saturating_duration_since(sent) > rto);
-        if idle {
-            self.congestion.on_idle();
-            self.burst = self.max_burst;
-            self.last_sent = None;
+        let Some(since) = self.quiet_since.filter(|_| self.outstanding.is_empty()) else { return };
+        let idle = now.saturating_duration_since(since);
+        if idle <= rto {
+            return;
         }
+        // After so many halves the smallest window is reached from any.
+        let timeouts = (idle.as_micros() / rto.as_micros().max(1)).min(32);
+        for _ in 0..timeouts {
+            self.congestion.on_idle();
+        }
+        self.burst = self.max_burst;
+        self.quiet_since = Some(now);
     }
 
     /// Draws the consequences of messages that were given up: one that is being sent takes its rest with it,

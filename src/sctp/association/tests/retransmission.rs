@@ -73,3 +73,24 @@ fn a_probe_that_was_thrown_away_measures_no_round_trip() {
     give(&mut pair.a, pair.now, sack(&pair.b, first, 100_000)).unwrap();
     assert_eq!(pair.a.statistics().round_trip_time, before);
 }
+
+/// §7.2.1: the window is halved once for each timeout that nothing was sent, and not below four packets.
+#[test]
+fn a_window_that_is_not_used_for_long_shrinks_to_four_packets() {
+    for (steps, step) in [(1, Duration::from_secs(20)), (4, Duration::from_millis(500))] {
+        let mut pair = Pair::established(Config::default());
+        pair.send(0, "before");
+        pair.run();
+        for _ in 0..steps {
+            pair.now += step;
+            // What is received and acknowledged meanwhile makes no difference.
+            let flags = WHOLE | Data::IMMEDIATE;
+            let data = forged_data(&pair.b, pair.b.local_initial_tsn, 0, flags, b"other");
+            give(&mut pair.a, pair.now, data).unwrap();
+            drop(drain(&mut pair.a, pair.now));
+        }
+        pair.send(0, "after");
+        drop(drain(&mut pair.a, pair.now));
+        assert_eq!(pair.a.statistics().congestion_window, 4 * 1188);
+    }
+}
