@@ -55,9 +55,8 @@ impl DataChannels {
         if !is_open || self.end != End::NotYet {
             return false;
         }
-        if self.by_stream.contains_key(&stream)
-            && let Some(count) = self.peer_resets.get_mut(&stream)
-        {
+        let is_reset = self.on_stream(stream).is_none_or(|(_, channel)| channel.reset_by_peer);
+        if !is_reset && let Some(count) = self.peer_resets.get_mut(&stream) {
             *count -= 1;
             if *count == 0 {
                 self.peer_resets.remove(&stream);

@@ -23,12 +23,12 @@ const SEEDS: u64 = 4000;
 const LIMIT: Duration = Duration::from_secs(900);
 
 #[cfg(feature = "aws-lc-rs")]
-fn provider() -> CryptoProvider {
+pub(super) fn provider() -> CryptoProvider {
     kaon_rtc::crypto::aws_lc_rs::provider()
 }
 
 #[cfg(all(feature = "rust-crypto", not(feature = "aws-lc-rs")))]
-fn provider() -> CryptoProvider {
+pub(super) fn provider() -> CryptoProvider {
     kaon_rtc::crypto::rust_crypto::provider()
 }
 
@@ -45,14 +45,18 @@ const STREAMS: [Kind; 5] =
     [Kind::Ordered, Kind::Ordered, Kind::Unordered, Kind::PartialOrdered, Kind::PartialUnordered];
 
 /// Uniform choices from a seed.
-struct Choice(SeededRandom);
+pub(super) struct Choice(SeededRandom);
 
 impl Choice {
-    fn below(&self, bound: u64) -> u64 {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(SeededRandom::new(seed))
+    }
+
+    pub(super) fn below(&self, bound: u64) -> u64 {
         self.0.next_u64() % bound
     }
 
-    fn fraction(&self) -> f64 {
+    pub(super) fn fraction(&self) -> f64 {
         self.below(1 << 20) as f64 / (1 << 20) as f64
     }
 }
@@ -173,7 +177,7 @@ impl Peer {
 }
 
 fn scenario(seed: u64) {
-    let choice = Choice(SeededRandom::new(seed ^ 0x5c79));
+    let choice = Choice::new(seed ^ 0x5c79);
     let link = Link {
         delay: Duration::from_millis(choice.below(301)),
         jitter: Duration::from_millis(choice.below(50)),
@@ -272,7 +276,12 @@ fn run(
 }
 
 /// Runs the scenario of each seed, in as many threads as there are processors.
-fn run_seeds(seeds: std::ops::Range<u64>, scenario: fn(u64)) {
+pub(super) fn run_seeds(usual: u64, scenario: fn(u64)) {
+    let number = |name| std::env::var(name).ok().map(|value| value.parse().expect("a number"));
+    if let Some(seed) = number("KAON_SEED") {
+        return scenario(seed);
+    }
+    let seeds = 0..number("KAON_SEEDS").unwrap_or(usual);
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     std::thread::scope(|scope| {
         for thread in 0..threads {
@@ -291,11 +300,7 @@ fn run_seeds(seeds: std::ops::Range<u64>, scenario: fn(u64)) {
 
 #[test]
 fn associations_survive_a_bad_network() {
-    let number = |name| std::env::var(name).ok().map(|value| value.parse().expect("a number"));
-    match number("KAON_SEED") {
-        Some(seed) => scenario(seed),
-        None => run_seeds(0..number("KAON_SEEDS").unwrap_or(SEEDS), scenario),
-    }
+    run_seeds(SEEDS, scenario);
 }
 
 /// A bulk transfer over a link with a rate fills it.
