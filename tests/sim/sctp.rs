@@ -356,3 +356,85 @@ fn a_transfer_fills_the_link() {
         assert!(share > 0.6, "{share:.2} of the rate with {delay} ms and {loss} loss");
     }
 }
+
+/// A sender with a small buffer that waits for `Writable` and nothing else, and a reader that pauses for longer
+/// than ten timeouts take, then reads a little now and then.
+fn slow_reader(seed: u64) {
+    let choice = Choice::new(seed ^ 0x510);
+    let link = Link {
+        delay: Duration::from_millis(choice.below(80)),
+        loss: 0.1 * choice.fraction(),
+        reordering: 0.1 * choice.fraction(),
+        ..Link::default()
+    };
+    let mut network = Network::new(seed, Instant::now());
+    network.set_default_link(link);
+    let addresses: [SocketAddr; 2] = [1, 2].map(|host| ([10, 0, 0, host], 5000).into());
+    let mut simulation = Simulation::new(network);
+    let hosts: Vec<HostId> = (0..2)
+        .map(|index| {
+            let mut config = Config::default();
+            config.max_init_retransmits = 60;
+            config.initial_receive_window = 20_000;
+            config.max_receive_window = 20_000;
+            config.max_receive_message = 5000;
+            config.max_send_message = 5000;
+            config.send_buffer = 10_000;
+            config.heartbeat_interval = Some(Duration::from_secs(1));
+            let random = Arc::new(SeededRandom::new(seed.wrapping_mul(2) + index as u64));
+            let association = Association::new(config, &CryptoProvider { random, ..provider() });
+            simulation.add_peer(addresses[index], addresses[1 - index], association)
+        })
+        .collect();
+    let now = simulation.now();
+    simulation.layer_mut(hosts[0]).connect(now);
+    let pause = now + Duration::from_secs(choice.below(200));
+    let longest = [40, 5000][choice.below(2) as usize];
+    let (mut to_send, mut may_send) = (1000u32, false);
+    let (mut sent, mut received) = (0u32, 0u32);
+    let done = simulation.run_until(LIMIT, |simulation| {
+        let now = simulation.now();
+        let sender = simulation.layer_mut(hosts[0]);
+        while let Some(event) = sender.poll_event() {
+            assert!(!matches!(event, SctpEvent::Closed(_)), "{event:?}");
+            may_send |= matches!(event, SctpEvent::Established { .. } | SctpEvent::Writable);
+        }
+        while may_send && to_send > 0 {
+            // Every other message may be lost; the rest count themselves.
+            let is_reliable = to_send.is_multiple_of(2);
+            let reliability = match is_reliable {
+                true => Reliability::Reliable,
+                false => Reliability::MaxLifetime(Duration::from_millis(choice.below(500))),
+            };
+            let payload = message(StreamId(0), sent, 8 + choice.below(longest) as usize % 4900);
+            let (stream, options) =
+                (StreamId(to_send as u16 % 2), SendOptions { unordered: false, reliability });
+            match sender.send(now, stream, PayloadProtocol::BINARY, payload, options) {
+                Ok(()) => {
+                    to_send -= 1;
+                    sent += u32::from(is_reliable);
+                }
+                Err(_) => may_send = false,
+            }
+        }
+        let reader = simulation.layer_mut(hosts[1]);
+        while reader.poll_event().is_some() {}
+        if now >= pause {
+            for _ in 0..choice.below(60) {
+                let Some(message) = reader.receive() else { break };
+                if message.stream == StreamId(0) {
+                    assert_eq!(message.payload[..4], received.to_be_bytes(), "all and in order");
+                    received += 1;
+                }
+            }
+        }
+        to_send == 0 && received == sent
+    });
+    let [sender, reader] = [0, 1].map(|index| simulation.layer(hosts[index]).statistics());
+    assert!(done, "{received} of {sent} arrived, {to_send} to send\n{sender:?}\n{reader:?}");
+}
+
+#[test]
+fn a_slow_reader_gets_everything() {
+    run_seeds(500, slow_reader);
+}
