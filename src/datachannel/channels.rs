@@ -227,7 +227,10 @@ impl DataChannels {
                 *count = count.saturating_add(1);
             }
             SctpEvent::OutgoingStreamReset(stream) => {
-                if let Some((id, channel)) = self.on_stream(*stream) {
+                // The peer may have asked for it (RFC 6525 §5.2.3), and then it closes nothing.
+                if let Some((id, channel)) =
+                    self.on_stream(*stream).filter(|(_, c)| c.reset_by_us == Reset::Asked)
+                {
                     channel.reset_by_us = Reset::Done;
                     self.finish_close(id);
                 }

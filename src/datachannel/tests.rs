@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::crypto::CryptoProvider;
 use crate::layer::{
-    Datagram, DtlsRole, FiveTuple, Layer, PayloadProtocol, Reliability, SctpError, SctpTransport,
+    Datagram, DtlsRole, FiveTuple, Layer, PayloadProtocol, Reliability, SctpError, SctpEvent, SctpTransport,
     SendOptions, StreamId, TransmitBatch,
 };
 use crate::sctp::{Association, Config};
@@ -546,6 +546,20 @@ fn two_channels_of_a_stream_may_end_unseen() {
     assert_eq!([closed, closed_too], [&ChannelEvent::Closed(theirs), &ChannelEvent::Closed(*new)]);
     assert_eq!([message, closing], [&text(*new, "hello"), &ChannelEvent::Closing(*new)]);
     assert_eq!(pair.a.channels.iter().count() + pair.b.channels.iter().count(), 0);
+}
+
+/// RFC 6525 §5.2.3: a peer may ask for the reset of a stream, which is none of the channel's closing.
+#[test]
+fn a_reset_that_the_peer_asked_for_does_not_keep_a_channel_from_closing() {
+    let mut pair = Pair::new();
+    let (ours, theirs) = pair.opened(ChannelInit::new("x"));
+    let stream = StreamId(0);
+    let End { association, channels, .. } = &mut pair.a;
+    channels.handle_event(association, pair.now, &SctpEvent::OutgoingStreamReset(stream));
+    pair.a.close(pair.now, ours);
+    pair.run();
+    assert_eq!(pair.a.events(), [ChannelEvent::Closed(ours)]);
+    assert_eq!(pair.b.events(), [ChannelEvent::Closing(theirs), ChannelEvent::Closed(theirs)]);
 }
 
 #[test]
