@@ -510,6 +510,21 @@ impl DataChannels {
     }
 }
 
+#[cfg(test)]
+impl DataChannels {
+    /// What is counted along the way is what there is.
+    pub(super) fn check(&self) {
+        let channels = || self.channels.values();
+        let names = |channel: &Channel| channel.init.label.len() + channel.init.protocol.len();
+        let of_peer = channels().filter(|channel| channel.opened_by_peer);
+        assert_eq!(self.peer_names, of_peer.map(names).sum::<usize>());
+        assert_eq!(self.partial, channels().map(|channel| channel.partial.len()).sum::<usize>());
+        assert!(self.channels.len() <= self.limits.channels && self.partial <= self.limits.partial_messages);
+        assert_eq!(self.by_stream.len(), channels().filter(|channel| channel.stream.is_some()).count());
+        assert!(self.by_stream.iter().all(|(stream, id)| self.stream(*id) == Some(*stream)));
+    }
+}
+
 impl Channel {
     pub(super) fn new(init: ChannelInit, stream: Option<StreamId>, opened_by_peer: bool) -> Self {
         Self {

@@ -599,6 +599,49 @@ proptest! {
         prop_assert_eq!(ChannelInit { label, protocol, ordered, reliability, priority, negotiated: None }, init);
     }
 
+    /// Whatever a peer sends and resets, and whenever this side looks, the table adds up and nothing is kept of
+    /// what is gone.
+    #[test]
+    fn no_peer_confuses_the_table(
+        steps in proptest::collection::vec((0u8..12, 0u16..4, 0u8..3), 0..80)
+    ) {
+        let mut pair = Pair::new();
+        pair.b.channels =
+            DataChannels::new(Limits { channels: 3, peer_names: 20, partial_messages: 50, ..Limits::default() });
+        pair.b.channels.set_role(&mut pair.b.association, pair.now, DtlsRole::Server);
+        let open = Open::message(&ChannelInit::new("label"));
+        let Pair { now, a, b } = &mut pair;
+        let mut ours = Vec::new();
+        for (what, stream, choice) in steps {
+            let id = StreamId(stream);
+            let mut send = |protocol: u32, payload: &[u8]| {
+                let payload = Bytes::copy_from_slice(payload);
+                let _ = a.association.send(*now, id, PayloadProtocol(protocol), payload, SendOptions::default());
+            };
+            match what {
+                0 | 1 => send(50, &open),
+                2 => send(50, &[2]),
+                3 => send(50, &[3 + choice]),
+                4 => send(52 + 2 * u32::from(choice % 2), &[1; 20]),
+                5 => send([51, 53, 56][usize::from(choice)], &[2; 10]),
+                6 => drop(a.association.reset_streams(*now, &[id])),
+                7 => ours.extend(b.channels.open(&mut b.association, *now, ChannelInit::new("ours"))),
+                8 => drop(ours.pop().map(|id| b.channels.close(&mut b.association, *now, id))),
+                9 => b.poll(*now),
+                _ => {
+                    carry(&mut a.association, &mut b.association, *now);
+                    carry(&mut b.association, &mut a.association, *now);
+                    while a.association.receive().is_some() || a.association.poll_event().is_some() {}
+                }
+            }
+            b.channels.check();
+        }
+        b.association.abort(*now);
+        b.poll(*now);
+        b.channels.check();
+        prop_assert_eq!(b.channels.iter().count(), 0);
+    }
+
     #[test]
     fn no_bytes_make_the_parser_panic(bytes: Vec<u8>) {
         let _ = Dcep::parse(&bytes);
