@@ -1,3 +1,4 @@
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
@@ -46,9 +47,13 @@ pub struct DataChannels {
     retired: FxHashSet<StreamId>,
     /// Establishment messages that the association had no room for.
     pub(super) unsent: VecDeque<(StreamId, Bytes)>,
-    /// How often the peer reset a stream while something that it sent before may be unread: twice, if it opened
-    /// and closed another channel there meanwhile.
-    pub(super) peer_resets: BTreeMap<StreamId, u8>,
+    /// The streams that the peer reset while something that it sent before may be unread, each with the number
+    /// of messages after which the reset takes effect.
+    peer_resets: VecDeque<(u64, StreamId)>,
+    /// How many of these are of a stream: two at most, if the peer opened and closed another channel there
+    /// meanwhile.
+    resets_of: FxHashMap<StreamId, u8>,
+    messages_handled: u64,
     /// What was read and is not to be handled yet.
     held: Option<Received>,
     pub(super) peer_names: usize,
@@ -223,8 +228,12 @@ impl DataChannels {
             // What arrived before is to be read first: the OPEN of the channel may be among it, and what is left
             // unread of one channel must not be taken for messages of the next one on its stream.
             SctpEvent::IncomingStreamReset(stream) => {
-                let count = self.peer_resets.entry(*stream).or_default();
-                *count = count.saturating_add(1);
+                let count = self.resets_of.entry(*stream).or_default();
+                if *count < 2 {
+                    *count += 1;
+                    let unread = (sctp.unread() as u64).saturating_add(self.held.is_some().into());
+                    self.peer_resets.push_back((self.messages_handled.saturating_add(unread), *stream));
+                }
             }
             SctpEvent::OutgoingStreamReset(stream) => {
                 // The peer may have asked for it (RFC 6525 §5.2.3), and then it closes nothing.
@@ -245,6 +254,7 @@ impl DataChannels {
                 self.established = false;
                 self.unsent.clear();
                 self.peer_resets.clear();
+                self.resets_of.clear();
                 // What this side ended is not read any more.
                 match close {
                     SctpClose::Aborted => self.close_all(),
@@ -265,11 +275,16 @@ impl DataChannels {
             if self.end == End::Over {
                 return None;
             }
+            if self.peer_resets.front().is_some_and(|(after, _)| *after <= self.messages_handled) {
+                self.handle_next_reset(sctp, now)?;
+                continue;
+            }
             if let Some(received) = self.held.take().or_else(|| sctp.receive()) {
                 if self.must_wait(sctp, now, &received) {
                     self.held = Some(received);
                     return self.events.pop_front();
                 }
+                self.messages_handled += 1;
                 if let Some(event) = self.handle_message(sctp, now, received) {
                     return Some(event);
                 }
@@ -279,8 +294,8 @@ impl DataChannels {
                 self.close_all();
                 continue;
             }
-            let (stream, _) = self.peer_resets.pop_first()?;
-            self.handle_peer_reset(sctp, now, stream);
+            // Nothing is left to be read, however much was thought to be.
+            self.handle_next_reset(sctp, now)?;
         }
     }
 
@@ -435,7 +450,35 @@ impl DataChannels {
         }
     }
 
-    pub(super) fn handle_peer_reset(&mut self, sctp: &mut dyn SctpTransport, now: Instant, stream: StreamId) {
+    fn handle_next_reset(&mut self, sctp: &mut dyn SctpTransport, now: Instant) -> Option<()> {
+        let (_, stream) = self.peer_resets.pop_front()?;
+        self.forget_reset(stream);
+        self.handle_peer_reset(sctp, now, stream);
+        Some(())
+    }
+
+    fn forget_reset(&mut self, stream: StreamId) {
+        if let Entry::Occupied(mut count) = self.resets_of.entry(stream) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+
+    /// Has the earliest reset of a stream take effect, if there is one, because something that the peer sent
+    /// after it was read.
+    pub(super) fn advance_reset(&mut self, sctp: &mut dyn SctpTransport, now: Instant, stream: StreamId) {
+        if self.resets_of.contains_key(&stream)
+            && let Some(index) = self.peer_resets.iter().position(|(_, reset)| *reset == stream)
+        {
+            self.peer_resets.remove(index);
+            self.forget_reset(stream);
+            self.handle_peer_reset(sctp, now, stream);
+        }
+    }
+
+    fn handle_peer_reset(&mut self, sctp: &mut dyn SctpTransport, now: Instant, stream: StreamId) {
         let Some((id, channel)) = self.on_stream(stream) else { return };
         channel.reset_by_peer = true;
         if channel.state == ChannelState::Open {

@@ -56,12 +56,8 @@ impl DataChannels {
             return false;
         }
         let is_reset = self.on_stream(stream).is_none_or(|(_, channel)| channel.reset_by_peer);
-        if !is_reset && let Some(count) = self.peer_resets.get_mut(&stream) {
-            *count -= 1;
-            if *count == 0 {
-                self.peer_resets.remove(&stream);
-            }
-            self.handle_peer_reset(sctp, now, stream);
+        if !is_reset {
+            self.advance_reset(sctp, now, stream);
         }
         let awaits_answer = self
             .on_stream(stream)

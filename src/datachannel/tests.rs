@@ -562,6 +562,30 @@ fn a_reset_that_the_peer_asked_for_does_not_keep_a_channel_from_closing() {
     assert_eq!(pair.b.events(), [ChannelEvent::Closing(theirs), ChannelEvent::Closed(theirs)]);
 }
 
+/// A reader that always finds something to read still learns of a channel that the peer closed.
+#[test]
+fn a_busy_reader_learns_of_a_closed_channel() {
+    let mut pair = Pair::new();
+    let (busy, _) = pair.opened(ChannelInit::new("busy"));
+    let (short, theirs) = pair.opened(ChannelInit::new("short"));
+    let more = |pair: &mut Pair| {
+        pair.a.send(pair.now, busy, "more");
+        carry(&mut pair.a.association, &mut pair.b.association, pair.now);
+        carry(&mut pair.b.association, &mut pair.a.association, pair.now);
+    };
+    (0..5).for_each(|_| more(&mut pair));
+    pair.a.close(pair.now, short);
+    let closing = (0..20).position(|_| {
+        more(&mut pair);
+        let End { association, channels, .. } = &mut pair.b;
+        while let Some(event) = association.poll_event() {
+            channels.handle_event(association, pair.now, &event);
+        }
+        channels.poll_event(association, pair.now) == Some(ChannelEvent::Closing(theirs))
+    });
+    assert!(closing.is_some_and(|after| after >= 5), "{closing:?}");
+}
+
 #[test]
 fn parts_on_all_channels_together_are_bounded() {
     let mut pair = Pair::new();

@@ -101,6 +101,10 @@ impl SctpTransport for Association {
         received
     }
 
+    fn unread(&self) -> usize {
+        self.receiver.unread()
+    }
+
     fn buffered_amount(&self, stream: StreamId) -> usize {
         self.sender.buffered_amount(stream)
     }
