@@ -1,3 +1,4 @@
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
@@ -6,10 +7,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::channel::{ChannelCounters, ChannelEvent, ChannelInit, ChannelState, MessageKind};
 use super::channel_id::ChannelId;
-use super::dcep::{Dcep, Open};
-use super::error::{DataChannelError, DcepError};
+use super::dcep::Open;
+use super::error::DataChannelError;
 use crate::layer::{
-    DtlsRole, PayloadProtocol, Received, SctpError, SctpEvent, SctpTransport, SendOptions, StreamId,
+    DtlsRole, PayloadProtocol, Received, SctpClose, SctpEvent, SctpTransport, SendOptions, StreamId,
 };
 
 /// The limits of a [`DataChannels`].
@@ -20,49 +21,57 @@ pub struct Limits {
     pub channels: usize,
     /// The most bytes of labels and protocols of the channels that the peer opened, all together.
     pub peer_names: usize,
-    /// The most bytes of a message that arrives in the parts of the deprecated protocol identifiers 52 and 54.
-    pub partial_message: usize,
+    /// The most bytes of messages that are arriving in the parts of the deprecated protocol identifiers 52 and
+    /// 54, on all channels together.
+    pub partial_messages: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { channels: 8192, peer_names: 1 << 20, partial_message: 256 << 10 }
+        Self { channels: 8192, peer_names: 1 << 20, partial_messages: 256 << 10 }
     }
 }
 
 /// The data channels of one association.
 #[derive(Debug, Default)]
 pub struct DataChannels {
-    limits: Limits,
-    role: Option<DtlsRole>,
+    pub(super) limits: Limits,
+    pub(super) role: Option<DtlsRole>,
     established: bool,
-    /// In the order in which they were made.
-    /// Boxed, since a map of few has room for many.
-    channels: BTreeMap<ChannelId, Box<Channel>>,
-    by_stream: FxHashMap<StreamId, ChannelId>,
+    pub(super) end: End,
+    /// In the order in which they were made; boxed, since a map of few has room for many.
+    pub(super) channels: BTreeMap<ChannelId, Box<Channel>>,
+    pub(super) by_stream: FxHashMap<StreamId, ChannelId>,
     next_id: u64,
     /// Streams that the peer refused to reset, never to be used again.
     retired: FxHashSet<StreamId>,
     /// Establishment messages that the association had no room for.
-    unsent: VecDeque<(StreamId, Bytes)>,
-    /// Streams that the peer reset while something may be unread on them; each once.
-    peer_resets: VecDeque<StreamId>,
-    /// The same streams.
-    reset_streams: FxHashSet<StreamId>,
-    peer_names: usize,
-    events: VecDeque<ChannelEvent>,
+    pub(super) unsent: VecDeque<(StreamId, Bytes)>,
+    /// The streams that the peer reset while something that it sent before may be unread, each with the number
+    /// of messages after which the reset takes effect.
+    peer_resets: VecDeque<(u64, StreamId)>,
+    /// How many of these are of a stream: two at most, if the peer opened and closed another channel there
+    /// meanwhile.
+    resets_of: FxHashMap<StreamId, u8>,
+    messages_handled: u64,
+    /// What was read and is not to be handled yet.
+    held: Option<Received>,
+    pub(super) peer_names: usize,
+    /// Bytes of messages in parts.
+    partial: usize,
+    pub(super) events: VecDeque<ChannelEvent>,
 }
 
 #[derive(Debug)]
-struct Channel {
+pub(super) struct Channel {
     init: ChannelInit,
     stream: Option<StreamId>,
-    state: ChannelState,
+    pub(super) state: ChannelState,
     opened_by_peer: bool,
     /// The peer has not confirmed an OPEN of ours: until then messages are ordered (RFC 8832 §6).
-    awaits_ack: bool,
-    reset_by_us: Reset,
-    reset_by_peer: bool,
+    pub(super) awaits_ack: bool,
+    pub(super) reset_by_us: Reset,
+    pub(super) reset_by_peer: bool,
     has_sent: bool,
     counters: ChannelCounters,
     low_threshold: usize,
@@ -70,9 +79,19 @@ struct Channel {
     partial: Vec<u8>,
 }
 
+/// Whether the association ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum End {
+    #[default]
+    NotYet,
+    /// It did, and what arrived before is not read yet.
+    Unread,
+    Over,
+}
+
 /// Where the reset of an outgoing stream is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reset {
+pub(super) enum Reset {
     No,
     Asked,
     Done,
@@ -127,8 +146,9 @@ impl DataChannels {
     /// Sends a message.
     ///
     /// # Errors
-    /// [`DataChannelError::NoChannel`], [`DataChannelError::NotOpen`], or what the association refused;
-    /// after [`SctpError::SendBufferFull`], [`SctpEvent::Writable`] tells when to try again.
+    /// [`DataChannelError::NoChannel`], [`DataChannelError::NotOpen`], or what the association refused; after
+    /// [`SctpError::SendBufferFull`](crate::layer::SctpError::SendBufferFull), [`SctpEvent::Writable`] tells
+    /// when to try again.
     pub fn send(
         &mut self,
         sctp: &mut dyn SctpTransport,
@@ -137,11 +157,14 @@ impl DataChannels {
         kind: MessageKind,
         payload: Bytes,
     ) -> Result<(), DataChannelError> {
-        let channel = self.channels.get_mut(&id).ok_or(DataChannelError::NoChannel(id))?;
+        let channel = self.channels.get(&id).ok_or(DataChannelError::NoChannel(id))?;
         let stream = channel
             .stream
-            .filter(|_| channel.state == ChannelState::Open)
+            .filter(|_| channel.state == ChannelState::Open && self.end == End::NotYet)
             .ok_or(DataChannelError::NotOpen(id))?;
+        // A message that overtakes the OPEN of its channel is one of no channel (RFC 8832 §6).
+        self.flush(sctp, now)?;
+        let channel = self.channels.get_mut(&id).ok_or(DataChannelError::NoChannel(id))?;
         let options = SendOptions {
             unordered: !channel.init.ordered && !channel.awaits_ack,
             reliability: channel.init.reliability,
@@ -172,9 +195,13 @@ impl DataChannels {
         id: ChannelId,
     ) -> Result<(), DataChannelError> {
         let channel = self.channels.get_mut(&id).ok_or(DataChannelError::NoChannel(id))?;
+        // A peer that never heard of the channel would not reset its direction of the stream.
+        let awaits_open = !channel.opened_by_peer
+            && channel.stream.is_some_and(|stream| self.unsent.iter().any(|(unsent, _)| *unsent == stream));
         match channel.state {
             ChannelState::Closing => {}
             ChannelState::Connecting => self.remove(id),
+            ChannelState::Open if awaits_open => self.remove(id),
             ChannelState::Open => {
                 channel.state = ChannelState::Closing;
                 self.reset(sctp, now, id);
@@ -190,29 +217,29 @@ impl DataChannels {
                 self.established = true;
                 self.connect_all(sctp, now);
             }
-            SctpEvent::Writable => self.flush(sctp, now),
+            // What finds no room still does so at the next one.
+            SctpEvent::Writable => drop(self.flush(sctp, now)),
             SctpEvent::BufferedAmountLow(stream) => {
                 // What a channel never sent was its OPEN or ACK, and no buffered amount.
                 if let Some((id, _)) = self.on_stream(*stream).filter(|(_, channel)| channel.has_sent) {
                     self.events.push_back(ChannelEvent::BufferedAmountLow(id));
                 }
             }
-            SctpEvent::IncomingStreamReset(stream) => match self.on_stream(*stream) {
-                // What may still be unread was sent on a channel that is closed here. The peer may use the
-                // stream again at once, so the channel must not be in the way of the next OPEN.
-                Some((id, channel)) if channel.state == ChannelState::Closing => {
-                    channel.reset_by_peer = true;
-                    self.finish_close(id);
+            // What arrived before is to be read first: the OPEN of the channel may be among it, and what is left
+            // unread of one channel must not be taken for messages of the next one on its stream.
+            SctpEvent::IncomingStreamReset(stream) => {
+                let count = self.resets_of.entry(*stream).or_default();
+                if *count < 2 {
+                    *count += 1;
+                    let unread = (sctp.unread() as u64).saturating_add(self.held.is_some().into());
+                    self.peer_resets.push_back((self.messages_handled.saturating_add(unread), *stream));
                 }
-                // What arrived before is to be read first, the OPEN of the channel perhaps among it.
-                _ => {
-                    if self.reset_streams.insert(*stream) {
-                        self.peer_resets.push_back(*stream);
-                    }
-                }
-            },
+            }
             SctpEvent::OutgoingStreamReset(stream) => {
-                if let Some((id, channel)) = self.on_stream(*stream) {
+                // The peer may have asked for it (RFC 6525 §5.2.3), and then it closes nothing.
+                if let Some((id, channel)) =
+                    self.on_stream(*stream).filter(|(_, c)| c.reset_by_us == Reset::Asked)
+                {
                     channel.reset_by_us = Reset::Done;
                     self.finish_close(id);
                 }
@@ -223,13 +250,15 @@ impl DataChannels {
                     self.remove(id);
                 }
             }
-            SctpEvent::Closed(_) => {
+            SctpEvent::Closed(close) => {
                 self.established = false;
                 self.unsent.clear();
                 self.peer_resets.clear();
-                self.reset_streams.clear();
-                while let Some((id, _)) = self.channels.first_key_value() {
-                    self.remove(*id);
+                self.resets_of.clear();
+                // What this side ended is not read any more.
+                match close {
+                    SctpClose::Aborted => self.close_all(),
+                    _ => self.end = End::Unread,
                 }
             }
             _ => {}
@@ -243,15 +272,30 @@ impl DataChannels {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
             }
-            if let Some(received) = sctp.receive() {
+            if self.end == End::Over {
+                return None;
+            }
+            if self.peer_resets.front().is_some_and(|(after, _)| *after <= self.messages_handled) {
+                self.handle_next_reset(sctp, now)?;
+                continue;
+            }
+            if let Some(received) = self.held.take().or_else(|| sctp.receive()) {
+                if self.must_wait(sctp, now, &received) {
+                    self.held = Some(received);
+                    return self.events.pop_front();
+                }
+                self.messages_handled += 1;
                 if let Some(event) = self.handle_message(sctp, now, received) {
                     return Some(event);
                 }
                 continue;
             }
-            let stream = self.peer_resets.pop_front()?;
-            self.reset_streams.remove(&stream);
-            self.handle_peer_reset(sctp, now, stream);
+            if self.end == End::Unread {
+                self.close_all();
+                continue;
+            }
+            // Nothing is left to be read, however much was thought to be.
+            self.handle_next_reset(sctp, now)?;
         }
     }
 
@@ -267,7 +311,8 @@ impl DataChannels {
 
     /// The state of a channel; `None` if it is closed.
     pub fn state(&self, id: ChannelId) -> Option<ChannelState> {
-        self.channels.get(&id).map(|channel| channel.state)
+        let state = self.channels.get(&id)?.state;
+        Some(if self.end == End::NotYet { state } else { ChannelState::Closing })
     }
 
     /// The stream of a channel, once it has one.
@@ -304,7 +349,7 @@ impl DataChannels {
         Ok(())
     }
 
-    fn insert(&mut self, channel: Channel) -> ChannelId {
+    pub(super) fn insert(&mut self, channel: Channel) -> ChannelId {
         let id = ChannelId(self.next_id);
         self.next_id += 1;
         if let Some(stream) = channel.stream {
@@ -323,15 +368,24 @@ impl DataChannels {
         if channel.opened_by_peer {
             self.peer_names -= channel.init.label.len() + channel.init.protocol.len();
         }
+        self.partial -= channel.partial.len();
         self.events.push_back(ChannelEvent::Closed(id));
     }
 
-    fn on_stream(&mut self, stream: StreamId) -> Option<(ChannelId, &mut Channel)> {
+    fn close_all(&mut self) {
+        self.end = End::Over;
+        self.held = None;
+        while let Some((id, _)) = self.channels.first_key_value() {
+            self.remove(*id);
+        }
+    }
+
+    pub(super) fn on_stream(&mut self, stream: StreamId) -> Option<(ChannelId, &mut Channel)> {
         let id = *self.by_stream.get(&stream)?;
         Some((id, self.channels.get_mut(&id)?))
     }
 
-    fn is_used(&self, stream: StreamId) -> bool {
+    pub(super) fn is_used(&self, stream: StreamId) -> bool {
         self.by_stream.contains_key(&stream) || self.retired.contains(&stream)
     }
 
@@ -373,7 +427,10 @@ impl DataChannels {
         if channel.init.negotiated.is_none() {
             channel.awaits_ack = true;
             let open = Open::message(&channel.init);
-            self.send_dcep(sctp, now, stream, open);
+            if self.send_dcep(sctp, now, stream, open).is_err() {
+                self.remove(id);
+                return;
+            }
         }
         self.events.push_back(ChannelEvent::Open(id));
     }
@@ -384,26 +441,40 @@ impl DataChannels {
         (parity..count).step_by(2).map(StreamId).find(|stream| !self.is_used(*stream))
     }
 
-    fn send_dcep(&mut self, sctp: &mut dyn SctpTransport, now: Instant, stream: StreamId, message: Bytes) {
-        let options = SendOptions::default();
-        let result = sctp.send(now, stream, PayloadProtocol::DCEP, message.clone(), options);
-        if matches!(result, Err(SctpError::SendBufferFull { .. })) {
-            self.unsent.push_back((stream, message));
-        }
-    }
-
-    fn flush(&mut self, sctp: &mut dyn SctpTransport, now: Instant) {
-        for (stream, message) in std::mem::take(&mut self.unsent) {
-            self.send_dcep(sctp, now, stream, message);
-        }
-    }
-
-    fn reset(&mut self, sctp: &mut dyn SctpTransport, now: Instant, id: ChannelId) {
+    pub(super) fn reset(&mut self, sctp: &mut dyn SctpTransport, now: Instant, id: ChannelId) {
         let Some(channel) = self.channels.get_mut(&id) else { return };
         let Some(stream) = channel.stream.filter(|_| channel.reset_by_us == Reset::No) else { return };
         channel.reset_by_us = Reset::Asked;
         if sctp.reset_streams(now, &[stream]).is_err() {
             self.remove(id);
+        }
+    }
+
+    fn handle_next_reset(&mut self, sctp: &mut dyn SctpTransport, now: Instant) -> Option<()> {
+        let (_, stream) = self.peer_resets.pop_front()?;
+        self.forget_reset(stream);
+        self.handle_peer_reset(sctp, now, stream);
+        Some(())
+    }
+
+    fn forget_reset(&mut self, stream: StreamId) {
+        if let Entry::Occupied(mut count) = self.resets_of.entry(stream) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+
+    /// Has the earliest reset of a stream take effect, if there is one, because something that the peer sent
+    /// after it was read.
+    pub(super) fn advance_reset(&mut self, sctp: &mut dyn SctpTransport, now: Instant, stream: StreamId) {
+        if self.resets_of.contains_key(&stream)
+            && let Some(index) = self.peer_resets.iter().position(|(_, reset)| *reset == stream)
+        {
+            self.peer_resets.remove(index);
+            self.forget_reset(stream);
+            self.handle_peer_reset(sctp, now, stream);
         }
     }
 
@@ -441,7 +512,7 @@ impl DataChannels {
                 }
             };
         }
-        let partial_limit = self.limits.partial_message;
+        let partial_room = self.limits.partial_messages - self.partial;
         // Data on a stream without a channel: its channel was closed on this side, or is not made yet.
         let (id, channel) = self.on_stream(received.stream)?;
         if channel.state != ChannelState::Open {
@@ -455,93 +526,50 @@ impl DataChannels {
             PayloadProtocol::STRING_EMPTY => (MessageKind::Text, Bytes::new()),
             PayloadProtocol::BINARY_EMPTY => (MessageKind::Binary, Bytes::new()),
             BINARY_PARTIAL | STRING_PARTIAL => {
-                if channel.partial.len() + received.payload.len() > partial_limit {
-                    channel.partial = Vec::new();
+                if received.payload.len() > partial_room {
                     channel.state = ChannelState::Closing;
+                    self.partial -= std::mem::take(&mut channel.partial).len();
                     self.reset(sctp, now, id);
                     return Some(ChannelEvent::Closing(id));
                 }
                 channel.partial.extend_from_slice(&received.payload);
+                self.partial += received.payload.len();
                 return None;
             }
             _ => return None,
         };
-        let payload = if channel.partial.is_empty() {
+        let mut parts = std::mem::take(&mut channel.partial);
+        let parts_len = parts.len();
+        let payload = if parts.is_empty() {
             payload
         } else {
-            let mut whole = std::mem::take(&mut channel.partial);
-            whole.extend_from_slice(&payload);
-            whole.into()
+            parts.extend_from_slice(&payload);
+            parts.into()
         };
         channel.counters.messages_received += 1;
         channel.counters.bytes_received += payload.len() as u64;
+        self.partial -= parts_len;
         Some(ChannelEvent::Message { channel: id, kind, payload })
     }
+}
 
-    fn handle_dcep(
-        &mut self,
-        sctp: &mut dyn SctpTransport,
-        now: Instant,
-        stream: StreamId,
-        message: &[u8],
-    ) -> Result<Option<ChannelEvent>, DcepError> {
-        match Dcep::parse(message)? {
-            Dcep::Ack => {
-                let (_, channel) = self.on_stream(stream).ok_or(DcepError::OutOfPlace)?;
-                channel.awaits_ack = false;
-                Ok(None)
-            }
-            Dcep::Open(open) => self.accept(sctp, now, stream, open).map(Some),
-        }
-    }
-
-    /// The peer opens a channel (RFC 8832 §6).
-    fn accept(
-        &mut self,
-        sctp: &mut dyn SctpTransport,
-        now: Instant,
-        stream: StreamId,
-        open: Open,
-    ) -> Result<ChannelEvent, DcepError> {
-        if self.is_used(stream) {
-            return Err(DcepError::StreamInUse);
-        }
-        let our_parity = self.role.map(|role| u16::from(role == DtlsRole::Server));
-        if our_parity == Some(stream.0 % 2) {
-            return Err(DcepError::WrongParity);
-        }
-        let names = open.label.len() + open.protocol.len();
-        if self.peer_names + names > self.limits.peer_names {
-            return Err(DcepError::Limit("labels and protocols"));
-        }
-        if self.channels.len() >= self.limits.channels {
-            return Err(DcepError::Limit("channels"));
-        }
-        self.peer_names += names;
-        let Open { ordered, reliability, priority, label, protocol } = open;
-        let init = ChannelInit { label, protocol, ordered, reliability, priority, negotiated: None };
-        let mut channel = Channel::new(init, Some(stream), true);
-        channel.state = ChannelState::Open;
-        let id = self.insert(channel);
-        self.send_dcep(sctp, now, stream, Dcep::ack());
-        Ok(ChannelEvent::OpenedByPeer(id))
-    }
-
-    /// Closes the channel of a stream on which the peer broke the protocol, or just resets the stream.
-    fn refuse(&mut self, sctp: &mut dyn SctpTransport, now: Instant, stream: StreamId) {
-        match self.on_stream(stream) {
-            Some((id, channel)) => {
-                channel.state = ChannelState::Closing;
-                self.reset(sctp, now, id);
-            }
-            // Without an association there is nothing to reset.
-            None => drop(sctp.reset_streams(now, &[stream])),
-        }
+#[cfg(test)]
+impl DataChannels {
+    /// What is counted along the way is what there is.
+    pub(super) fn check(&self) {
+        let channels = || self.channels.values();
+        let names = |channel: &Channel| channel.init.label.len() + channel.init.protocol.len();
+        let of_peer = channels().filter(|channel| channel.opened_by_peer);
+        assert_eq!(self.peer_names, of_peer.map(|channel| names(channel)).sum::<usize>());
+        assert_eq!(self.partial, channels().map(|channel| channel.partial.len()).sum::<usize>());
+        assert!(self.channels.len() <= self.limits.channels && self.partial <= self.limits.partial_messages);
+        assert_eq!(self.by_stream.len(), channels().filter(|channel| channel.stream.is_some()).count());
+        assert!(self.by_stream.iter().all(|(stream, id)| self.stream(*id) == Some(*stream)));
     }
 }
 
 impl Channel {
-    fn new(init: ChannelInit, stream: Option<StreamId>, opened_by_peer: bool) -> Self {
+    pub(super) fn new(init: ChannelInit, stream: Option<StreamId>, opened_by_peer: bool) -> Self {
         Self {
             init,
             stream,

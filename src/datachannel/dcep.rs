@@ -51,6 +51,11 @@ impl Dcep {
         }
     }
 
+    /// Whether a message means to be a DATA_CHANNEL_OPEN.
+    pub(super) fn is_open(message: &[u8]) -> bool {
+        message.first() == Some(&TYPE_OPEN)
+    }
+
     /// The bytes of a DATA_CHANNEL_ACK.
     pub fn ack() -> Bytes {
         Bytes::from_static(&[TYPE_ACK])

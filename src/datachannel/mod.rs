@@ -33,6 +33,7 @@ mod channel_id;
 mod channels;
 mod dcep;
 mod error;
+mod establishment;
 
 pub use channel::{ChannelCounters, ChannelEvent, ChannelInit, ChannelState, MessageKind};
 pub use channel_id::ChannelId;

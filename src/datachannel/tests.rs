@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::crypto::CryptoProvider;
 use crate::layer::{
-    Datagram, DtlsRole, FiveTuple, Layer, PayloadProtocol, Reliability, SctpTransport, SendOptions, StreamId,
-    TransmitBatch,
+    Datagram, DtlsRole, FiveTuple, Layer, PayloadProtocol, Reliability, SctpError, SctpEvent, SctpTransport,
+    SendOptions, StreamId, TransmitBatch,
 };
 use crate::sctp::{Association, Config};
 
@@ -111,10 +111,10 @@ impl Pair {
     fn run(&mut self) {
         let Self { now, a, b } = self;
         loop {
-            let there = carry(&mut a.association, &mut b.association, *now);
-            let back = carry(&mut b.association, &mut a.association, *now);
             a.poll(*now);
             b.poll(*now);
+            let there = carry(&mut a.association, &mut b.association, *now);
+            let back = carry(&mut b.association, &mut a.association, *now);
             if !there && !back {
                 return;
             }
@@ -372,6 +372,241 @@ fn a_channel_without_a_stream_left_is_closed() {
     assert_eq!(pair.a.events(), [ChannelEvent::Closed(second)]);
 }
 
+/// A channel whose OPEN found no room in the send buffer, where a short message would have found some.
+fn pair_with_an_open_that_waits() -> (Pair, ChannelId) {
+    let mut pair = Pair::with(Config { send_buffer: 300_000, ..Config::default() });
+    let (bulk, _) = pair.opened(ChannelInit::new("bulk"));
+    let End { association, channels, .. } = &mut pair.a;
+    for size in [262_144, 300_000 - 262_144 - 20] {
+        let payload = Bytes::from(vec![0; size]);
+        channels.send(association, pair.now, bulk, MessageKind::Binary, payload).unwrap();
+    }
+    let waits = pair.a.open(pair.now, ChannelInit::new("longer than the twenty bytes that are left"));
+    (pair, waits)
+}
+
+#[test]
+fn no_message_overtakes_the_open_of_its_channel() {
+    let (mut pair, ours) = pair_with_an_open_that_waits();
+    let End { association, channels, .. } = &mut pair.a;
+    let early = channels.send(association, pair.now, ours, MessageKind::Text, "early".into());
+    let full = DataChannelError::Sctp(SctpError::SendBufferFull { limit: 300_000 });
+    assert_eq!(early, Err(full));
+    pair.run();
+    pair.a.send(pair.now, ours, "in time");
+    pair.run();
+    let events = pair.b.events();
+    let [.., ChannelEvent::OpenedByPeer(theirs), message] = &events[..] else { panic!("{events:?}") };
+    assert_eq!(*message, text(*theirs, "in time"));
+}
+
+#[test]
+fn a_channel_of_which_the_peer_never_heard_closes_at_once() {
+    let (mut pair, ours) = pair_with_an_open_that_waits();
+    pair.a.close(pair.now, ours);
+    pair.run();
+    assert_eq!(pair.a.events(), [ChannelEvent::Open(ours), ChannelEvent::Closed(ours)]);
+    assert!(!pair.b.events().iter().any(|event| matches!(event, ChannelEvent::OpenedByPeer(_))));
+}
+
+#[test]
+fn a_channel_whose_announcement_the_peer_cannot_take_is_closed() {
+    let mut pair = Pair::new();
+    pair.a.association.set_remote_max_message_size(50);
+    let id = pair.a.open(pair.now, ChannelInit::new("x".repeat(100)));
+    pair.run();
+    assert_eq!(pair.a.events(), [ChannelEvent::Closed(id)]);
+}
+
+#[test]
+fn what_arrived_is_delivered_before_the_end() {
+    let mut pair = Pair::new();
+    let (ours, theirs) = pair.opened(ChannelInit::new("x"));
+    pair.a.send(pair.now, ours, "last words");
+    let Pair { now, a, b } = &mut pair;
+    carry(&mut a.association, &mut b.association, *now);
+    a.association.abort(*now);
+    carry(&mut a.association, &mut b.association, *now);
+    while let Some(event) = b.association.poll_event() {
+        b.channels.handle_event(&mut b.association, *now, &event);
+    }
+    assert_eq!(b.channels.state(theirs), Some(ChannelState::Closing));
+    let answer = b.channels.send(&mut b.association, *now, theirs, MessageKind::Text, "?".into());
+    assert_eq!(answer, Err(DataChannelError::NotOpen(theirs)));
+    b.poll(*now);
+    assert_eq!(pair.b.events(), [text(theirs, "last words"), ChannelEvent::Closed(theirs)]);
+}
+
+#[test]
+fn what_this_side_ended_is_not_read_any_more() {
+    let mut pair = Pair::new();
+    let (ours, theirs) = pair.opened(ChannelInit::new("x"));
+    pair.a.send(pair.now, ours, "unread");
+    pair.a.open(pair.now, ChannelInit::new("unseen"));
+    let Pair { now, a, b } = &mut pair;
+    carry(&mut a.association, &mut b.association, *now);
+    b.association.abort(*now);
+    b.poll(*now);
+    assert_eq!(pair.b.events(), [ChannelEvent::Closed(theirs)]);
+    assert_eq!(pair.b.channels.iter().count(), 0);
+}
+
+/// The peer may use a stream again as soon as it has carried out the reset of this side, whether or not its
+/// answer arrived.
+#[test]
+fn a_stream_is_used_again_while_the_answer_is_on_its_way() {
+    let mut pair = Pair::new();
+    let (ours, theirs) = pair.opened(ChannelInit::new("old"));
+    pair.a.close(pair.now, ours);
+    let Pair { now, a, b } = &mut pair;
+    carry(&mut a.association, &mut b.association, *now);
+    b.poll(*now);
+    carry(&mut b.association, &mut a.association, *now);
+    a.poll(*now);
+    assert_eq!(a.channels.state(ours), None);
+    let mut lost = TransmitBatch::new(1200);
+    while a.association.poll_transmit(*now, &mut lost).is_some() {}
+    let next = a.open(*now, ChannelInit::new("new"));
+    assert_eq!(a.channels.stream(next), Some(StreamId(0)));
+    a.send(*now, next, "hello");
+    pair.run();
+    pair.now = pair.b.association.poll_timeout().unwrap();
+    pair.b.association.handle_timeout(pair.now);
+    pair.run();
+    let events = pair.b.events();
+    let [closing, closed, ChannelEvent::OpenedByPeer(opened), message] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!([closing, closed], [&ChannelEvent::Closing(theirs), &ChannelEvent::Closed(theirs)]);
+    assert_eq!(*message, text(*opened, "hello"));
+}
+
+/// What the peer sent on the last channel of a stream is not taken for a message of the next one.
+#[test]
+fn an_unread_message_is_not_one_of_the_next_channel() {
+    let mut pair = Pair::new();
+    let (ours, theirs) = pair.opened(ChannelInit::new("old"));
+    pair.b.send(pair.now, theirs, "stale");
+    pair.a.close(pair.now, ours);
+    let Pair { now, a, b } = &mut pair;
+    while carry(&mut a.association, &mut b.association, *now)
+        | carry(&mut b.association, &mut a.association, *now)
+    {
+        b.poll(*now);
+    }
+    while let Some(event) = a.association.poll_event() {
+        a.channels.handle_event(&mut a.association, *now, &event);
+    }
+    assert_eq!(a.channels.poll_event(&mut a.association, *now), Some(ChannelEvent::Closed(ours)));
+    let next = a.open(*now, ChannelInit::new("new"));
+    assert_eq!(a.channels.stream(next), Some(StreamId(0)));
+    pair.run();
+    assert_eq!(pair.a.events(), [ChannelEvent::Open(next)]);
+}
+
+#[test]
+fn a_channel_may_be_closed_as_soon_as_it_is_opened() {
+    let mut pair = Pair::new();
+    let ours = pair.a.open(pair.now, ChannelInit::new("short"));
+    pair.a.close(pair.now, ours);
+    pair.run();
+    assert_eq!(pair.a.events(), [ChannelEvent::Open(ours), ChannelEvent::Closed(ours)]);
+    assert!(matches!(
+        pair.b.events()[..],
+        [ChannelEvent::OpenedByPeer(_), ChannelEvent::Closing(_), ChannelEvent::Closed(_)]
+    ));
+}
+
+/// While this side does not look, the peer finishes one channel and opens and closes the next.
+#[test]
+fn two_channels_of_a_stream_may_end_unseen() {
+    let mut pair = Pair::new();
+    let (ours, theirs) = pair.opened(ChannelInit::new("old"));
+    pair.b.close(pair.now, theirs);
+    let Pair { now, a, b } = &mut pair;
+    let mut next = None;
+    loop {
+        let there = carry(&mut a.association, &mut b.association, *now);
+        let back = carry(&mut b.association, &mut a.association, *now);
+        a.poll(*now);
+        if next.is_none() && a.channels.state(ours).is_none() {
+            let id = a.open(*now, ChannelInit::new("new"));
+            a.send(*now, id, "hello");
+            a.close(*now, id);
+            next = Some(id);
+        } else if !there && !back {
+            break;
+        }
+    }
+    pair.run();
+    let events = pair.b.events();
+    let [closed, ChannelEvent::OpenedByPeer(new), message, closing, closed_too] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!([closed, closed_too], [&ChannelEvent::Closed(theirs), &ChannelEvent::Closed(*new)]);
+    assert_eq!([message, closing], [&text(*new, "hello"), &ChannelEvent::Closing(*new)]);
+    assert_eq!(pair.a.channels.iter().count() + pair.b.channels.iter().count(), 0);
+}
+
+/// RFC 6525 §5.2.3: a peer may ask for the reset of a stream, which is none of the channel's closing.
+#[test]
+fn a_reset_that_the_peer_asked_for_does_not_keep_a_channel_from_closing() {
+    let mut pair = Pair::new();
+    let (ours, theirs) = pair.opened(ChannelInit::new("x"));
+    let stream = StreamId(0);
+    let End { association, channels, .. } = &mut pair.a;
+    channels.handle_event(association, pair.now, &SctpEvent::OutgoingStreamReset(stream));
+    pair.a.close(pair.now, ours);
+    pair.run();
+    assert_eq!(pair.a.events(), [ChannelEvent::Closed(ours)]);
+    assert_eq!(pair.b.events(), [ChannelEvent::Closing(theirs), ChannelEvent::Closed(theirs)]);
+}
+
+/// A reader that always finds something to read still learns of a channel that the peer closed.
+#[test]
+fn a_busy_reader_learns_of_a_closed_channel() {
+    let mut pair = Pair::new();
+    let (busy, _) = pair.opened(ChannelInit::new("busy"));
+    let (short, theirs) = pair.opened(ChannelInit::new("short"));
+    let more = |pair: &mut Pair| {
+        pair.a.send(pair.now, busy, "more");
+        carry(&mut pair.a.association, &mut pair.b.association, pair.now);
+        carry(&mut pair.b.association, &mut pair.a.association, pair.now);
+    };
+    (0..5).for_each(|_| more(&mut pair));
+    pair.a.close(pair.now, short);
+    let closing = (0..20).position(|_| {
+        more(&mut pair);
+        let End { association, channels, .. } = &mut pair.b;
+        while let Some(event) = association.poll_event() {
+            channels.handle_event(association, pair.now, &event);
+        }
+        channels.poll_event(association, pair.now) == Some(ChannelEvent::Closing(theirs))
+    });
+    assert!(closing.is_some_and(|after| after >= 5), "{closing:?}");
+}
+
+#[test]
+fn parts_on_all_channels_together_are_bounded() {
+    let mut pair = Pair::new();
+    pair.b.channels = DataChannels::new(Limits { partial_messages: 1000, ..Limits::default() });
+    pair.b.channels.set_role(&mut pair.b.association, pair.now, DtlsRole::Server);
+    for label in ["first", "second"] {
+        pair.opened(ChannelInit::new(label));
+    }
+    pair.a.send_raw(pair.now, 0, 52, &[1; 600]);
+    pair.run();
+    assert_eq!(pair.b.events(), []);
+    pair.a.send_raw(pair.now, 2, 52, &[2; 600]);
+    pair.run();
+    assert!(matches!(pair.b.events()[..], [ChannelEvent::Closing(_), ChannelEvent::Closed(_)]));
+    // What is complete makes room.
+    pair.a.send_raw(pair.now, 0, 53, &[1; 100]);
+    pair.a.send_raw(pair.now, 0, 52, &[3; 900]);
+    pair.run();
+    assert!(matches!(pair.b.events()[..], [ChannelEvent::Message { .. }]));
+}
+
 proptest! {
     #[test]
     fn open_survives_the_wire(
@@ -386,6 +621,49 @@ proptest! {
         let Ok(Dcep::Open(open)) = Dcep::parse(&Open::message(&init)) else { panic!("no OPEN") };
         let Open { ordered, reliability, priority, label, protocol } = open;
         prop_assert_eq!(ChannelInit { label, protocol, ordered, reliability, priority, negotiated: None }, init);
+    }
+
+    /// Whatever a peer sends and resets, and whenever this side looks, the table adds up and nothing is kept of
+    /// what is gone.
+    #[test]
+    fn no_peer_confuses_the_table(
+        steps in proptest::collection::vec((0u8..12, 0u16..4, 0u8..3), 0..80)
+    ) {
+        let mut pair = Pair::new();
+        pair.b.channels =
+            DataChannels::new(Limits { channels: 3, peer_names: 20, partial_messages: 50, ..Limits::default() });
+        pair.b.channels.set_role(&mut pair.b.association, pair.now, DtlsRole::Server);
+        let open = Open::message(&ChannelInit::new("label"));
+        let Pair { now, a, b } = &mut pair;
+        let mut ours = Vec::new();
+        for (what, stream, choice) in steps {
+            let id = StreamId(stream);
+            let mut send = |protocol: u32, payload: &[u8]| {
+                let payload = Bytes::copy_from_slice(payload);
+                let _ = a.association.send(*now, id, PayloadProtocol(protocol), payload, SendOptions::default());
+            };
+            match what {
+                0 | 1 => send(50, &open),
+                2 => send(50, &[2]),
+                3 => send(50, &[3 + choice]),
+                4 => send(52 + 2 * u32::from(choice % 2), &[1; 20]),
+                5 => send([51, 53, 56][usize::from(choice)], &[2; 10]),
+                6 => drop(a.association.reset_streams(*now, &[id])),
+                7 => ours.extend(b.channels.open(&mut b.association, *now, ChannelInit::new("ours"))),
+                8 => drop(ours.pop().map(|id| b.channels.close(&mut b.association, *now, id))),
+                9 => b.poll(*now),
+                _ => {
+                    carry(&mut a.association, &mut b.association, *now);
+                    carry(&mut b.association, &mut a.association, *now);
+                    while a.association.receive().is_some() || a.association.poll_event().is_some() {}
+                }
+            }
+            b.channels.check();
+        }
+        b.association.abort(*now);
+        b.poll(*now);
+        b.channels.check();
+        prop_assert_eq!(b.channels.iter().count(), 0);
     }
 
     #[test]

@@ -31,6 +31,12 @@ pub trait SctpTransport: Layer<Event = SctpEvent, Error = SctpError> + fmt::Debu
     /// The next complete message; `None` if there is none. Reading opens the receive window again.
     fn receive(&mut self) -> Option<Received>;
 
+    /// How many messages wait for [`receive`](Self::receive), or more if that is not known: it tells what was
+    /// sent before an [`SctpEvent::IncomingStreamReset`].
+    fn unread(&self) -> usize {
+        usize::MAX
+    }
+
     /// Bytes queued on a stream that have not yet been handed to the network for the first time: the W3C's
     /// `bufferedAmount`.
     fn buffered_amount(&self, stream: StreamId) -> usize;
@@ -108,7 +114,7 @@ pub enum Reliability {
     Reliable,
     /// After this many retransmissions.
     MaxRetransmits(u16),
-    /// When it is this old.
+    /// When it is this old. Zero leaves time for one attempt.
     MaxLifetime(Duration),
 }
 

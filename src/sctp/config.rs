@@ -28,7 +28,8 @@ pub struct Config {
     pub max_receive_message: usize,
     /// The most holes in the sequence of received TSNs. What would make one more is not taken.
     pub max_gaps: usize,
-    /// The most chunks in flight.
+    /// The most chunks in flight; 32768 at most, because the 16-bit sequence numbers of a stream tell no more
+    /// messages apart.
     pub max_outstanding_chunks: usize,
     /// The most events that wait for [`poll_event`](crate::layer::Layer::poll_event); a peer that resets
     /// streams has to wait while they are not fetched.
@@ -107,7 +108,7 @@ impl Config {
         self.max_receive_window = self.max_receive_window.clamp(self.initial_receive_window, 1 << 30);
         self.max_send_message = self.max_send_message.clamp(1, 1 << 30);
         self.send_buffer = self.send_buffer.clamp(self.max_send_message, 1 << 40);
-        self.max_outstanding_chunks = self.max_outstanding_chunks.clamp(16, 65_000);
+        self.max_outstanding_chunks = self.max_outstanding_chunks.clamp(16, 32_768);
         self.max_gaps = self.max_gaps.clamp(1, 65_000);
         self.max_burst = self.max_burst.max(1);
         self.rto_max = self.rto_max.clamp(Duration::from_millis(1), Duration::from_secs(3600));
@@ -118,5 +119,17 @@ impl Config {
         self.shutdown_guard = self.shutdown_guard.min(Self::LONGEST);
         self.heartbeat_interval = self.heartbeat_interval.map(|interval| interval.min(Self::LONGEST));
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A receiver tells the 16-bit sequence numbers of a stream apart only within half of them.
+    #[test]
+    fn no_more_is_in_flight_than_stream_sequence_numbers_can_tell_apart() {
+        let config = Config { max_outstanding_chunks: 65_000, ..Config::default() }.sanitized();
+        assert_eq!(config.max_outstanding_chunks, 32_768);
     }
 }

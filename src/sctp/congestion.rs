@@ -14,7 +14,7 @@ pub trait CongestionControl: fmt::Debug + Send {
     /// The retransmission timer expired (§7.2.3).
     fn on_timeout(&mut self);
 
-    /// Nothing was sent for a retransmission timeout (§7.2.1).
+    /// Nothing was sent for a retransmission timeout, or for another one (§7.2.1).
     fn on_idle(&mut self);
 }
 
@@ -80,6 +80,9 @@ impl CongestionControl for NewReno {
             // §7.2.2: credit does not pile up beyond one window.
             self.partial_bytes_acked = self.partial_bytes_acked.min(self.window);
         }
+        if ack.bytes >= ack.in_flight {
+            self.partial_bytes_acked = 0; // §7.2.2: nothing is left to be acknowledged.
+        }
     }
 
     fn on_loss(&mut self) {
@@ -132,6 +135,20 @@ mod tests {
         assert_eq!(reno.window(), 7000);
         reno.on_acknowledged(&Acknowledged { in_flight: 7000, ..ACK });
         assert_eq!(reno.window(), 8000);
+    }
+
+    #[test]
+    fn credit_ends_when_everything_is_acknowledged() {
+        let mut reno = NewReno { slow_start_threshold: 5000, ..NewReno::new(1000) };
+        let ack = Acknowledged { in_flight: 10_000, ..ACK };
+        reno.on_acknowledged(&Acknowledged { bytes: 4000, ..ack });
+        reno.on_acknowledged(&Acknowledged { bytes: 3000, in_flight: 3000, ..ack });
+        for _ in 0..4 {
+            reno.on_acknowledged(&ack);
+        }
+        assert_eq!(reno.window(), 10_000);
+        reno.on_acknowledged(&ack);
+        assert_eq!(reno.window(), 11_000);
     }
 
     #[test]

@@ -16,8 +16,9 @@ pub(crate) struct Reconfiguration {
     next_request: u32,
     /// The number of the peer's next request.
     expected: u32,
-    /// The answer to the peer's last request, repeated if the peer asks again (§5.2.1).
-    last_result: ReconfigResult,
+    /// The answers to the peer's last two requests, as many as one RE-CONFIG holds, the last first. They are
+    /// repeated if the peer asks again (§5.2.1).
+    last_results: [ReconfigResult; 2],
     /// The peer's request that waits for data still on its way (§5.2.2 E).
     deferred: Option<DeferredReset>,
     /// The request that had waited, until the peer makes another.
@@ -68,7 +69,7 @@ impl Reconfiguration {
             outgoing: None,
             next_request: local_initial_tsn.0,
             expected: peer_initial_tsn.0,
-            last_result: ReconfigResult::BAD_SEQUENCE_NUMBER,
+            last_results: [ReconfigResult::BAD_SEQUENCE_NUMBER; 2],
             deferred: None,
             performed: None,
             responses: SmallVec::new(),
@@ -162,29 +163,24 @@ impl Reconfiguration {
         }
     }
 
-    /// Gives up the request that the peer does not answer.
-    pub(crate) fn give_up(&mut self) -> SmallVec<[StreamId; 8]> {
-        self.outgoing.take().map(|outgoing| outgoing.streams).unwrap_or_default()
-    }
-
     /// Checks the number of a request (§5.2.1); answers it here unless it is a new one.
     pub(crate) fn is_new_request(&mut self, request: u32) -> bool {
         if request == self.expected {
             return true;
         }
-        let result = if request == self.expected.wrapping_sub(1) {
-            self.last_result
-        } else {
-            ReconfigResult::BAD_SEQUENCE_NUMBER
-        };
+        let result = self.last_result(request).map_or(ReconfigResult::BAD_SEQUENCE_NUMBER, |result| *result);
         self.respond(request, result);
         false
+    }
+
+    fn last_result(&mut self, request: u32) -> Option<&mut ReconfigResult> {
+        self.last_results.get_mut(self.expected.wrapping_sub(request).wrapping_sub(1) as usize)
     }
 
     /// Answers a new request.
     pub(crate) fn answer(&mut self, request: u32, result: ReconfigResult) {
         self.expected = request.wrapping_add(1);
-        self.last_result = result;
+        self.last_results = [result, self.last_results[0]];
         self.respond(request, result);
     }
 
@@ -215,8 +211,8 @@ impl Reconfiguration {
 
     /// The deferred reset was performed: the peer, which waits, is told.
     pub(crate) fn finish_deferred(&mut self, deferred: DeferredReset, result: ReconfigResult) {
-        if deferred.request == self.expected.wrapping_sub(1) {
-            self.last_result = result;
+        if let Some(last) = self.last_result(deferred.request) {
+            *last = result;
         }
         self.respond(deferred.request, result);
         self.performed = Some(deferred);

@@ -73,6 +73,10 @@ impl SctpTransport for Association {
         self.0.as_mut()?.receive()
     }
 
+    fn unread(&self) -> usize {
+        self.0.as_ref().map_or(0, |sctp| sctp.unread())
+    }
+
     fn buffered_amount(&self, stream: StreamId) -> usize {
         self.0.as_ref().map_or(0, |sctp| sctp.buffered_amount(stream))
     }

@@ -3,6 +3,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
+#[cfg(feature = "datachannel")]
+mod datachannel;
 #[cfg(feature = "dtls")]
 mod dtls;
 #[cfg(feature = "ice")]

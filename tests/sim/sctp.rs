@@ -23,12 +23,12 @@ const SEEDS: u64 = 4000;
 const LIMIT: Duration = Duration::from_secs(900);
 
 #[cfg(feature = "aws-lc-rs")]
-fn provider() -> CryptoProvider {
+pub(super) fn provider() -> CryptoProvider {
     kaon_rtc::crypto::aws_lc_rs::provider()
 }
 
 #[cfg(all(feature = "rust-crypto", not(feature = "aws-lc-rs")))]
-fn provider() -> CryptoProvider {
+pub(super) fn provider() -> CryptoProvider {
     kaon_rtc::crypto::rust_crypto::provider()
 }
 
@@ -45,14 +45,18 @@ const STREAMS: [Kind; 5] =
     [Kind::Ordered, Kind::Ordered, Kind::Unordered, Kind::PartialOrdered, Kind::PartialUnordered];
 
 /// Uniform choices from a seed.
-struct Choice(SeededRandom);
+pub(super) struct Choice(SeededRandom);
 
 impl Choice {
-    fn below(&self, bound: u64) -> u64 {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(SeededRandom::new(seed))
+    }
+
+    pub(super) fn below(&self, bound: u64) -> u64 {
         self.0.next_u64() % bound
     }
 
-    fn fraction(&self) -> f64 {
+    pub(super) fn fraction(&self) -> f64 {
         self.below(1 << 20) as f64 / (1 << 20) as f64
     }
 }
@@ -173,7 +177,7 @@ impl Peer {
 }
 
 fn scenario(seed: u64) {
-    let choice = Choice(SeededRandom::new(seed ^ 0x5c79));
+    let choice = Choice::new(seed ^ 0x5c79);
     let link = Link {
         delay: Duration::from_millis(choice.below(301)),
         jitter: Duration::from_millis(choice.below(50)),
@@ -272,7 +276,12 @@ fn run(
 }
 
 /// Runs the scenario of each seed, in as many threads as there are processors.
-fn run_seeds(seeds: std::ops::Range<u64>, scenario: fn(u64)) {
+pub(super) fn run_seeds(usual: u64, scenario: fn(u64)) {
+    let number = |name| std::env::var(name).ok().map(|value| value.parse().expect("a number"));
+    if let Some(seed) = number("KAON_SEED") {
+        return scenario(seed);
+    }
+    let seeds = 0..number("KAON_SEEDS").unwrap_or(usual);
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     std::thread::scope(|scope| {
         for thread in 0..threads {
@@ -291,11 +300,7 @@ fn run_seeds(seeds: std::ops::Range<u64>, scenario: fn(u64)) {
 
 #[test]
 fn associations_survive_a_bad_network() {
-    let number = |name| std::env::var(name).ok().map(|value| value.parse().expect("a number"));
-    match number("KAON_SEED") {
-        Some(seed) => scenario(seed),
-        None => run_seeds(0..number("KAON_SEEDS").unwrap_or(SEEDS), scenario),
-    }
+    run_seeds(SEEDS, scenario);
 }
 
 /// A bulk transfer over a link with a rate fills it.
@@ -350,4 +355,86 @@ fn a_transfer_fills_the_link() {
         let share = ideal / simulation.elapsed().as_secs_f64();
         assert!(share > 0.6, "{share:.2} of the rate with {delay} ms and {loss} loss");
     }
+}
+
+/// A sender with a small buffer that waits for `Writable` and nothing else, and a reader that pauses for longer
+/// than ten timeouts take, then reads a little now and then.
+fn slow_reader(seed: u64) {
+    let choice = Choice::new(seed ^ 0x510);
+    let link = Link {
+        delay: Duration::from_millis(choice.below(80)),
+        loss: 0.1 * choice.fraction(),
+        reordering: 0.1 * choice.fraction(),
+        ..Link::default()
+    };
+    let mut network = Network::new(seed, Instant::now());
+    network.set_default_link(link);
+    let addresses: [SocketAddr; 2] = [1, 2].map(|host| ([10, 0, 0, host], 5000).into());
+    let mut simulation = Simulation::new(network);
+    let hosts: Vec<HostId> = (0..2)
+        .map(|index| {
+            let mut config = Config::default();
+            config.max_init_retransmits = 60;
+            config.initial_receive_window = 20_000;
+            config.max_receive_window = 20_000;
+            config.max_receive_message = 5000;
+            config.max_send_message = 5000;
+            config.send_buffer = 10_000;
+            config.heartbeat_interval = Some(Duration::from_secs(1));
+            let random = Arc::new(SeededRandom::new(seed.wrapping_mul(2) + index as u64));
+            let association = Association::new(config, &CryptoProvider { random, ..provider() });
+            simulation.add_peer(addresses[index], addresses[1 - index], association)
+        })
+        .collect();
+    let now = simulation.now();
+    simulation.layer_mut(hosts[0]).connect(now);
+    let pause = now + Duration::from_secs(choice.below(200));
+    let longest = [40, 5000][choice.below(2) as usize];
+    let (mut to_send, mut may_send) = (1000u32, false);
+    let (mut sent, mut received) = (0u32, 0u32);
+    let done = simulation.run_until(LIMIT, |simulation| {
+        let now = simulation.now();
+        let sender = simulation.layer_mut(hosts[0]);
+        while let Some(event) = sender.poll_event() {
+            assert!(!matches!(event, SctpEvent::Closed(_)), "{event:?}");
+            may_send |= matches!(event, SctpEvent::Established { .. } | SctpEvent::Writable);
+        }
+        while may_send && to_send > 0 {
+            // Every other message may be lost; the rest count themselves.
+            let is_reliable = to_send.is_multiple_of(2);
+            let reliability = match is_reliable {
+                true => Reliability::Reliable,
+                false => Reliability::MaxLifetime(Duration::from_millis(choice.below(500))),
+            };
+            let payload = message(StreamId(0), sent, 8 + choice.below(longest) as usize % 4900);
+            let (stream, options) =
+                (StreamId(to_send as u16 % 2), SendOptions { unordered: false, reliability });
+            match sender.send(now, stream, PayloadProtocol::BINARY, payload, options) {
+                Ok(()) => {
+                    to_send -= 1;
+                    sent += u32::from(is_reliable);
+                }
+                Err(_) => may_send = false,
+            }
+        }
+        let reader = simulation.layer_mut(hosts[1]);
+        while reader.poll_event().is_some() {}
+        if now >= pause {
+            for _ in 0..choice.below(60) {
+                let Some(message) = reader.receive() else { break };
+                if message.stream == StreamId(0) {
+                    assert_eq!(message.payload[..4], received.to_be_bytes(), "all and in order");
+                    received += 1;
+                }
+            }
+        }
+        to_send == 0 && received == sent
+    });
+    let [sender, reader] = [0, 1].map(|index| simulation.layer(hosts[index]).statistics());
+    assert!(done, "{received} of {sent} arrived, {to_send} to send\n{sender:?}\n{reader:?}");
+}
+
+#[test]
+fn a_slow_reader_gets_everything() {
+    run_seeds(500, slow_reader);
 }

@@ -26,7 +26,8 @@ impl Association {
             }
             Err(DataRefused::NoUserData) => {
                 let close = SctpClose::ProtocolViolation("DATA without data");
-                self.abort_with(CauseCode::NO_USER_DATA, "", close);
+                let tsn = data.tsn.0.to_be_bytes().to_vec();
+                self.abort_with(CauseCode::NO_USER_DATA, tsn, close);
                 Err(SctpError::Ignored("DATA without data"))
             }
             Err(DataRefused::Violation(violation)) => self.abort_for(violation),
@@ -58,6 +59,11 @@ impl Association {
         } else if cumulative {
             self.start_rto(Timer::Retransmission, now);
         }
+        self.tell_writable();
+    }
+
+    /// Tells an application that was refused room of it, once there is enough to be worth it.
+    pub(super) fn tell_writable(&mut self) {
         if self.wants_writable && self.sender.buffered() <= self.config.send_buffer / 2 {
             self.wants_writable = false;
             self.events.push_back(SctpEvent::Writable);

@@ -150,11 +150,11 @@ impl Association {
         let announced = Announced::read(&init)?;
         let Some(cookie) = announced.cookie.filter(|cookie| cookie.len() <= self.config.mtu - 16) else {
             self.agreement.peer_tag = init.initiate_tag;
-            self.abort_with(
-                CauseCode::MISSING_PARAMETER,
-                "",
-                SctpClose::ProtocolViolation("no usable cookie"),
-            );
+            // The number of missing parameters, and their types (§3.3.10.2).
+            let [high, low] = ParameterType::STATE_COOKIE.0.to_be_bytes();
+            let missing = vec![0, 0, 0, 1, high, low];
+            let close = SctpClose::ProtocolViolation("no usable cookie");
+            self.abort_with(CauseCode::MISSING_PARAMETER, missing, close);
             return Err(SctpError::Ignored("INIT ACK without a usable cookie"));
         };
         if !announced.unrecognized.is_empty() {
@@ -224,7 +224,7 @@ impl Association {
                 // flight with them, so there is nothing that could be gone on with safely.
                 self.agreement.peer_tag = agreement.peer_tag;
                 let close = SctpClose::AbortedByPeer("the peer restarted the association".to_owned());
-                self.abort_with(CauseCode::USER_INITIATED_ABORT, "restart is not supported", close);
+                self.abort_with(CauseCode::USER_INITIATED_ABORT, &b"restart is not supported"[..], close);
                 Err(SctpError::Ignored("restart"))
             }
             _ => Err(SctpError::Ignored("cookie of another association")),
@@ -276,8 +276,9 @@ impl Association {
         if !is_stale || self.state != State::CookieEchoed {
             return;
         }
-        self.init_retransmits += 1;
-        if self.init_retransmits > self.config.max_init_retransmits {
+        // Counted apart, because each INIT ACK ends the count of INITs that were not answered.
+        self.stale_cookies += 1;
+        if self.stale_cookies > self.config.max_init_retransmits {
             self.end(SctpClose::TimedOut);
         } else {
             self.send_init(now);
@@ -287,7 +288,7 @@ impl Association {
     /// A message that cannot be handled further ends the packet.
     pub(super) fn abort_for(&mut self, violation: &'static str) -> Result<Next, SctpError> {
         let close = SctpClose::ProtocolViolation(violation);
-        self.abort_with(CauseCode::PROTOCOL_VIOLATION, violation, close);
+        self.abort_with(CauseCode::PROTOCOL_VIOLATION, violation.as_bytes(), close);
         Err(SctpError::Ignored(violation))
     }
 }

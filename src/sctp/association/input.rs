@@ -49,7 +49,7 @@ impl Association {
             return self.handle_out_of_the_blue(&header, chunks);
         }
         if !is_ours {
-            return self.handle_reflected(&header, &first);
+            return self.handle_foreign_tag(&header, &first);
         }
         self.handle_chunks(now, chunks)
     }
@@ -142,6 +142,9 @@ impl Association {
     /// Reports the head of a chunk that was not understood; a long one is cut, as ICMP does.
     fn report_chunk(&mut self, chunk: &Chunk<'_>) {
         const MAX_REPORT: usize = 64;
+        if self.state == State::CookieWait {
+            return; // There is no tag of the peer's to send it with.
+        }
         let mut whole = [0; 4 + MAX_REPORT];
         let length = chunk.value.len().min(MAX_REPORT);
         let [l0, l1] = ((4 + length) as u16).to_be_bytes();
@@ -150,8 +153,16 @@ impl Association {
         self.report(CauseCode::UNRECOGNIZED_CHUNK, &whole[..4 + length]);
     }
 
-    /// A packet that carries not this side's tag but, reflected, the peer's (§8.5.1).
-    fn handle_reflected(&mut self, header: &Header, first: &Chunk<'_>) -> Result<(), SctpError> {
+    /// A packet without this side's tag. Those that end something may carry, reflected, the peer's (§8.5.1).
+    fn handle_foreign_tag(&mut self, header: &Header, first: &Chunk<'_>) -> Result<(), SctpError> {
+        if first.kind == ChunkType::SHUTDOWN_ACK
+            && matches!(self.state, State::CookieWait | State::CookieEchoed)
+        {
+            // §8.5.1 E: the peer answers a SHUTDOWN of an association before this one, and takes no INIT before
+            // that one has ended.
+            self.reply = Some(Reply::ShutdownComplete { tag: header.verification_tag, flags: REFLECTED });
+            return Err(SctpError::Ignored("SHUTDOWN ACK of another association"));
+        }
         let reflects = first.flags & REFLECTED != 0
             && self.agreement.peer_tag != 0
             && header.verification_tag == self.agreement.peer_tag;

@@ -36,7 +36,8 @@ impl Association {
                 _ => break,
             }
         }
-        if self.sender.is_waiting() && !self.timers.is_running(Timer::Retransmission) && self.sends_data() {
+        let restart = self.sender.take_timer_restart() || !self.timers.is_running(Timer::Retransmission);
+        if restart && self.sender.is_waiting() && self.sends_data() {
             self.start_rto(Timer::Retransmission, now);
         }
         if self.reconfiguration.has_queued() {
@@ -47,8 +48,20 @@ impl Association {
 
     fn has_packet(&mut self, now: Instant) -> bool {
         // Looking for data may find a message that grew too old, of which the peer is to be told.
-        let has_data = self.sends_data() && self.sender.has_chunk(now, &mut self.events);
+        let has_data = self.sends_data() && self.look_for_data(now);
         has_data || self.has_control()
+    }
+
+    /// Whether there is DATA to send. Messages that grew too old are dropped, and with nothing in flight no
+    /// acknowledgement will come to let go on what waited for them.
+    fn look_for_data(&mut self, now: Instant) -> bool {
+        let before = self.sender.buffered();
+        let has_data = self.sender.has_chunk(now, &mut self.events);
+        if self.sender.buffered() < before {
+            self.tell_writable();
+            self.progress(now);
+        }
+        has_data
     }
 
     fn has_control(&self) -> bool {

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use smallvec::SmallVec;
 
 use crate::sctp::cookie::{CookieKey, StateCookie};
@@ -10,7 +12,7 @@ use crate::sctp::wire::{
 #[derive(Debug)]
 pub(super) enum Reply {
     InitAck(InitAck),
-    Abort { tag: u32, flags: u8, cause: Option<(CauseCode, &'static str)> },
+    Abort { tag: u32, flags: u8, cause: Option<(CauseCode, Cow<'static, [u8]>)> },
     ShutdownComplete { tag: u32, flags: u8 },
     StaleCookie { tag: u32, staleness: u32 },
 }
@@ -66,8 +68,8 @@ impl Reply {
             }
             Self::Abort { flags, cause, .. } => {
                 packet.chunk(ChunkType::ABORT, *flags, |out| {
-                    if let Some((code, text)) = cause {
-                        Causes::write(out, *code, text.as_bytes());
+                    if let Some((code, content)) = cause {
+                        Causes::write(out, *code, content);
                     }
                 });
             }

@@ -36,6 +36,8 @@ pub struct Association {
     /// The peer's cookie, until it was acknowledged.
     pub(super) peer_cookie: Option<Box<[u8]>>,
     pub(super) init_retransmits: u32,
+    /// How often the peer found its own cookie stale.
+    pub(super) stale_cookies: u32,
     pub(super) handshake_sent: Option<Instant>,
     pub(super) timers: Timers,
     pub(super) rto: Rto,
@@ -166,6 +168,7 @@ impl Association {
             agreement,
             peer_cookie: None,
             init_retransmits: 0,
+            stale_cookies: 0,
             handshake_sent: None,
             timers: Timers::default(),
             rto: Rto::new(&config),

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::time::Instant;
 
 use super::reply::Reply;
@@ -92,7 +93,7 @@ impl Association {
                 self.reply = Some(Reply::ShutdownComplete { tag: self.agreement.peer_tag, flags: 0 });
                 self.end(SctpClose::Shutdown);
             }
-            // §8.5.1 E: the peer answers a SHUTDOWN of an association before this one.
+            // §8.5.1 E: one of an association before this one, even if the tag is the same by chance.
             State::CookieWait | State::CookieEchoed => {
                 self.reply = Some(Reply::ShutdownComplete { tag: self.local_tag, flags: 1 });
             }
@@ -113,17 +114,22 @@ impl Association {
             State::ShutdownAckSent => SctpClose::Shutdown,
             _ => SctpClose::TimedOut,
         };
-        self.abort_with(CauseCode::USER_INITIATED_ABORT, text, close);
+        self.abort_with(CauseCode::USER_INITIATED_ABORT, text.as_bytes(), close);
     }
 
     /// Ends the association with an ABORT, if the peer knows of it.
-    pub(super) fn abort_with(&mut self, code: CauseCode, text: &'static str, close: SctpClose) {
+    pub(super) fn abort_with(
+        &mut self,
+        code: CauseCode,
+        content: impl Into<Cow<'static, [u8]>>,
+        close: SctpClose,
+    ) {
         if self.state == State::Ended {
             return;
         }
         if self.agreement.peer_tag != 0 {
             let tag = self.agreement.peer_tag;
-            self.reply = Some(Reply::Abort { tag, flags: 0, cause: Some((code, text)) });
+            self.reply = Some(Reply::Abort { tag, flags: 0, cause: Some((code, content.into())) });
         }
         self.end(close);
     }

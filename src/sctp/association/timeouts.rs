@@ -1,7 +1,7 @@
 use std::time::Instant;
 
 use super::state::{Association, State};
-use crate::layer::{SctpClose, SctpEvent};
+use crate::layer::SctpClose;
 use crate::sctp::sender::TimeoutOutcome;
 use crate::sctp::timer::Timer;
 
@@ -103,9 +103,6 @@ impl Association {
 
     fn handle_reconfiguration_timeout(&mut self, now: Instant) {
         if !self.reconfiguration.is_waiting() || !self.count_error() {
-            for stream in self.reconfiguration.give_up() {
-                self.events.push_back(SctpEvent::StreamResetRefused(stream));
-            }
             return;
         }
         self.rto.back_off();

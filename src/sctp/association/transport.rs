@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -80,7 +80,12 @@ impl SctpTransport for Association {
         let (max_retransmits, expires) = match options.reliability {
             Reliability::Reliable => (None, None),
             Reliability::MaxRetransmits(count) => (Some(count), None),
-            Reliability::MaxLifetime(lifetime) => (None, now.checked_add(lifetime)),
+            // Lifetimes are told in whole milliseconds (RFC 8832 §5.1), so the last one counts to its end. A
+            // lifetime of zero, too, leaves time for one attempt.
+            Reliability::MaxLifetime(lifetime) => {
+                let begun = now.checked_add(lifetime);
+                (None, begun.and_then(|begun| begun.checked_add(Duration::from_millis(1))))
+            }
         };
         let unordered = options.unordered;
         let message = Message { payload: message, protocol, unordered, max_retransmits, expires };
@@ -94,6 +99,10 @@ impl SctpTransport for Association {
             self.told_readable = false;
         }
         received
+    }
+
+    fn unread(&self) -> usize {
+        self.receiver.unread()
     }
 
     fn buffered_amount(&self, stream: StreamId) -> usize {
@@ -149,7 +158,7 @@ impl SctpTransport for Association {
     }
 
     fn abort(&mut self, _now: Instant) {
-        self.abort_with(CauseCode::USER_INITIATED_ABORT, "", SctpClose::Aborted);
+        self.abort_with(CauseCode::USER_INITIATED_ABORT, &[][..], SctpClose::Aborted);
     }
 }
 

@@ -78,6 +78,10 @@ impl Delivery {
         self.ready.pop_front()
     }
 
+    pub(super) fn unread(&self) -> usize {
+        self.ready.len()
+    }
+
     pub(super) fn is_readable(&self) -> bool {
         !self.ready.is_empty()
     }

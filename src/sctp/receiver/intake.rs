@@ -149,6 +149,11 @@ impl Receiver {
         self.delivery.is_readable()
     }
 
+    /// How many messages wait to be read.
+    pub(crate) fn unread(&self) -> usize {
+        self.delivery.unread()
+    }
+
     /// The next message. [`wants_sack`](Self::wants_sack) may become true.
     pub(crate) fn read(&mut self) -> Option<Received> {
         let received = self.delivery.pop()?;

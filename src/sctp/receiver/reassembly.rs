@@ -89,8 +89,8 @@ impl Reassembly {
             Some(run) if run.next == data.tsn && !data.is_begin() => return Err(BROKEN),
             _ => {
                 if !data.is_begin() && cumulative.is_at_or_after(data.tsn.previous()) {
-                    // Its beginning was skipped by a FORWARD TSN, or never was.
-                    return Ok((None, data.payload.len()));
+                    // Its beginning was skipped by a FORWARD TSN, or never was; so that of what follows it.
+                    return Ok((None, data.payload.len() + self.drop_headless(cumulative)));
                 }
                 self.insert_run(index, data);
                 index

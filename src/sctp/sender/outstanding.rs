@@ -58,6 +58,8 @@ struct SentMessage {
     message: Message,
     first_tsn: Tsn,
     abandoned: bool,
+    /// Its stream was reset since: the peer had all of it, or was told to skip it.
+    stream_was_reset: bool,
 }
 
 impl SentMessage {
@@ -120,7 +122,14 @@ impl Outstanding {
     pub(super) fn begin_message(&mut self, stream: StreamId, ssn: Ssn, message: Message) {
         self.bytes += message.payload.len();
         let first_tsn = self.next();
-        self.messages.push_back(SentMessage { stream, ssn, message, first_tsn, abandoned: false });
+        self.messages.push_back(SentMessage {
+            stream,
+            ssn,
+            message,
+            first_tsn,
+            abandoned: false,
+            stream_was_reset: false,
+        });
     }
 
     /// The message begun last.
@@ -175,6 +184,11 @@ impl Outstanding {
         let chunk = self.chunk(tsn)?;
         let message = self.messages.get(self.message_index(chunk.message))?;
         message.message.is_expired(now).then_some(tsn)
+    }
+
+    /// Whether the next chunk to send again is the first outstanding one.
+    pub(super) fn retransmits_first(&self) -> bool {
+        self.retransmit.front() == Some(&self.first)
     }
 
     /// Sends the chunk of [`next_retransmission`](Self::next_retransmission).
@@ -428,7 +442,8 @@ impl Outstanding {
         self.abandoned_front
     }
 
-    /// The ordered messages among the first `count` chunks, each once: stream and sequence number.
+    /// The ordered messages among the first `count` chunks whose stream was not reset since, each once: stream
+    /// and sequence number.
     pub(super) fn skipped(&self, count: usize) -> impl Iterator<Item = (usize, StreamId, Ssn)> {
         let mut last = None;
         self.chunks.iter().take(count).enumerate().filter_map(move |(index, chunk)| {
@@ -437,8 +452,17 @@ impl Outstanding {
             }
             last = Some(chunk.message);
             let sent = self.messages.get(self.message_index(chunk.message))?;
-            Some((index, sent.stream, sent.ssn))
+            (!sent.stream_was_reset).then_some((index, sent.stream, sent.ssn))
         })
+    }
+
+    /// The peer confirmed the reset of a stream on which nothing was begun since it was asked for. Its messages
+    /// may wait to be acknowledged still, but their sequence numbers mean nothing any more: were the peer told
+    /// to skip them, it would skip messages of the stream as it is now.
+    pub(super) fn note_stream_reset(&mut self, stream: StreamId) {
+        for sent in self.messages.iter_mut().filter(|sent| sent.stream == stream) {
+            sent.stream_was_reset = true;
+        }
     }
 
     pub(super) fn was_sent_once(&self, tsn: Tsn) -> bool {

@@ -81,6 +81,25 @@ fn a_third_report_makes_a_chunk_lost() {
     assert_eq!(reports.take_range(first), Some((first.plus(3), first.plus(4))));
 }
 
+/// A transfer without loss for more than half of all TSNs does not hide the first loss after it.
+#[test]
+fn reports_count_after_half_of_all_numbers() {
+    let mut reports = MissingReports::new(Tsn(0));
+    let mut first = Tsn(0);
+    for _ in 0..5 {
+        first = first.plus(1 << 29);
+        for _ in 0..3 {
+            first = first.next();
+            reports.count(first.previous());
+            assert_eq!(reports.take_range(first), None);
+        }
+    }
+    for ahead in 1..=3 {
+        reports.count(first.plus(ahead));
+    }
+    assert_eq!(reports.take_range(first), Some((first, first.next())));
+}
+
 #[test]
 fn what_is_sent_again_may_be_lost_again() {
     let now = Instant::now();

@@ -25,6 +25,8 @@ pub(crate) struct Sender {
     recovery_until: Option<Tsn>,
     /// A chunk was found missing: one packet goes out whatever the window is (RFC 9260 §7.2.4).
     fast_retransmit: bool,
+    /// The first outstanding chunk was sent again, and the retransmission timer is to begin anew (§7.2.4).
+    restart_timer: bool,
     peer_window: usize,
     burst: u32,
     max_burst: u32,
@@ -34,7 +36,8 @@ pub(crate) struct Sender {
     timed: Option<(Tsn, Instant)>,
     forward: ForwardState,
     partial_reliability: bool,
-    last_sent: Option<Instant>,
+    /// When data was last sent, or the silence since was last accounted for.
+    quiet_since: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -96,6 +99,7 @@ impl Sender {
             missing: MissingReports::new(initial_tsn),
             recovery_until: None,
             fast_retransmit: false,
+            restart_timer: false,
             peer_window: peer_window as usize,
             burst: config.max_burst,
             max_burst: config.max_burst,
@@ -104,7 +108,7 @@ impl Sender {
             timed: None,
             forward: ForwardState::default(),
             partial_reliability,
-            last_sent: None,
+            quiet_since: None,
         }
     }
 
@@ -165,6 +169,7 @@ impl Sender {
     }
 
     pub(crate) fn finish_reset(&mut self, stream: StreamId) {
+        self.outstanding.note_stream_reset(stream);
         self.queues.finish_reset(stream);
     }
 
@@ -244,6 +249,7 @@ impl Sender {
             let room = packet.room().saturating_sub(Data::OVERHEAD);
             match next {
                 NextChunk::Retransmission(len) if len <= room => {
+                    self.restart_timer |= self.outstanding.retransmits_first();
                     let Some(chunk) = self.outstanding.retransmit() else { break };
                     packet.data(chunk.flags, &chunk.fields, chunk.payload);
                 }
@@ -266,9 +272,14 @@ impl Sender {
         }
         if written {
             self.fast_retransmit = false;
-            self.last_sent = Some(now);
+            self.quiet_since = Some(now);
         }
         written
+    }
+
+    /// Whether the retransmission timer is to begin anew because of what was written.
+    pub(crate) fn take_timer_restart(&mut self) -> bool {
+        std::mem::take(&mut self.restart_timer)
     }
 
     fn begin_message(&mut self) {
@@ -290,8 +301,8 @@ impl Sender {
         let tsn = self.outstanding.next();
         let Some((stream, _)) = self.outstanding.last_message() else { return };
         let Some(chunk) = self.outstanding.push_fragment(sent, len) else { return };
-        // RFC 7053: what is sent last before the window closes or the queue empties need not wait for a
-        // second packet to be acknowledged.
+        // RFC 7053: what is sent last before the queue empties need not wait for a second packet to be
+        // acknowledged.
         let is_last = len == remaining && self.queues.is_empty();
         let flags = if is_last { chunk.flags | Data::IMMEDIATE } else { chunk.flags };
         packet.data(flags, &chunk.fields, chunk.payload);
@@ -346,8 +357,9 @@ impl Sender {
             self.detect_loss(now);
         }
         if window_was_closed && self.peer_window > 0 && !cumulative && self.outstanding.in_flight() > 0 {
-            // What probed the closed window was thrown away.
+            // What probed the closed window was thrown away. Sent twice, it measures nothing (§6.3.1 C5).
             self.outstanding.lose_all(now);
+            self.timed = None;
             self.missing.restart(self.outstanding.next());
         }
         self.after_abandonment(now, events);
@@ -410,14 +422,15 @@ impl Sender {
         if self.outstanding.is_empty() {
             return TimeoutOutcome::Idle;
         }
-        let probing = self.peer_window == 0 && self.outstanding.len() == 1;
+        let probing = self.peer_window == 0;
+        let is_single_probe = probing && self.outstanding.len() == 1;
         self.outstanding.lose_all(now);
         self.missing.restart(self.outstanding.next());
         self.timed = None;
         self.recovery_until = None;
         self.burst = self.max_burst;
         self.forward.told = None;
-        if !probing {
+        if !is_single_probe {
             self.congestion.on_timeout();
         }
         self.after_abandonment(now, events);
@@ -428,13 +441,18 @@ impl Sender {
 
     /// Nothing was sent for a while: the window is not what the network gives any more (§7.2.1).
     pub(crate) fn note_idle(&mut self, now: Instant, rto: Duration) {
-        let idle = self.outstanding.is_empty()
-            && self.last_sent.is_some_and(|sent| now.saturating_duration_since(sent) > rto);
-        if idle {
-            self.congestion.on_idle();
-            self.burst = self.max_burst;
-            self.last_sent = None;
+        let Some(since) = self.quiet_since.filter(|_| self.outstanding.is_empty()) else { return };
+        let idle = now.saturating_duration_since(since);
+        if idle <= rto {
+            return;
         }
+        // After so many halves the smallest window is reached from any.
+        let timeouts = (idle.as_micros() / rto.as_micros().max(1)).min(32);
+        for _ in 0..timeouts {
+            self.congestion.on_idle();
+        }
+        self.burst = self.max_burst;
+        self.quiet_since = Some(now);
     }
 
     /// Draws the consequences of messages that were given up: one that is being sent takes its rest with it,

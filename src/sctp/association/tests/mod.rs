@@ -12,11 +12,13 @@ use crate::layer::{
 use crate::sctp::Config;
 use crate::sctp::sequence::{Ssn, Tsn};
 use crate::sctp::wire::{
-    ChunkType, Data, Header, PacketWriter, Parameter, ParameterType, Parameters, ReconfigParameter,
-    ReconfigResult, Sack,
+    CauseCode, Causes, ChunkType, Data, Header, PacketWriter, Parameter, ParameterType, Parameters,
+    ReconfigParameter, ReconfigResult, Sack,
 };
 
+mod abandonment;
 mod resets_and_shutdown;
+mod retransmission;
 mod security;
 
 #[cfg(feature = "aws-lc-rs")]
@@ -365,7 +367,7 @@ fn a_message_that_grows_old_is_dropped_before_it_is_sent() {
     let short = SendOptions { reliability: Reliability::MaxLifetime(lifetime), ..SendOptions::default() };
     pair.send_with(0, "old", short);
     assert_eq!(pair.a.buffered_amount(StreamId(0)), 3);
-    pair.now += lifetime;
+    pair.now += lifetime + Duration::from_millis(1);
     pair.send(0, "new");
     pair.run();
     assert_eq!(payloads(&mut pair.b), ["new"]);
@@ -380,7 +382,7 @@ fn a_message_given_up_half_sent_does_not_hold_up_the_stream() {
     pair.send_with(0, pattern(100_000), short);
     drop(drain(&mut pair.a, pair.now));
     assert!(pair.a.buffered_amount(StreamId(0)) > 0, "the window does not take all of it");
-    pair.now += lifetime;
+    pair.now += lifetime + Duration::from_millis(1);
     pair.send(0, "after");
     pair.run();
     for _ in 0..4 {

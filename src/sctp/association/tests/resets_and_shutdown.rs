@@ -84,6 +84,39 @@ fn a_reset_that_waits_may_be_asked_for_again_under_another_number() {
     }
 }
 
+/// RFC 6525 §5.2.1: a RE-CONFIG that comes again is answered as it was, with both of its requests.
+#[test]
+fn two_requests_that_are_repeated_get_the_same_answers() {
+    let mut pair = Pair::established(Config::default());
+    let first = pair.a.local_initial_tsn;
+    let mut results = Vec::new();
+    for _ in 0..2 {
+        let request = forge(&pair.a, |packet| {
+            packet.chunk(ChunkType::RE_CONFIG, 0, |out| {
+                let (last_tsn, second) = (first.previous(), first.next().0);
+                ReconfigParameter::write_outgoing_reset(out, first.0, 0, last_tsn, &[StreamId(5)]);
+                let incoming = [&second.to_be_bytes()[..], &9u16.to_be_bytes()].concat();
+                Parameter::write(out, ParameterType::INCOMING_RESET_REQUEST, &incoming);
+            });
+        });
+        give(&mut pair.b, pair.now, request).unwrap();
+        for packet in drain(&mut pair.b, pair.now) {
+            for chunk in Header::parse(&packet).unwrap().1.flatten() {
+                for parameter in Parameters::new(chunk.value).flatten() {
+                    if chunk.kind == ChunkType::RE_CONFIG
+                        && let Ok(Some(ReconfigParameter::Response { request, result })) =
+                            ReconfigParameter::parse(&parameter)
+                    {
+                        results.push((request.wrapping_sub(first.0), result));
+                    }
+                }
+            }
+        }
+    }
+    let both = [(0, ReconfigResult::PERFORMED), (1, ReconfigResult::PERFORMED)];
+    assert_eq!(results, [both, both].concat());
+}
+
 #[test]
 fn a_lost_reset_is_sent_again() {
     let mut pair = Pair::established(Config::default());

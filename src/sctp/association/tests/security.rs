@@ -241,3 +241,106 @@ fn requests_to_reset_do_not_pile_up_events() {
     let events = pair.b.statistics().events;
     assert!((50..=51).contains(&events), "{events}");
 }
+
+/// §5.2.6: the number of attempts is limited, though each of them is answered.
+#[test]
+fn a_peer_that_finds_every_cookie_stale_is_given_up() {
+    let mut pair = Pair::new(Config::default());
+    pair.a.connect(pair.now);
+    for _ in 0..20 {
+        for _ in 0..2 {
+            for packet in drain(&mut pair.a, pair.now) {
+                if kinds(&packet) == [ChunkType::INIT] {
+                    give(&mut pair.b, pair.now, packet).unwrap();
+                }
+            }
+            for packet in drain(&mut pair.b, pair.now) {
+                let _ = give(&mut pair.a, pair.now, packet);
+            }
+        }
+        let mut stale = Vec::new();
+        let mut packet = PacketWriter::new(&mut stale, 1200, 5000, 5000, pair.a.local_tag);
+        packet.chunk(ChunkType::ERROR, 0, |out| Causes::write(out, CauseCode::STALE_COOKIE, &[0; 4]));
+        packet.finish(true);
+        let _ = give(&mut pair.a, pair.now, stale);
+    }
+    assert_eq!(events(&mut pair.a), [SctpEvent::Closed(SctpClose::TimedOut)]);
+}
+
+/// §8.5.1 E: a peer that ends an association before this one has to be answered before it takes an INIT.
+#[test]
+fn a_shutdown_ack_of_an_earlier_association_is_completed() {
+    let mut a = association(1, Config::default());
+    let now = Instant::now();
+    a.connect(now);
+    drop(drain(&mut a, now));
+    let mut packet = Vec::new();
+    let mut writer = PacketWriter::new(&mut packet, 1200, 5000, 5000, 0x1234);
+    writer.chunk(ChunkType::SHUTDOWN_ACK, 0, |_| {});
+    writer.finish(true);
+    let _ = give(&mut a, now, packet);
+    let sent = drain(&mut a, now);
+    assert_eq!(sent.len(), 1);
+    let (header, mut chunks) = Header::parse(&sent[0]).unwrap();
+    let complete = chunks.next().unwrap().unwrap();
+    assert_eq!((complete.kind, complete.flags), (ChunkType::SHUTDOWN_COMPLETE, 1));
+    assert_eq!(header.verification_tag, 0x1234);
+}
+
+/// Before the peer has chosen its tag there is none that a report could carry.
+#[test]
+fn an_unknown_chunk_before_the_init_ack_is_not_reported() {
+    let mut a = association(1, Config::default());
+    let now = Instant::now();
+    a.connect(now);
+    drop(drain(&mut a, now));
+    let mut packet = Vec::new();
+    let mut writer = PacketWriter::new(&mut packet, 1200, 5000, 5000, a.local_tag);
+    writer.chunk(ChunkType(0xfe), 0, |_| {});
+    writer.finish(true);
+    give(&mut a, now, packet).unwrap();
+    assert_eq!(drain(&mut a, now), Vec::<Vec<u8>>::new());
+}
+
+/// RFC 9260 §3.3.10.9 and §3.3.10.2.
+#[test]
+fn an_abort_says_what_was_missing() {
+    let cause = |of: &mut Association, now| {
+        let sent = drain(of, now).remove(0);
+        let abort = Header::parse(&sent).unwrap().1.next().unwrap().unwrap();
+        assert_eq!(abort.kind, ChunkType::ABORT);
+        let (code, content) = Causes::new(abort.value).iter().next().unwrap();
+        (code, content.to_vec())
+    };
+    let mut pair = Pair::established(Config::default());
+    let tsn = pair.a.local_initial_tsn;
+    assert!(give(&mut pair.b, pair.now, forged_data(&pair.a, tsn, 0, WHOLE, b"")).is_err());
+    assert_eq!(cause(&mut pair.b, pair.now), (CauseCode::NO_USER_DATA, tsn.0.to_be_bytes().to_vec()));
+
+    let mut a = association(1, Config::default());
+    a.connect(pair.now);
+    drop(drain(&mut a, pair.now));
+    let mut packet = Vec::new();
+    let mut writer = PacketWriter::new(&mut packet, 1200, 5000, 5000, a.local_tag);
+    let init = association(2, Config::default()).init();
+    writer.chunk(ChunkType::INIT_ACK, 0, |out| init.write_fixed(out));
+    writer.finish(true);
+    assert!(give(&mut a, pair.now, packet).is_err());
+    let one_state_cookie = vec![0, 0, 0, 1, 0, 7];
+    assert_eq!(cause(&mut a, pair.now), (CauseCode::MISSING_PARAMETER, one_state_cookie));
+}
+
+/// A message whose beginning was skipped holds no memory, in whatever order the rest of it comes.
+#[test]
+fn the_rest_of_a_skipped_message_is_not_kept() {
+    let mut pair = Pair::established(Config::default());
+    let first = pair.a.local_initial_tsn;
+    give(&mut pair.b, pair.now, forged_data(&pair.a, first.plus(3), 0, 0, b"later")).unwrap();
+    let forward = forge(&pair.a, |packet| {
+        packet.chunk(ChunkType::FORWARD_TSN, 0, |out| out.extend_from_slice(&first.plus(1).0.to_be_bytes()));
+    });
+    give(&mut pair.b, pair.now, forward).unwrap();
+    give(&mut pair.b, pair.now, forged_data(&pair.a, first.plus(2), 0, 0, b"rest")).unwrap();
+    assert_eq!(pair.b.receiver.cumulative(), first.plus(3));
+    assert_eq!(pair.b.statistics().receive_buffered, 0);
+}
