@@ -88,23 +88,25 @@ impl LocalTrack {
     }
 
     /// Waits until the peer asks for a key frame; requests since the last call are one. `None` once the
-    /// connection is closed. Cancel safe.
+    /// connection is closed or the transceiver is forgotten. Cancel safe.
     pub async fn key_frame_requested(&self) -> Option<()> {
         loop {
-            let changed = self.handle.shared.lock().key_frames.entry(self.id).or_default().changed.clone();
-            let changed = changed.notified();
-            {
+            let changed;
+            let notified = {
                 let mut state = self.handle.shared.lock();
+                state.session.transceiver(self.id)?;
                 let is_closed = state.is_closed();
-                let requests = state.key_frames.entry(self.id).or_default();
+                let requests = state.key_frame_requests(self.id);
                 if std::mem::take(&mut requests.wanted) {
                     return Some(());
                 }
                 if is_closed {
                     return None;
                 }
-            }
-            changed.await;
+                changed = requests.changed.clone();
+                changed.notified()
+            };
+            notified.await;
         }
     }
 

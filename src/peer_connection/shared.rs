@@ -259,7 +259,7 @@ impl State {
                 self.events.push_back(Told::Session(event));
             }
             SessionEvent::KeyFrameRequested { transceiver, .. } => {
-                let requests = self.key_frames.entry(transceiver).or_default();
+                let requests = self.key_frame_requests(transceiver);
                 requests.wanted = true;
                 requests.changed.notify_waiters();
             }
@@ -299,6 +299,21 @@ impl State {
             let _ = self.session.add_host_address(now, *address);
         }
         self.session.end_of_host_addresses(now);
+    }
+
+    /// The requests for key frames of what a transceiver sends.
+    pub(super) fn key_frame_requests(&mut self, id: TransceiverId) -> &mut KeyFrameRequests {
+        if !self.key_frames.contains_key(&id) {
+            let session = &self.session;
+            self.key_frames.retain(|id, requests| {
+                let is_known = session.transceiver(*id).is_some();
+                if !is_known {
+                    requests.changed.notify_waiters();
+                }
+                is_known
+            });
+        }
+        self.key_frames.entry(id).or_default()
     }
 
     /// The inbox of a track, or of one of its simulcast streams.

@@ -159,8 +159,8 @@ impl<'a> Aggregate<'a> {
 ///
 /// H.264 payloads do not say where an access unit begins: the first payload after one with the marker, or
 /// after [`reset`](super::Depacketizer::reset), is taken for the beginning. Payloads of reserved types are
-/// ignored and may leave the frame empty; they neither begin nor end one that has nothing else. A caller who lost packets in the
-/// middle of an access unit skips the rest of it by its timestamp.
+/// ignored and may leave the frame empty; they neither begin nor end one that has nothing else. A caller who
+/// lost packets in the middle of an access unit skips the rest of it by its timestamp.
 #[derive(Debug, Clone)]
 pub struct Depacketizer {
     format: StreamFormat,
