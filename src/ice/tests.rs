@@ -14,6 +14,7 @@ use crate::crypto::aws_lc_rs as crypto;
 #[cfg(not(feature = "aws-lc-rs"))]
 use crate::crypto::rust_crypto as crypto;
 
+mod consent;
 mod limits;
 mod properties;
 
@@ -153,9 +154,14 @@ impl Scene {
     }
 
     fn answer_checks(&mut self) {
+        self.answer_checks_to(|_| true);
+    }
+
+    /// Answers the checks that go to some addresses; the others are lost.
+    fn answer_checks_to(&mut self, answers: impl Fn(SocketAddr) -> bool) {
         for (path, bytes) in self.sent() {
             let message = Message::decode(&bytes).unwrap();
-            if message.class() == Class::Request {
+            if message.class() == Class::Request && answers(path.remote) {
                 let response = success(message.transaction_id());
                 self.receive(&path.remote.to_string(), &response).unwrap();
             }

@@ -149,7 +149,15 @@ impl Agent {
         let Some(selected) = &mut self.selected else { return };
         if selected.consent.is_expired(now) {
             tracing::debug!("the peer's consent to receive has expired");
-            self.give_up();
+            match selected.generation {
+                Generation::Current => self.give_up(),
+                // RFC 8445 §9: the checks of a restart do not depend on the pair that it is to replace.
+                Generation::Previous => {
+                    self.selected = None;
+                    self.previous = None;
+                    self.reselect(now);
+                }
+            }
             return;
         }
         if let Some(id) = selected.consent.check(now, &*self.provider.random) {

@@ -131,31 +131,3 @@ fn events_that_nobody_reads_stay_few_while_the_network_flaps_for_an_hour() {
     assert!(states > 100, "it flaps: {states}");
     assert!(std::iter::from_fn(|| scene.agent.poll_event()).count() < 40);
 }
-
-#[test]
-fn consent_that_expires_ends_sending_and_a_restart_begins_anew() {
-    let mut scene = Scene::connected(IceRole::Controlling);
-    let mut disconnected = None;
-    for second in 0..40 {
-        scene.advance(Duration::from_secs(1));
-        scene.sent();
-        if scene.agent.state() == IceConnectionState::Disconnected {
-            disconnected.get_or_insert(second);
-        }
-    }
-    assert!((8..=12).contains(&disconnected.unwrap()), "{disconnected:?}");
-    assert_eq!(scene.agent.state(), IceConnectionState::Failed);
-    assert!(scene.agent.selected_pair().is_none() && !scene.agent.is_validated(&path(REMOTE)));
-    assert_eq!(scene.agent.poll_timeout(), None, "nothing is left to do");
-    let request = check(&scene.agent, 1, false);
-    scene.receive(REMOTE, &request).unwrap();
-    assert_eq!(scene.agent.state(), IceConnectionState::Failed, "only a restart helps");
-    scene.agent.restart(scene.now, scene.agent.new_credentials()).unwrap();
-    scene.agent.set_remote_credentials(scene.now, credentials()).unwrap();
-    scene.add_remote(REMOTE);
-    for _ in 0..4 {
-        scene.answer_checks();
-        scene.advance(Duration::from_millis(50));
-    }
-    assert_eq!(scene.agent.state(), IceConnectionState::Connected);
-}
