@@ -80,6 +80,7 @@ impl CheckList {
             check: None,
             cancelled: Default::default(),
             local: None,
+            answered: None,
             checked_by_peer: false,
             nomination: Nomination::None,
             counters: PairCounters::default(),
@@ -196,12 +197,24 @@ impl CheckList {
         }
     }
 
+    /// What the pair has shown is too long ago: it is to be checked again before it counts as valid.
+    pub(super) fn doubt(&mut self, id: PairId) {
+        if let Some(pair) = self.get_mut(id) {
+            pair.local = None;
+            pair.state = PairState::Waiting;
+            if pair.nomination == Nomination::Done {
+                pair.nomination = Nomination::Requested;
+            }
+        }
+    }
+
     /// A pair was nominated: the others are no longer checked (RFC 8445 §8.1.2).
     pub(super) fn conclude(&mut self) {
-        self.triggered.clear();
         self.pairs.retain(|pair| {
             pair.is_valid() || pair.checked_by_peer && pair.nomination == Nomination::Requested
         });
+        let is_requested = |pair: &Pair| pair.nomination == Nomination::Requested;
+        self.triggered.retain(|id| self.pairs.iter().any(|pair| pair.id == *id && is_requested(pair)));
         // A connection lives long; the room of the pairs that it did not need is given back.
         self.triggered.shrink_to_fit();
         self.pairs.shrink_to_fit();

@@ -8,7 +8,6 @@ use crate::stun::TransactionId;
 /// Whether the peer still wants to receive on the selected pair (RFC 7675 §5.1).
 #[derive(Debug)]
 pub(super) struct Consent {
-    /// The last time the peer consented.
     granted: Instant,
     next_check: Instant,
     /// Checks without an answer since consent was granted last, oldest first.
@@ -27,19 +26,24 @@ struct Limits {
 const REPEAT: Duration = Duration::from_secs(1);
 
 impl Consent {
-    /// Consent that a successful check gives at `now` (RFC 7675 §5.1).
-    pub(super) fn granted(now: Instant, config: &Config, random: &dyn SecureRandom) -> Self {
+    /// Consent that a check gave when it succeeded at `granted` (RFC 7675 §5.1).
+    pub(super) fn new(granted: Instant, config: &Config, random: &dyn SecureRandom) -> Self {
         let limits = Limits {
             interval: config.consent_interval,
             disconnected: config.disconnected_timeout,
             expiry: config.consent_timeout,
         };
         Self {
-            granted: now,
-            next_check: now + vary(limits.interval, random),
+            granted,
+            next_check: granted + vary(limits.interval, random),
             unanswered: VecDeque::new(),
             limits,
         }
+    }
+
+    /// When the peer consented last.
+    pub(super) fn granted(&self) -> Instant {
+        self.granted
     }
 
     /// The identifier of a check to send now, if one is due.

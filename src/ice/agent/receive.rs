@@ -122,11 +122,21 @@ impl Agent {
         pair.checked_by_peer = true;
         pair.counters.requests_received += 1;
         pair.counters.responses_sent += 1;
-        if message.use_candidate() && self.role == IceRole::Controlled && pair.nomination == Nomination::None
-        {
-            pair.nomination = if pair.is_valid() { Nomination::Done } else { Nomination::Requested };
+        // A nomination while the selected pair is silent tells that the peer has left that one: whether this one
+        // works now is worth a check even if it has worked before.
+        let silent = self
+            .selected
+            .as_ref()
+            .is_some_and(|selected| selected.consent.is_disconnected(now) && selected.pair.path != path);
+        let must_prove = silent || !pair.is_valid();
+        let nominates = message.use_candidate() && self.role == IceRole::Controlled;
+        if nominates && (pair.nomination == Nomination::None || silent) {
+            pair.nomination = if must_prove { Nomination::Requested } else { Nomination::Done };
         }
         if pair.is_valid() {
+            if nominates && silent && pair.check.is_none() {
+                self.check_list.trigger(id);
+            }
             self.reselect(now);
         } else {
             pair.cancel_check();
@@ -203,6 +213,7 @@ impl Agent {
         let Some(pair) = self.check_list.get_mut(id) else { return };
         pair.state = PairState::Succeeded;
         pair.local = local;
+        pair.answered = Some(now);
         let requested_by_peer = self.role == IceRole::Controlled && pair.nomination == Nomination::Requested;
         if nominates && self.role == IceRole::Controlling || requested_by_peer {
             pair.nomination = Nomination::Done;
@@ -216,7 +227,7 @@ impl Agent {
         if let Some(selected) = &mut self.selected
             && (selected.id, selected.generation) == (id, Generation::Current)
         {
-            selected.consent = Consent::granted(now, &self.config, &*self.provider.random);
+            selected.consent = Consent::new(now, &self.config, &*self.provider.random);
         }
         self.reselect(now);
     }
@@ -262,6 +273,7 @@ impl Agent {
             && let Some(pair) = self.check_list.get_mut(id)
         {
             pair.counters.answered(Some(round_trip_time));
+            pair.answered = Some(now);
         }
         true
     }

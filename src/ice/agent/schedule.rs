@@ -17,9 +17,10 @@ impl Agent {
         while let Some((path, id)) = self.gathering.repeat(now, &self.config, &*self.provider.random) {
             self.send(path, id, Content::ServerQuery);
         }
+        self.leave_silent_pair(now);
+        self.check_consent(now);
         self.nominate(now);
         self.start_paced(now);
-        self.check_consent(now);
         self.detect_failure(now);
         if self.gathering.take_completion() {
             self.events.push_back(IceEvent::GatheringComplete);
@@ -144,18 +145,43 @@ impl Agent {
         self.first_valid.map(|first| first + self.config.nomination_delay)
     }
 
+    /// A peer that nominates several pairs, as RFC 5245 let it and browsers do, may have lost the first and
+    /// nominated another: a selected pair that is silent gives way to one that has answered since.
+    pub(super) fn leave_silent_pair(&mut self, now: Instant) {
+        let Some(selected) = self.selected.as_ref().filter(|selected| selected.consent.is_disconnected(now))
+        else {
+            return;
+        };
+        let (id, granted) = (selected.id, selected.consent.granted());
+        let has_answered_since = |pair: &Pair| {
+            pair.is_valid() && pair.nomination == Nomination::Done && pair.answered > Some(granted)
+        };
+        if selected.generation == Generation::Current
+            && self.check_list.pairs().iter().any(has_answered_since)
+        {
+            self.fail(now, id);
+        }
+    }
+
     /// RFC 7675 §5.1
     pub(super) fn check_consent(&mut self, now: Instant) {
         let Some(selected) = &mut self.selected else { return };
         if selected.consent.is_expired(now) {
             tracing::debug!("the peer's consent to receive has expired");
+            let id = selected.id;
             match selected.generation {
+                // The checks are not over: another pair may do.
+                Generation::Current if self.check_list.nominated().is_none() => {
+                    self.fail(now, id);
+                    self.check_consent(now);
+                }
                 Generation::Current => self.give_up(),
                 // RFC 8445 §9: the checks of a restart do not depend on the pair that it is to replace.
                 Generation::Previous => {
                     self.selected = None;
                     self.previous = None;
                     self.reselect(now);
+                    self.check_consent(now);
                 }
             }
             return;
