@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 
 use super::pair::{Nomination, Pair, PairCounters, PairFoundation, PairId, PairState};
 use super::priority::pair_priority;
+use super::remote::RemoteCandidates;
 use crate::layer::{FiveTuple, IceRole};
 use crate::stun::TransactionId;
 
@@ -115,9 +116,15 @@ impl CheckList {
         if may_wait { PairState::Waiting } else { PairState::Frozen }
     }
 
-    /// Forgets the pairs with these remote candidates.
-    pub(super) fn remove_remotes(&mut self, remotes: &[usize]) {
-        self.pairs.retain(|pair| !remotes.contains(&pair.remote));
+    /// Some remote candidates were forgotten, and with them their pairs; the others have new indices.
+    pub(super) fn keep(&mut self, remotes: &RemoteCandidates) {
+        self.pairs.retain_mut(|pair| match remotes.find(pair.path.remote) {
+            Some(remote) => {
+                pair.remote = remote;
+                true
+            }
+            None => false,
+        });
     }
 
     /// The role changed: so do the priorities (RFC 8445 §7.3.1.1).

@@ -7,6 +7,8 @@ use crate::layer::{Candidate, CandidateAddress, CandidateKind, IceError, NameQue
 pub(super) struct RemoteCandidates {
     candidates: Vec<RemoteCandidate>,
     unresolved: Vec<(NameQuery, Candidate)>,
+    /// How many were found by checks of the peer.
+    found: u64,
     limit: usize,
 }
 
@@ -21,8 +23,10 @@ pub(super) struct RemoteCandidate {
 pub(super) enum Admitted {
     /// It is new and has this index.
     New(usize),
-    /// It was known; or was peer-reflexive and is signalled now: its priority may have changed.
-    Known(usize),
+    /// It was peer-reflexive and is signalled now: its priority may have changed.
+    Signalled(usize),
+    /// It was signalled before.
+    Redundant,
     /// Its name must be resolved first.
     Unresolved,
     /// It is of a kind that this agent does not use.
@@ -31,7 +35,7 @@ pub(super) enum Admitted {
 
 impl RemoteCandidates {
     pub(super) fn new(limit: usize) -> Self {
-        Self { candidates: Vec::new(), unresolved: Vec::new(), limit }
+        Self { candidates: Vec::new(), unresolved: Vec::new(), found: 0, limit }
     }
 
     pub(super) fn get(&self, index: usize) -> &RemoteCandidate {
@@ -73,10 +77,12 @@ impl RemoteCandidates {
         }
         if let Some(index) = self.find(address) {
             // RFC 8445 §7.3.1.3: a peer-reflexive candidate that is signalled takes the signalled values.
-            if self.candidates[index].candidate.kind == CandidateKind::PeerReflexive {
-                self.candidates[index].candidate = candidate;
+            let known = &mut self.candidates[index].candidate;
+            if known.kind != CandidateKind::PeerReflexive {
+                return Ok(Admitted::Redundant);
             }
-            return Ok(Admitted::Known(index));
+            *known = candidate;
+            return Ok(Admitted::Signalled(index));
         }
         self.check_limit()?;
         self.candidates.push(RemoteCandidate { candidate, address });
@@ -91,9 +97,10 @@ impl RemoteCandidates {
         ufrag: &str,
     ) -> Option<usize> {
         self.check_limit().ok()?;
+        self.found += 1;
         let candidate = Candidate {
             // Any value that no other remote candidate has.
-            foundation: format!("prflx{}", self.candidates.len()),
+            foundation: format!("prflx{}", self.found),
             component: 1,
             protocol: Protocol::Udp,
             priority,
@@ -116,12 +123,11 @@ impl RemoteCandidates {
         Some(candidate)
     }
 
-    /// The candidates that say they belong to another generation than that of `ufrag`. Those whose names are
-    /// being resolved are forgotten.
-    pub(super) fn foreign(&mut self, ufrag: &str) -> Vec<usize> {
+    /// Forgets the candidates that say they belong to another generation than that of `ufrag`. The others have
+    /// new indices.
+    pub(super) fn keep(&mut self, ufrag: &str) {
         self.unresolved.retain(|(_, candidate)| belongs(candidate, ufrag));
-        let foreign = |(_, remote): &(usize, &RemoteCandidate)| !belongs(&remote.candidate, ufrag);
-        self.candidates.iter().enumerate().filter(foreign).map(|(index, _)| index).collect()
+        self.candidates.retain(|remote| belongs(&remote.candidate, ufrag));
     }
 
     fn check_limit(&self) -> Result<(), IceError> {

@@ -580,3 +580,49 @@ fn a_restart_takes_back_what_was_not_yet_told() {
     assert_eq!(candidates, 1, "{events:?}");
     assert_eq!(events.last(), Some(&IceEvent::GatheringComplete));
 }
+
+#[test]
+fn candidates_of_somebody_else_are_not_paired_later() {
+    let mut scene = Scene::alone(IceRole::Controlled);
+    // An early check and a candidate, both of a generation that is not the one in the answer.
+    let request = check(&scene.agent, 1, true);
+    scene.receive(REMOTE, &request).unwrap();
+    let foreign = "candidate:1 1 udp 2130706431 10.0.0.3 2000 typ host ufrag peer";
+    scene.agent.add_remote_candidate(scene.now, candidate(foreign)).unwrap();
+    let ours = "candidate:1 1 udp 2130706431 10.0.0.4 2000 typ host ufrag fork";
+    scene.agent.add_remote_candidate(scene.now, candidate(ours)).unwrap();
+    scene.sent();
+    let other = IceCredentials::new("fork", "the-password-of-the-fork").unwrap();
+    scene.agent.set_remote_credentials(scene.now, other).unwrap();
+    scene.agent.add_host_address(scene.now, address("10.0.0.9:1000")).unwrap();
+    let mut checked = std::collections::BTreeSet::new();
+    for _ in 0..10 {
+        checked.extend(scene.sent().into_iter().map(|(path, _)| path.remote.to_string()));
+        scene.advance(Duration::from_millis(50));
+    }
+    assert_eq!(checked.into_iter().collect::<Vec<_>>(), ["10.0.0.4:2000"]);
+}
+
+#[test]
+fn a_candidate_that_is_signalled_again_keeps_its_priority() {
+    let mut scene = Scene::checking(IceRole::Controlling);
+    let priority = |scene: &Scene| scene.agent.candidate_pairs()[0].priority;
+    let before = priority(&scene);
+    let again = candidate("candidate:9 1 udp 5 10.0.0.2 2000 typ srflx raddr 0.0.0.0 rport 9");
+    scene.agent.add_remote_candidate(scene.now, again).unwrap();
+    assert_eq!(priority(&scene), before);
+    // One that was found before it was signalled takes what is signalled.
+    let request = check(&scene.agent, 1, false);
+    scene.receive("10.0.0.3:2000", &request).unwrap();
+    let found = |scene: &Scene| {
+        let pairs = scene.agent.candidate_pairs();
+        let pair = pairs.into_iter().find(|pair| pair.pair.path == path("10.0.0.3:2000")).unwrap();
+        (pair.pair.remote.kind, pair.pair.remote.priority, pair.priority)
+    };
+    let (kind, _, least) = found(&scene);
+    assert_eq!(kind, CandidateKind::PeerReflexive);
+    scene.add_remote("10.0.0.3:2000");
+    let (kind, signalled, priority) = found(&scene);
+    assert_eq!((kind, signalled), (CandidateKind::Host, 2_130_706_431));
+    assert!(priority > least);
+}

@@ -206,8 +206,8 @@ impl IceTransport for Agent {
                 self.begin_generation(KeyedCredentials::new(&self.provider, local));
             }
             None => {
-                let foreign = self.remote.foreign(credentials.ufrag());
-                self.check_list.remove_remotes(&foreign);
+                self.remote.keep(credentials.ufrag());
+                self.check_list.keep(&self.remote);
             }
         }
         self.remote_credentials = Some(KeyedCredentials::new(&self.provider, credentials));
@@ -276,12 +276,12 @@ impl IceTransport for Agent {
         let priority = candidate.priority;
         match self.remote.admit(candidate, query)? {
             Admitted::New(remote) => self.pair_remote(remote),
-            Admitted::Known(remote) => self.check_list.set_remote_priority(self.role, remote, priority),
+            Admitted::Signalled(remote) => self.check_list.set_remote_priority(self.role, remote, priority),
             Admitted::Unresolved => {
                 self.next_query += 1;
                 self.events.extend(name.map(|name| IceEvent::ResolveName { query, name }));
             }
-            Admitted::Unusable => {}
+            Admitted::Redundant | Admitted::Unusable => {}
         }
         self.update(now);
         Ok(())
