@@ -92,11 +92,13 @@ impl CheckList {
     }
 
     /// RFC 8445 §6.1.2.5: gives up the least of the pairs that are not yet checked, if it is less than the
-    /// new one.
+    /// new one; before those, one whose check has failed.
     fn make_room(&mut self, priority: u64) -> bool {
-        let least = self.pairs.iter().rposition(|pair| {
-            matches!(pair.state, PairState::Frozen | PairState::Waiting | PairState::Failed)
-                && pair.priority < priority
+        let failed = self.pairs.iter().rposition(|pair| pair.state == PairState::Failed);
+        let least = failed.or_else(|| {
+            self.pairs.iter().rposition(|pair| {
+                matches!(pair.state, PairState::Frozen | PairState::Waiting) && pair.priority < priority
+            })
         });
         match least {
             Some(position) => {
@@ -242,9 +244,15 @@ impl CheckList {
         self.pairs.iter().find(|pair| pair.is_valid())
     }
 
-    /// How many pairs are to be or being checked.
-    pub(super) fn unfinished(&self) -> usize {
-        self.pairs.iter().filter(|pair| is_unfinished(pair)).count()
+    /// Whether a pair is to be or being checked.
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.pairs.iter().any(is_unfinished)
+    }
+
+    /// How many pairs are being checked or can be at once.
+    pub(super) fn under_way(&self) -> usize {
+        let is_under_way = |pair: &&Pair| matches!(pair.state, PairState::Waiting | PairState::InProgress);
+        self.pairs.iter().filter(is_under_way).count()
     }
 
     /// Whether a pair of a higher priority is to be or being checked.

@@ -626,3 +626,17 @@ fn a_candidate_that_is_signalled_again_keeps_its_priority() {
     assert_eq!((kind, signalled), (CandidateKind::Host, 2_130_706_431));
     assert!(priority > least);
 }
+
+#[test]
+fn checks_that_are_frozen_do_not_slow_down_the_others() {
+    let mut scene = Scene::alone(IceRole::Controlling);
+    // Of the same foundation: all but one are frozen.
+    for last in 0..40 {
+        scene.add_remote(&format!("10.0.1.{last}:2000"));
+    }
+    scene.agent.set_remote_credentials(scene.now, credentials()).unwrap();
+    scene.sent_check();
+    scene.advance(Duration::from_millis(500));
+    // RFC 8445 §14.3: one check is under way and none waits.
+    scene.sent_check();
+}

@@ -82,7 +82,7 @@ impl Agent {
             }
         };
         // RFC 8445 §14.3: the more checks are under way, the longer each may take.
-        let under_way = u32::try_from(self.check_list.unfinished()).unwrap_or(u32::MAX);
+        let under_way = u32::try_from(self.check_list.under_way()).unwrap_or(u32::MAX);
         let mut retransmission = self.config.check_retransmission;
         retransmission.initial_timeout =
             retransmission.initial_timeout.max(self.config.pacing().saturating_mul(under_way));
@@ -206,7 +206,7 @@ impl Agent {
     /// RFC 8445 §8.1.2 with the patience of RFC 8863 §4: no pair works or can come to work.
     pub(super) fn detect_failure(&mut self, now: Instant) {
         let patient = self.failure_due().is_none_or(|due| now < due);
-        let hopeful = self.check_list.unfinished() > 0
+        let hopeful = self.check_list.is_unfinished()
             || self.remote.is_resolving()
             || !self.gathering.is_complete() && self.gathering.is_ended();
         if self.selected.is_none() && !patient && !hopeful {

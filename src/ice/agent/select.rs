@@ -185,7 +185,7 @@ impl Agent {
             return if restarting { IceConnectionState::Checking } else { IceConnectionState::Disconnected };
         }
         let done = self.check_list.nominated().is_some()
-            && self.check_list.unfinished() == 0
+            && !self.check_list.is_unfinished()
             && self.gathering.is_complete()
             && self.remote_ended;
         if done && !restarting { IceConnectionState::Completed } else { IceConnectionState::Connected }

@@ -131,3 +131,24 @@ fn events_that_nobody_reads_stay_few_while_the_network_flaps_for_an_hour() {
     assert!(states > 100, "it flaps: {states}");
     assert!(std::iter::from_fn(|| scene.agent.poll_event()).count() < 40);
 }
+
+#[test]
+fn pairs_that_failed_make_room_for_any_other() {
+    let mut scene = limited(|config| {
+        config.max_pairs = 5;
+        config.patience = Duration::from_secs(120);
+    });
+    for number in 0..5 {
+        let text = format!("candidate:{number} 1 udp 1000 10.8.0.{} 2000 typ host", 1 + number);
+        scene.agent.add_remote_candidate(scene.now, candidate(&text)).unwrap();
+    }
+    for _ in 0..1200 {
+        scene.advance(Duration::from_millis(50));
+        scene.sent();
+    }
+    // It comes late and has less priority than the pairs that have failed.
+    let late = "candidate:9 1 udp 9 10.0.0.2 2000 typ srflx raddr 10.8.0.1 rport 2000";
+    scene.agent.add_remote_candidate(scene.now, candidate(late)).unwrap();
+    scene.answer_checks();
+    assert!(scene.agent.selected_pair().is_some());
+}
