@@ -640,3 +640,28 @@ fn checks_that_are_frozen_do_not_slow_down_the_others() {
     // RFC 8445 §14.3: one check is under way and none waits.
     scene.sent_check();
 }
+
+#[test]
+fn times_without_end_do_not_overflow() {
+    let config = Config {
+        nomination_delay: Duration::MAX,
+        consent_interval: Duration::MAX,
+        consent_timeout: Duration::MAX,
+        disconnected_timeout: Duration::MAX,
+        patience: Duration::MAX,
+        server_keepalive: Duration::MAX,
+        stun_servers: vec![address("203.0.113.1:3478")],
+        role: IceRole::Controlled,
+        ..Config::default()
+    };
+    let mut scene = Scene::configured(Instant::now(), config);
+    scene.agent.set_remote_credentials(scene.now, credentials()).unwrap();
+    scene.add_remote(REMOTE);
+    let request = check(&scene.agent, 1, true);
+    scene.receive(REMOTE, &request).unwrap();
+    for _ in 0..3 {
+        scene.answer_checks();
+        scene.advance(Duration::from_secs(3600));
+    }
+    assert_eq!(scene.agent.state(), IceConnectionState::Connected);
+}

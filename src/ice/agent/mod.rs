@@ -93,6 +93,7 @@ struct Selected {
 impl Agent {
     /// An agent with new credentials. `now` is only where its clocks begin.
     pub fn new(now: Instant, provider: CryptoProvider, config: Config) -> Self {
+        let config = config.sanitized();
         let tie_breaker = random_tie_breaker(&*provider.random);
         let credentials = random_credentials(&*provider.random);
         Self {

@@ -55,7 +55,7 @@ impl Agent {
             self.start_check(now) || self.start_query(now)
         };
         if started {
-            self.next_paced = now + self.config.pacing();
+            self.next_paced = now + self.config.pacing;
         }
     }
 
@@ -85,7 +85,7 @@ impl Agent {
         let under_way = u32::try_from(self.check_list.under_way()).unwrap_or(u32::MAX);
         let mut retransmission = self.config.check_retransmission;
         retransmission.initial_timeout =
-            retransmission.initial_timeout.max(self.config.pacing().saturating_mul(under_way));
+            retransmission.initial_timeout.max(self.config.pacing.saturating_mul(under_way));
         let Some(pair) = self.check_list.get_mut(id) else { return false };
         pair.cancel_check();
         let mut retransmission = Retransmission::new(now, retransmission);
