@@ -628,6 +628,18 @@ fn a_candidate_that_is_signalled_again_keeps_its_priority() {
 }
 
 #[test]
+fn the_selected_pair_knows_what_is_signalled_after_it() {
+    let mut scene = Scene::alone(IceRole::Controlled);
+    scene.agent.set_remote_credentials(scene.now, credentials()).unwrap();
+    let request = check(&scene.agent, 1, true);
+    scene.receive(REMOTE, &request).unwrap();
+    scene.answer_checks();
+    assert_eq!(scene.agent.selected_pair().unwrap().remote.kind, CandidateKind::PeerReflexive);
+    scene.add_remote(REMOTE);
+    assert_eq!(scene.agent.selected_pair().unwrap().remote.kind, CandidateKind::Host);
+}
+
+#[test]
 fn checks_that_are_frozen_do_not_slow_down_the_others() {
     let mut scene = Scene::alone(IceRole::Controlling);
     // Of the same foundation: all but one are frozen.

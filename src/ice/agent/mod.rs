@@ -277,7 +277,16 @@ impl IceTransport for Agent {
         let priority = candidate.priority;
         match self.remote.admit(candidate, query)? {
             Admitted::New(remote) => self.pair_remote(remote),
-            Admitted::Signalled(remote) => self.check_list.set_remote_priority(self.role, remote, priority),
+            Admitted::Signalled(remote) => {
+                self.check_list.set_remote_priority(self.role, remote, priority);
+                let known = self.remote.get(remote);
+                if let Some(selected) = &mut self.selected
+                    && selected.generation == Generation::Current
+                    && selected.pair.path.remote == known.address
+                {
+                    selected.pair.remote = known.candidate.clone();
+                }
+            }
             Admitted::Unresolved => {
                 self.next_query += 1;
                 self.events.extend(name.map(|name| IceEvent::ResolveName { query, name }));
