@@ -55,7 +55,11 @@ impl RemoteCandidates {
     }
 
     pub(super) fn find(&self, address: SocketAddr) -> Option<usize> {
-        self.candidates.iter().position(|remote| remote.address == address)
+        let is_same = |remote: &RemoteCandidate| {
+            on_link_of(address, remote.address) == address
+                || on_link_of(remote.address, address) == remote.address
+        };
+        self.candidates.iter().position(is_same)
     }
 
     /// Takes a signalled candidate; `query` names the question if its name must be resolved.
@@ -141,4 +145,17 @@ impl RemoteCandidates {
 /// Whether a candidate belongs to the generation of `ufrag`, or does not say (RFC 8838 §8).
 pub(super) fn belongs(candidate: &Candidate, ufrag: &str) -> bool {
     candidate.ufrag().is_none_or(|other| other == ufrag)
+}
+
+/// An address as it is reached from `base`: a link-local one without a zone is on the same link (RFC 4007 §6).
+pub(super) fn on_link_of(base: SocketAddr, address: SocketAddr) -> SocketAddr {
+    match (base, address) {
+        (SocketAddr::V6(base), SocketAddr::V6(mut address))
+            if address.ip().is_unicast_link_local() && address.scope_id() == 0 =>
+        {
+            address.set_scope_id(base.scope_id());
+            address.into()
+        }
+        _ => address,
+    }
 }

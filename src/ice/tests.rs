@@ -677,3 +677,31 @@ fn times_without_end_do_not_overflow() {
     }
     assert_eq!(scene.agent.state(), IceConnectionState::Connected);
 }
+
+#[test]
+fn link_local_candidates_are_reached_through_the_interface_of_the_base() {
+    let now = Instant::now();
+    let base = address("[fe80::1%3]:1000");
+    let config = Config { role: IceRole::Controlled, ..Config::default() };
+    let mut agent = Agent::new(now, provider(1), config);
+    agent.add_host_address(now, base).unwrap();
+    agent.set_remote_credentials(now, credentials()).unwrap();
+    // RFC 4007 §11: a zone means nothing to the peer, and is not signalled.
+    agent.add_remote_candidate(now, candidate("candidate:1 1 udp 99 fe80::2 2000 typ host")).unwrap();
+    let mut scene = Scene { agent, now };
+    let remote = address("[fe80::2%3]:2000");
+    let request = check(&scene.agent, 1, true);
+    let path = FiveTuple::udp(base, remote);
+    scene.agent.handle_datagram(now, Datagram::new(path, &mut request.clone())).unwrap();
+    let (checked, ours) = scene.sent_check();
+    assert_eq!(checked, path);
+    let id = Message::decode(&ours).unwrap().transaction_id();
+    let mut response = message(Class::Success, id, credentials().password(), |b| {
+        b.xor_mapped_address(address("[fe80::1]:1000"))
+    });
+    scene.agent.handle_datagram(now, Datagram::new(path, &mut response)).unwrap();
+    let selected = scene.agent.selected_pair().unwrap();
+    assert_eq!((selected.local.kind, selected.remote.kind), (CandidateKind::Host, CandidateKind::Host));
+    assert_eq!(selected.path, path);
+    assert_eq!(scene.agent.candidate_pairs().len(), 1);
+}

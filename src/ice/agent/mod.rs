@@ -279,12 +279,11 @@ impl IceTransport for Agent {
             Admitted::New(remote) => self.pair_remote(remote),
             Admitted::Signalled(remote) => {
                 self.check_list.set_remote_priority(self.role, remote, priority);
-                let known = self.remote.get(remote);
                 if let Some(selected) = &mut self.selected
                     && selected.generation == Generation::Current
-                    && selected.pair.path.remote == known.address
+                    && self.remote.find(selected.pair.path.remote) == Some(remote)
                 {
-                    selected.pair.remote = known.candidate.clone();
+                    selected.pair.remote = self.remote.get(remote).candidate.clone();
                 }
             }
             Admitted::Unresolved => {

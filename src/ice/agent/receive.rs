@@ -6,6 +6,7 @@ use crate::ice::consent::Consent;
 use crate::ice::local::Added;
 use crate::ice::message::{Content, Generation, KNOWN_ATTRIBUTES, Outcome, Outgoing, random_tie_breaker};
 use crate::ice::pair::{Nomination, PairId, PairState};
+use crate::ice::remote::on_link_of;
 use crate::layer::{CandidateKind, Datagram, FiveTuple, IceError, IceRole, IceTransport};
 use crate::stun::{AttributeType, Class, ErrorCode, Message, Method};
 
@@ -234,6 +235,7 @@ impl Agent {
 
     /// The local candidate that the peer saw (RFC 8445 §7.2.5.3.1).
     pub(super) fn local_candidate(&mut self, mapped: SocketAddr, base: usize) -> Option<usize> {
+        let mapped = on_link_of(self.local.bases()[base].address, mapped);
         if let Some(known) = self.local.find(mapped, base) {
             return Some(known);
         }

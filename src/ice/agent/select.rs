@@ -8,7 +8,7 @@ use crate::ice::consent::Consent;
 use crate::ice::credentials::KeyedCredentials;
 use crate::ice::message::Generation;
 use crate::ice::pair::{Nomination, Pair, PairFoundation, PairId, PairState};
-use crate::ice::remote::RemoteCandidates;
+use crate::ice::remote::{RemoteCandidates, on_link_of};
 use crate::layer::{
     CandidateKind, CandidatePair, CandidatePairState, CandidatePairStatus, FiveTuple, IceConnectionState,
     IceEvent,
@@ -38,7 +38,7 @@ impl Agent {
         let new = NewPair {
             base,
             remote,
-            path: FiveTuple::udp(address, far.address),
+            path: FiveTuple::udp(address, on_link_of(address, far.address)),
             foundation: PairFoundation {
                 local: local.foundation.clone(),
                 remote: far.candidate.foundation.clone(),
