@@ -169,9 +169,10 @@ impl Agent {
         if selected.consent.is_expired(now) {
             tracing::debug!("the peer's consent to receive has expired");
             let id = selected.id;
+            let concluded = self.check_list.nominated().is_some() && !self.check_list.is_nominating();
             match selected.generation {
                 // The checks are not over: another pair may do.
-                Generation::Current if self.check_list.nominated().is_none() => {
+                Generation::Current if !concluded => {
                     self.fail(now, id);
                     self.check_consent(now);
                 }

@@ -185,3 +185,25 @@ fn a_pair_that_is_not_nominated_loses_consent_alone() {
     assert_eq!(scene.agent.state(), IceConnectionState::Connected);
     assert_ne!(scene.agent.selected_pair().unwrap().path, first);
 }
+
+#[test]
+fn a_nomination_under_way_outlives_the_consent_of_the_pair_before_it() {
+    let mut scene = Scene::connected(IceRole::Controlled);
+    for second in 0..60 {
+        scene.advance(SECOND);
+        match second {
+            0..28 => drop(scene.sent()),
+            28 => {
+                let request = check(&scene.agent, 9, true);
+                scene.receive(ELSEWHERE, &request).unwrap();
+            }
+            29..32 => drop(scene.sent()),
+            _ => scene.answer_checks_to(|remote| remote == address(ELSEWHERE)),
+        }
+        if second == 31 {
+            assert_eq!(scene.agent.selected_pair(), None, "nothing is sent without consent");
+        }
+    }
+    assert_eq!(scene.agent.selected_pair().unwrap().path, path(ELSEWHERE));
+    assert_eq!(scene.agent.state(), IceConnectionState::Completed);
+}
