@@ -118,6 +118,11 @@ impl CheckList {
         if may_wait { PairState::Waiting } else { PairState::Frozen }
     }
 
+    /// Whether a pair has this remote candidate.
+    pub(super) fn uses(&self, remote: usize) -> bool {
+        self.pairs.iter().any(|pair| pair.remote == remote)
+    }
+
     /// Some remote candidates were forgotten, and with them their pairs; the others have new indices.
     pub(super) fn keep(&mut self, remotes: &RemoteCandidates) {
         self.pairs.retain_mut(|pair| match remotes.find(pair.path.remote) {

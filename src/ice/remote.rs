@@ -134,8 +134,22 @@ impl RemoteCandidates {
         self.candidates.retain(|remote| belongs(&remote.candidate, ufrag));
     }
 
+    /// Forgets the peer-reflexive candidates that `is_used` does not claim by their index. The others have new
+    /// indices.
+    pub(super) fn forget_unused(&mut self, is_used: impl Fn(usize) -> bool) {
+        let mut index = 0;
+        self.candidates.retain(|remote| {
+            index += 1;
+            remote.candidate.kind != CandidateKind::PeerReflexive || is_used(index - 1)
+        });
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.candidates.len() + self.unresolved.len() >= self.limit
+    }
+
     fn check_limit(&self) -> Result<(), IceError> {
-        if self.candidates.len() + self.unresolved.len() >= self.limit {
+        if self.is_full() {
             return Err(IceError::TooManyCandidates { limit: self.limit });
         }
         Ok(())

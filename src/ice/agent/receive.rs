@@ -113,10 +113,21 @@ impl Agent {
         if self.remote_credentials.as_ref().is_some_and(|remote| remote.ufrag() != ufrag) {
             return;
         }
-        let remote = self.remote.find(path.remote).or_else(|| {
-            self.remote.admit_peer_reflexive(path.remote, message.priority().unwrap_or(0), ufrag)
-        });
-        let Some(remote) = remote else { return };
+        let remote = match self.remote.find(path.remote) {
+            Some(known) => known,
+            None => {
+                if self.remote.is_full() {
+                    // A peer whose NAT gives it a new address now and then is not to use up all places.
+                    self.remote.forget_unused(|remote| self.check_list.uses(remote));
+                    self.check_list.keep(&self.remote);
+                }
+                let priority = message.priority().unwrap_or(0);
+                match self.remote.admit_peer_reflexive(path.remote, priority, ufrag) {
+                    Some(new) => new,
+                    None => return,
+                }
+            }
+        };
         let id = self.check_list.find(&path).or_else(|| self.add_pair(base, remote));
         let Some(pair) = id.and_then(|id| self.check_list.get_mut(id)) else { return };
         let id = pair.id;

@@ -207,3 +207,18 @@ fn a_nomination_under_way_outlives_the_consent_of_the_pair_before_it() {
     assert_eq!(scene.agent.selected_pair().unwrap().path, path(ELSEWHERE));
     assert_eq!(scene.agent.state(), IceConnectionState::Completed);
 }
+
+#[test]
+fn a_peer_that_moves_often_is_followed_for_ever() {
+    let mut scene = Scene::connected(IceRole::Controlled);
+    for number in 0..200 {
+        let current = format!("10.9.0.{}:2000", 1 + number);
+        let request = check(&scene.agent, number, true);
+        scene.receive(&current, &request).unwrap();
+        for _ in 0..12 {
+            scene.answer_checks_to(|remote| remote == address(&current));
+            scene.advance(SECOND);
+        }
+        assert_eq!(scene.agent.selected_pair().unwrap().path, path(&current));
+    }
+}
