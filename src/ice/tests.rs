@@ -14,9 +14,11 @@ use crate::crypto::aws_lc_rs as crypto;
 #[cfg(not(feature = "aws-lc-rs"))]
 use crate::crypto::rust_crypto as crypto;
 
+mod candidates;
 mod consent;
 mod limits;
 mod properties;
+mod roles;
 
 fn provider(seed: u64) -> CryptoProvider {
     CryptoProvider { random: Arc::new(SeededRandom::new(seed)), ..crypto::provider() }
@@ -365,32 +367,6 @@ fn paths_are_validated_by_authentic_checks_only() {
 }
 
 #[test]
-fn candidates_that_cannot_be_used_are_passed_over() {
-    let mut scene = Scene::alone(IceRole::Controlling);
-    scene.agent.set_remote_credentials(scene.now, credentials()).unwrap();
-    for text in [
-        "candidate:1 1 tcp 2105458943 10.0.0.2 9 typ host tcptype active",
-        "candidate:1 2 udp 2130706430 10.0.0.2 2001 typ host",
-        "candidate:1 1 udp 2130706431 10.0.0.2 0 typ host",
-        "candidate:1 1 udp 2130706431 0.0.0.0 2000 typ host",
-        "candidate:1 1 udp 2130706431 224.0.0.1 2000 typ host",
-        "candidate:1 1 udp 2130706431 2001:db8::1 2000 typ host",
-        "candidate:1 1 udp 2130706431 10.0.0.2 2000 typ host ufrag another",
-        "candidate:1 2 udp 2130706431 somebody.local 2000 typ host",
-    ] {
-        scene.agent.add_remote_candidate(scene.now, candidate(text)).unwrap();
-        scene.advance(Duration::from_millis(100));
-        assert!(scene.sent().is_empty(), "{text}");
-    }
-    while let Some(event) = scene.agent.poll_event() {
-        assert!(!matches!(event, IceEvent::ResolveName { .. }));
-    }
-    let ours = "candidate:1 1 udp 2130706431 10.0.0.2 2000 typ host ufrag peer";
-    scene.agent.add_remote_candidate(scene.now, candidate(ours)).unwrap();
-    scene.sent_check();
-}
-
-#[test]
 fn an_unknown_attribute_that_must_be_understood_is_refused() {
     let mut scene = Scene::checking(IceRole::Controlled);
     scene.sent();
@@ -409,95 +385,6 @@ fn an_unknown_attribute_that_must_be_understood_is_refused() {
     assert_eq!(answer.error_code().map(|(code, _)| code), Some(ErrorCode::UNKNOWN_ATTRIBUTE));
     assert_eq!(answer.attribute(AttributeType::UNKNOWN_ATTRIBUTES), Some(&[0x7f, 0xff][..]));
     assert!(!scene.agent.is_validated(&path("10.0.0.3:2000")), "it taught nothing");
-}
-
-#[test]
-fn role_conflicts_are_decided_by_the_tie_breaker() {
-    for (role, theirs, switches) in [
-        (IceRole::Controlling, 0, false),
-        (IceRole::Controlling, u64::MAX, true),
-        (IceRole::Controlled, 0, true),
-        (IceRole::Controlled, u64::MAX, false),
-    ] {
-        let mut scene = Scene::checking(role);
-        let local = scene.agent.local_credentials();
-        let request = message(Class::Request, TransactionId([1; 12]), local.password(), |b| {
-            let b = b.ice_username(local.ufrag(), "peer").priority(1);
-            if role == IceRole::Controlling { b.ice_controlling(theirs) } else { b.ice_controlled(theirs) }
-        });
-        scene.receive(REMOTE, &request).unwrap();
-        let answer = scene.sent_response().unwrap();
-        let refused = Message::decode(&answer).unwrap().error_code().map(|(code, _)| code);
-        assert_eq!(scene.agent.role() != role, switches);
-        assert_eq!(refused, (!switches).then_some(ErrorCode::ROLE_CONFLICT));
-    }
-}
-
-#[test]
-fn a_role_conflict_that_is_over_does_not_switch_again() {
-    let mut scene = Scene::checking(IceRole::Controlling);
-    let (_, ours) = scene.sent_check();
-    let id = Message::decode(&ours).unwrap().transaction_id();
-    scene.agent.set_role(IceRole::Controlled);
-    let conflict =
-        message(Class::Error, id, credentials().password(), |b| b.error_code(ErrorCode::ROLE_CONFLICT));
-    scene.receive(REMOTE, &conflict).unwrap();
-    assert_eq!(scene.agent.role(), IceRole::Controlled);
-    scene.advance(Duration::from_millis(50));
-    let (_, again) = scene.sent_check();
-    assert!(Message::decode(&again).unwrap().ice_controlled().is_some());
-}
-
-#[test]
-fn a_role_that_was_refused_changes_with_the_tie_breaker() {
-    for role in [IceRole::Controlling, IceRole::Controlled] {
-        let mut scene = Scene::checking(role);
-        let other = candidate("candidate:2 1 udp 2130706431 10.0.0.3 2000 typ host");
-        scene.agent.add_remote_candidate(scene.now, other).unwrap();
-        let (_, first) = scene.sent_check();
-        scene.advance(Duration::from_millis(50));
-        let (_, second) = scene.sent_check();
-        let [first, second] = [&first, &second].map(|check| Message::decode(check).unwrap());
-        let tie_breaker = |check: &Message<'_>| check.ice_controlling().or(check.ice_controlled()).unwrap();
-        assert_eq!(tie_breaker(&first), tie_breaker(&second));
-
-        let conflict = message(Class::Error, first.transaction_id(), credentials().password(), |b| {
-            b.error_code(ErrorCode::ROLE_CONFLICT)
-        });
-        scene.receive(REMOTE, &conflict).unwrap();
-        assert_ne!(scene.agent.role(), role);
-        let (mut changed, mut repeated) = (false, false);
-        for _ in 0..40 {
-            scene.advance(Duration::from_millis(50));
-            for (_, bytes) in scene.sent() {
-                let check = Message::decode(&bytes).unwrap();
-                let controls = check.ice_controlling().is_some();
-                if check.transaction_id() == second.transaction_id() {
-                    repeated = true;
-                    assert_eq!(bytes, second.as_bytes(), "a repetition says what was said");
-                } else {
-                    changed = true;
-                    assert_eq!(controls, role == IceRole::Controlled);
-                    assert_ne!(tie_breaker(&check), tie_breaker(&first));
-                }
-            }
-        }
-        assert!(changed && repeated);
-    }
-}
-
-#[test]
-fn a_new_role_takes_effect_without_a_datagram() {
-    let mut scene = Scene::checking(IceRole::Controlled);
-    scene.answer_checks();
-    assert!(scene.agent.selected_pair().is_some());
-    scene.advance(Duration::from_secs(1));
-    scene.agent.set_role(IceRole::Controlling);
-    let due = scene.agent.poll_timeout().expect("a time to nominate at");
-    assert!(due <= scene.now + Duration::from_millis(50), "{:?}", due - scene.now);
-    scene.advance(Duration::from_millis(50));
-    let (_, nomination) = scene.sent_check();
-    assert!(Message::decode(&nomination).unwrap().use_candidate());
 }
 
 #[test]
@@ -582,64 +469,6 @@ fn a_restart_takes_back_what_was_not_yet_told() {
 }
 
 #[test]
-fn candidates_of_somebody_else_are_not_paired_later() {
-    let mut scene = Scene::alone(IceRole::Controlled);
-    // An early check and a candidate, both of a generation that is not the one in the answer.
-    let request = check(&scene.agent, 1, true);
-    scene.receive(REMOTE, &request).unwrap();
-    let foreign = "candidate:1 1 udp 2130706431 10.0.0.3 2000 typ host ufrag peer";
-    scene.agent.add_remote_candidate(scene.now, candidate(foreign)).unwrap();
-    let ours = "candidate:1 1 udp 2130706431 10.0.0.4 2000 typ host ufrag fork";
-    scene.agent.add_remote_candidate(scene.now, candidate(ours)).unwrap();
-    scene.sent();
-    let other = IceCredentials::new("fork", "the-password-of-the-fork").unwrap();
-    scene.agent.set_remote_credentials(scene.now, other).unwrap();
-    scene.agent.add_host_address(scene.now, address("10.0.0.9:1000")).unwrap();
-    let mut checked = std::collections::BTreeSet::new();
-    for _ in 0..10 {
-        checked.extend(scene.sent().into_iter().map(|(path, _)| path.remote.to_string()));
-        scene.advance(Duration::from_millis(50));
-    }
-    assert_eq!(checked.into_iter().collect::<Vec<_>>(), ["10.0.0.4:2000"]);
-}
-
-#[test]
-fn a_candidate_that_is_signalled_again_keeps_its_priority() {
-    let mut scene = Scene::checking(IceRole::Controlling);
-    let priority = |scene: &Scene| scene.agent.candidate_pairs()[0].priority;
-    let before = priority(&scene);
-    let again = candidate("candidate:9 1 udp 5 10.0.0.2 2000 typ srflx raddr 0.0.0.0 rport 9");
-    scene.agent.add_remote_candidate(scene.now, again).unwrap();
-    assert_eq!(priority(&scene), before);
-    // One that was found before it was signalled takes what is signalled.
-    let request = check(&scene.agent, 1, false);
-    scene.receive("10.0.0.3:2000", &request).unwrap();
-    let found = |scene: &Scene| {
-        let pairs = scene.agent.candidate_pairs();
-        let pair = pairs.into_iter().find(|pair| pair.pair.path == path("10.0.0.3:2000")).unwrap();
-        (pair.pair.remote.kind, pair.pair.remote.priority, pair.priority)
-    };
-    let (kind, _, least) = found(&scene);
-    assert_eq!(kind, CandidateKind::PeerReflexive);
-    scene.add_remote("10.0.0.3:2000");
-    let (kind, signalled, priority) = found(&scene);
-    assert_eq!((kind, signalled), (CandidateKind::Host, 2_130_706_431));
-    assert!(priority > least);
-}
-
-#[test]
-fn the_selected_pair_knows_what_is_signalled_after_it() {
-    let mut scene = Scene::alone(IceRole::Controlled);
-    scene.agent.set_remote_credentials(scene.now, credentials()).unwrap();
-    let request = check(&scene.agent, 1, true);
-    scene.receive(REMOTE, &request).unwrap();
-    scene.answer_checks();
-    assert_eq!(scene.agent.selected_pair().unwrap().remote.kind, CandidateKind::PeerReflexive);
-    scene.add_remote(REMOTE);
-    assert_eq!(scene.agent.selected_pair().unwrap().remote.kind, CandidateKind::Host);
-}
-
-#[test]
 fn checks_that_are_frozen_do_not_slow_down_the_others() {
     let mut scene = Scene::alone(IceRole::Controlling);
     // Of the same foundation: all but one are frozen.
@@ -676,32 +505,4 @@ fn times_without_end_do_not_overflow() {
         scene.advance(Duration::from_secs(3600));
     }
     assert_eq!(scene.agent.state(), IceConnectionState::Connected);
-}
-
-#[test]
-fn link_local_candidates_are_reached_through_the_interface_of_the_base() {
-    let now = Instant::now();
-    let base = address("[fe80::1%3]:1000");
-    let config = Config { role: IceRole::Controlled, ..Config::default() };
-    let mut agent = Agent::new(now, provider(1), config);
-    agent.add_host_address(now, base).unwrap();
-    agent.set_remote_credentials(now, credentials()).unwrap();
-    // RFC 4007 §11: a zone means nothing to the peer, and is not signalled.
-    agent.add_remote_candidate(now, candidate("candidate:1 1 udp 99 fe80::2 2000 typ host")).unwrap();
-    let mut scene = Scene { agent, now };
-    let remote = address("[fe80::2%3]:2000");
-    let request = check(&scene.agent, 1, true);
-    let path = FiveTuple::udp(base, remote);
-    scene.agent.handle_datagram(now, Datagram::new(path, &mut request.clone())).unwrap();
-    let (checked, ours) = scene.sent_check();
-    assert_eq!(checked, path);
-    let id = Message::decode(&ours).unwrap().transaction_id();
-    let mut response = message(Class::Success, id, credentials().password(), |b| {
-        b.xor_mapped_address(address("[fe80::1]:1000"))
-    });
-    scene.agent.handle_datagram(now, Datagram::new(path, &mut response)).unwrap();
-    let selected = scene.agent.selected_pair().unwrap();
-    assert_eq!((selected.local.kind, selected.remote.kind), (CandidateKind::Host, CandidateKind::Host));
-    assert_eq!(selected.path, path);
-    assert_eq!(scene.agent.candidate_pairs().len(), 1);
 }

@@ -113,21 +113,7 @@ impl Agent {
         if self.remote_credentials.as_ref().is_some_and(|remote| remote.ufrag() != ufrag) {
             return;
         }
-        let remote = match self.remote.find(path.remote) {
-            Some(known) => known,
-            None => {
-                if self.remote.is_full() {
-                    // A peer whose NAT gives it a new address now and then is not to use up all places.
-                    self.remote.forget_unused(|remote| self.check_list.uses(remote));
-                    self.check_list.keep(&self.remote);
-                }
-                let priority = message.priority().unwrap_or(0);
-                match self.remote.admit_peer_reflexive(path.remote, priority, ufrag) {
-                    Some(new) => new,
-                    None => return,
-                }
-            }
-        };
+        let Some(remote) = self.remote_candidate(path.remote, message, ufrag) else { return };
         let id = self.check_list.find(&path).or_else(|| self.add_pair(base, remote));
         let Some(pair) = id.and_then(|id| self.check_list.get_mut(id)) else { return };
         let id = pair.id;
@@ -155,6 +141,19 @@ impl Agent {
             pair.state = PairState::Waiting;
             self.check_list.trigger(id);
         }
+    }
+
+    /// The remote candidate that a request came from; `None` at the limit (RFC 8445 §7.3.1.3).
+    fn remote_candidate(&mut self, address: SocketAddr, message: &Message<'_>, ufrag: &str) -> Option<usize> {
+        if let Some(known) = self.remote.find(address) {
+            return Some(known);
+        }
+        if self.remote.is_full() {
+            // A peer whose NAT gives it a new address now and then is not to use up all places.
+            self.remote.forget_unused(|remote| self.check_list.uses(remote));
+            self.check_list.keep(&self.remote);
+        }
+        self.remote.admit_peer_reflexive(address, message.priority().unwrap_or(0), ufrag)
     }
 
     pub(super) fn receive_response(
