@@ -152,9 +152,8 @@ fn a_pair_is_not_selected_on_consent_of_long_ago() {
                 scene.receive(&path.remote.to_string(), &response).unwrap();
             }
         }
-        let nomination = sent.iter().map(|(_, bytes)| Message::decode(bytes).unwrap());
-        let nomination = nomination.filter(|message| message.use_candidate()).next();
-        if let Some(nomination) = nomination {
+        let mut messages = sent.iter().map(|(_, bytes)| Message::decode(bytes).unwrap());
+        if let Some(nomination) = messages.find(Message::use_candidate) {
             break nomination.transaction_id();
         }
     };
