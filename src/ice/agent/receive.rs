@@ -120,19 +120,20 @@ impl Agent {
         pair.checked_by_peer = true;
         pair.counters.requests_received += 1;
         pair.counters.responses_sent += 1;
-        // A nomination while the selected pair is silent tells that the peer has left that one: whether this one
-        // works now is worth a check even if it has worked before.
-        let silent = self
-            .selected
-            .as_ref()
-            .is_some_and(|selected| selected.consent.is_disconnected(now) && selected.pair.path != path);
-        let must_prove = silent || !pair.is_valid();
+        // A nomination while the selected pair is silent tells that the peer has left that one: if this one has
+        // not answered since, whether it works now is worth a check.
+        let is_stale = self.selected.as_ref().is_some_and(|selected| {
+            selected.consent.is_disconnected(now)
+                && selected.pair.path != path
+                && pair.answered < Some(selected.consent.granted())
+        });
         let nominates = message.use_candidate() && self.role == IceRole::Controlled;
-        if nominates && (pair.nomination == Nomination::None || silent) {
+        if nominates && (pair.nomination == Nomination::None || is_stale) {
+            let must_prove = is_stale || !pair.is_valid();
             pair.nomination = if must_prove { Nomination::Requested } else { Nomination::Done };
         }
         if pair.is_valid() {
-            if nominates && silent && pair.check.is_none() {
+            if nominates && is_stale && pair.check.is_none() {
                 self.check_list.trigger(id);
             }
             self.reselect(now);

@@ -221,3 +221,20 @@ fn a_peer_that_moves_often_is_followed_for_ever() {
         assert_eq!(scene.agent.selected_pair().unwrap().path, path(&current));
     }
 }
+
+#[test]
+fn a_pair_that_has_just_answered_proves_nothing_more_when_it_is_nominated() {
+    let mut scene = Scene::connected(IceRole::Controlled);
+    for _ in 0..15 {
+        scene.advance(SECOND);
+        scene.sent();
+    }
+    assert_eq!(scene.agent.state(), IceConnectionState::Disconnected);
+    scene.agent.restart(scene.now, scene.agent.new_credentials()).unwrap();
+    scene.agent.set_remote_credentials(scene.now, credentials()).unwrap();
+    scene.add_remote(ELSEWHERE);
+    scene.answer_checks_to(|remote| remote == address(ELSEWHERE));
+    let request = check(&scene.agent, 9, true);
+    scene.receive(ELSEWHERE, &request).unwrap();
+    assert_eq!(scene.agent.selected_pair().unwrap().path, path(ELSEWHERE));
+}
