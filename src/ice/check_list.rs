@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 
 use super::pair::{Nomination, Pair, PairCounters, PairFoundation, PairId, PairState};
 use super::priority::pair_priority;
+use super::remote::RemoteCandidates;
 use crate::layer::{FiveTuple, IceRole};
 use crate::stun::TransactionId;
 
@@ -80,6 +81,7 @@ impl CheckList {
             check: None,
             cancelled: Default::default(),
             local: None,
+            answered: None,
             checked_by_peer: false,
             nomination: Nomination::None,
             counters: PairCounters::default(),
@@ -90,11 +92,13 @@ impl CheckList {
     }
 
     /// RFC 8445 §6.1.2.5: gives up the least of the pairs that are not yet checked, if it is less than the
-    /// new one.
+    /// new one; before those, one whose check has failed.
     fn make_room(&mut self, priority: u64) -> bool {
-        let least = self.pairs.iter().rposition(|pair| {
-            matches!(pair.state, PairState::Frozen | PairState::Waiting | PairState::Failed)
-                && pair.priority < priority
+        let failed = self.pairs.iter().rposition(|pair| pair.state == PairState::Failed);
+        let least = failed.or_else(|| {
+            self.pairs.iter().rposition(|pair| {
+                matches!(pair.state, PairState::Frozen | PairState::Waiting) && pair.priority < priority
+            })
         });
         match least {
             Some(position) => {
@@ -114,9 +118,20 @@ impl CheckList {
         if may_wait { PairState::Waiting } else { PairState::Frozen }
     }
 
-    /// Forgets the pairs with these remote candidates.
-    pub(super) fn remove_remotes(&mut self, remotes: &[usize]) {
-        self.pairs.retain(|pair| !remotes.contains(&pair.remote));
+    /// Whether a pair has this remote candidate.
+    pub(super) fn uses(&self, remote: usize) -> bool {
+        self.pairs.iter().any(|pair| pair.remote == remote)
+    }
+
+    /// Some remote candidates were forgotten, and with them their pairs; the others have new indices.
+    pub(super) fn keep(&mut self, remotes: &RemoteCandidates) {
+        self.pairs.retain_mut(|pair| match remotes.find(pair.path.remote) {
+            Some(remote) => {
+                pair.remote = remote;
+                true
+            }
+            None => false,
+        });
     }
 
     /// The role changed: so do the priorities (RFC 8445 §7.3.1.1).
@@ -196,12 +211,24 @@ impl CheckList {
         }
     }
 
+    /// What the pair has shown is too long ago: it is to be checked again before it counts as valid.
+    pub(super) fn doubt(&mut self, id: PairId) {
+        if let Some(pair) = self.get_mut(id) {
+            pair.local = None;
+            pair.state = PairState::Waiting;
+            if pair.nomination == Nomination::Done {
+                pair.nomination = Nomination::Requested;
+            }
+        }
+    }
+
     /// A pair was nominated: the others are no longer checked (RFC 8445 §8.1.2).
     pub(super) fn conclude(&mut self) {
-        self.triggered.clear();
         self.pairs.retain(|pair| {
             pair.is_valid() || pair.checked_by_peer && pair.nomination == Nomination::Requested
         });
+        let is_requested = |pair: &Pair| pair.nomination == Nomination::Requested;
+        self.triggered.retain(|id| self.pairs.iter().any(|pair| pair.id == *id && is_requested(pair)));
         // A connection lives long; the room of the pairs that it did not need is given back.
         self.triggered.shrink_to_fit();
         self.pairs.shrink_to_fit();
@@ -222,9 +249,15 @@ impl CheckList {
         self.pairs.iter().find(|pair| pair.is_valid())
     }
 
-    /// How many pairs are to be or being checked.
-    pub(super) fn unfinished(&self) -> usize {
-        self.pairs.iter().filter(|pair| is_unfinished(pair)).count()
+    /// Whether a pair is to be or being checked.
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.pairs.iter().any(is_unfinished)
+    }
+
+    /// How many pairs are being checked or can be at once.
+    pub(super) fn under_way(&self) -> usize {
+        let is_under_way = |pair: &&Pair| matches!(pair.state, PairState::Waiting | PairState::InProgress);
+        self.pairs.iter().filter(is_under_way).count()
     }
 
     /// Whether a pair of a higher priority is to be or being checked.

@@ -77,7 +77,24 @@ impl Config {
     /// RFC 8445 §14.2 forbids a shorter time between checks.
     const LEAST_PACING: Duration = Duration::from_millis(5);
 
-    pub(super) fn pacing(&self) -> Duration {
-        self.pacing.max(Self::LEAST_PACING)
+    /// The longest time that is waited for anything.
+    const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
+    /// The same configuration with times that cannot work moved to the nearest that can.
+    pub(super) fn sanitized(mut self) -> Self {
+        self.pacing = self.pacing.max(Self::LEAST_PACING);
+        for time in [
+            &mut self.pacing,
+            &mut self.nomination_delay,
+            &mut self.consent_interval,
+            &mut self.consent_timeout,
+            &mut self.disconnected_timeout,
+            &mut self.patience,
+            &mut self.server_keepalive,
+        ] {
+            // A clock can be asked for a time so far ahead, not for any.
+            *time = (*time).min(Self::LONGEST);
+        }
+        self
     }
 }

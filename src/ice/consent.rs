@@ -8,7 +8,6 @@ use crate::stun::TransactionId;
 /// Whether the peer still wants to receive on the selected pair (RFC 7675 §5.1).
 #[derive(Debug)]
 pub(super) struct Consent {
-    /// The last time the peer consented.
     granted: Instant,
     next_check: Instant,
     /// Checks without an answer since consent was granted last, oldest first.
@@ -27,19 +26,24 @@ struct Limits {
 const REPEAT: Duration = Duration::from_secs(1);
 
 impl Consent {
-    /// Consent that a successful check gives at `now` (RFC 7675 §5.1).
-    pub(super) fn granted(now: Instant, config: &Config, random: &dyn SecureRandom) -> Self {
+    /// Consent that a check gave when it succeeded at `granted` (RFC 7675 §5.1).
+    pub(super) fn new(granted: Instant, config: &Config, random: &dyn SecureRandom) -> Self {
         let limits = Limits {
             interval: config.consent_interval,
             disconnected: config.disconnected_timeout,
             expiry: config.consent_timeout,
         };
         Self {
-            granted: now,
-            next_check: now + vary(limits.interval, random),
+            granted,
+            next_check: granted + vary(limits.interval, random),
             unanswered: VecDeque::new(),
             limits,
         }
+    }
+
+    /// When the peer consented last.
+    pub(super) fn granted(&self) -> Instant {
+        self.granted
     }
 
     /// The identifier of a check to send now, if one is due.
@@ -50,9 +54,10 @@ impl Consent {
         // RFC 7675 §5.1: a new identifier for each check, none is repeated.
         let id = TransactionId::random(random);
         // As many as can be sent before consent expires.
-        let most = (self.limits.expiry.as_secs() as usize).clamp(1, 64);
+        let most = (self.limits.expiry.as_secs() as usize).clamp(2, 64);
         if self.unanswered.len() >= most {
-            self.unanswered.pop_back();
+            // The oldest tells since when the peer is silent, the newest can still be answered.
+            self.unanswered.remove(1);
         }
         self.unanswered.push_back((id, now));
         self.next_check = now + REPEAT.min(self.limits.interval);
@@ -99,4 +104,27 @@ fn vary(interval: Duration, random: &dyn SecureRandom) -> Duration {
     let mut bytes = [0; 2];
     random.fill(&mut bytes);
     interval.mul_f64(0.8 + 0.4 * f64::from(u16::from_be_bytes(bytes)) / f64::from(u16::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::SeededRandom;
+
+    #[test]
+    fn the_newest_checks_count_however_many_are_unanswered() {
+        let config = Config { consent_interval: Duration::from_millis(250), ..Config::default() };
+        let random = SeededRandom::new(1);
+        let mut now = Instant::now();
+        let mut consent = Consent::new(now, &config, &random);
+        let mut sent = Vec::new();
+        while sent.len() < 100 {
+            now = consent.timeout(now);
+            sent.extend(consent.check(now, &random));
+        }
+        assert!(consent.is_disconnected(now));
+        // The round trip takes longer than the time between two checks.
+        assert!(consent.answer(now, sent[97], &random).is_some());
+        assert!(!consent.is_disconnected(now));
+    }
 }

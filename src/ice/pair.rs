@@ -41,6 +41,8 @@ pub(super) struct Pair {
     pub(super) cancelled: SmallVec<[(TransactionId, IceRole); 2]>,
     /// The local candidate that the peer saw, once a check has succeeded and until one fails.
     pub(super) local: Option<usize>,
+    /// When a check of it succeeded last.
+    pub(super) answered: Option<Instant>,
     /// The peer sent an authentic check on this path.
     pub(super) checked_by_peer: bool,
     pub(super) nomination: Nomination,

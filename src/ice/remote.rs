@@ -7,6 +7,8 @@ use crate::layer::{Candidate, CandidateAddress, CandidateKind, IceError, NameQue
 pub(super) struct RemoteCandidates {
     candidates: Vec<RemoteCandidate>,
     unresolved: Vec<(NameQuery, Candidate)>,
+    /// How many were found by checks of the peer.
+    found: u64,
     limit: usize,
 }
 
@@ -21,8 +23,10 @@ pub(super) struct RemoteCandidate {
 pub(super) enum Admitted {
     /// It is new and has this index.
     New(usize),
-    /// It was known; or was peer-reflexive and is signalled now: its priority may have changed.
-    Known(usize),
+    /// It was peer-reflexive and is signalled now: its priority may have changed.
+    Signalled(usize),
+    /// It was signalled before.
+    Redundant,
     /// Its name must be resolved first.
     Unresolved,
     /// It is of a kind that this agent does not use.
@@ -31,7 +35,7 @@ pub(super) enum Admitted {
 
 impl RemoteCandidates {
     pub(super) fn new(limit: usize) -> Self {
-        Self { candidates: Vec::new(), unresolved: Vec::new(), limit }
+        Self { candidates: Vec::new(), unresolved: Vec::new(), found: 0, limit }
     }
 
     pub(super) fn get(&self, index: usize) -> &RemoteCandidate {
@@ -51,7 +55,11 @@ impl RemoteCandidates {
     }
 
     pub(super) fn find(&self, address: SocketAddr) -> Option<usize> {
-        self.candidates.iter().position(|remote| remote.address == address)
+        let is_same = |remote: &RemoteCandidate| {
+            on_link_of(address, remote.address) == address
+                || on_link_of(remote.address, address) == remote.address
+        };
+        self.candidates.iter().position(is_same)
     }
 
     /// Takes a signalled candidate; `query` names the question if its name must be resolved.
@@ -73,10 +81,12 @@ impl RemoteCandidates {
         }
         if let Some(index) = self.find(address) {
             // RFC 8445 §7.3.1.3: a peer-reflexive candidate that is signalled takes the signalled values.
-            if self.candidates[index].candidate.kind == CandidateKind::PeerReflexive {
-                self.candidates[index].candidate = candidate;
+            let known = &mut self.candidates[index].candidate;
+            if known.kind != CandidateKind::PeerReflexive {
+                return Ok(Admitted::Redundant);
             }
-            return Ok(Admitted::Known(index));
+            *known = candidate;
+            return Ok(Admitted::Signalled(index));
         }
         self.check_limit()?;
         self.candidates.push(RemoteCandidate { candidate, address });
@@ -91,9 +101,10 @@ impl RemoteCandidates {
         ufrag: &str,
     ) -> Option<usize> {
         self.check_limit().ok()?;
+        self.found += 1;
         let candidate = Candidate {
             // Any value that no other remote candidate has.
-            foundation: format!("prflx{}", self.candidates.len()),
+            foundation: format!("prflx{}", self.found),
             component: 1,
             protocol: Protocol::Udp,
             priority,
@@ -116,16 +127,29 @@ impl RemoteCandidates {
         Some(candidate)
     }
 
-    /// The candidates that say they belong to another generation than that of `ufrag`. Those whose names are
-    /// being resolved are forgotten.
-    pub(super) fn foreign(&mut self, ufrag: &str) -> Vec<usize> {
+    /// Forgets the candidates that say they belong to another generation than that of `ufrag`. The others have
+    /// new indices.
+    pub(super) fn keep(&mut self, ufrag: &str) {
         self.unresolved.retain(|(_, candidate)| belongs(candidate, ufrag));
-        let foreign = |(_, remote): &(usize, &RemoteCandidate)| !belongs(&remote.candidate, ufrag);
-        self.candidates.iter().enumerate().filter(foreign).map(|(index, _)| index).collect()
+        self.candidates.retain(|remote| belongs(&remote.candidate, ufrag));
+    }
+
+    /// Forgets the peer-reflexive candidates that `is_used` does not claim by their index. The others have new
+    /// indices.
+    pub(super) fn forget_unused(&mut self, is_used: impl Fn(usize) -> bool) {
+        let mut index = 0;
+        self.candidates.retain(|remote| {
+            index += 1;
+            remote.candidate.kind != CandidateKind::PeerReflexive || is_used(index - 1)
+        });
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.candidates.len() + self.unresolved.len() >= self.limit
     }
 
     fn check_limit(&self) -> Result<(), IceError> {
-        if self.candidates.len() + self.unresolved.len() >= self.limit {
+        if self.is_full() {
             return Err(IceError::TooManyCandidates { limit: self.limit });
         }
         Ok(())
@@ -135,4 +159,17 @@ impl RemoteCandidates {
 /// Whether a candidate belongs to the generation of `ufrag`, or does not say (RFC 8838 §8).
 pub(super) fn belongs(candidate: &Candidate, ufrag: &str) -> bool {
     candidate.ufrag().is_none_or(|other| other == ufrag)
+}
+
+/// An address as it is reached from `base`: a link-local one without a zone is on the same link (RFC 4007 §6).
+pub(super) fn on_link_of(base: SocketAddr, address: SocketAddr) -> SocketAddr {
+    match (base, address) {
+        (SocketAddr::V6(base), SocketAddr::V6(mut address))
+            if address.ip().is_unicast_link_local() && address.scope_id() == 0 =>
+        {
+            address.set_scope_id(base.scope_id());
+            address.into()
+        }
+        _ => address,
+    }
 }

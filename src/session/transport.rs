@@ -348,7 +348,8 @@ impl Transport {
         if let Some(transmit) = self.ice.poll_transmit(now, out) {
             return Some(transmit);
         }
-        let path = self.path().or(self.dtls_path)?;
+        // RFC 7675 §5.1: a path that is no longer valid has no consent.
+        let path = self.path().or_else(|| self.dtls_path.filter(|path| self.ice.is_validated(path)))?;
         let mut transmit = self.dtls.as_mut()?.poll_transmit(now, out)?;
         transmit.path = Some(path);
         Some(transmit)

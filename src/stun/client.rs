@@ -137,9 +137,12 @@ impl Layer for BindingClient {
 }
 
 /// The comprehension-required attributes that a response may have.
-const KNOWN: [AttributeType; 4] = [
+const KNOWN: [AttributeType; 6] = [
     AttributeType::MAPPED_ADDRESS,
     AttributeType::XOR_MAPPED_ADDRESS,
     AttributeType::ERROR_CODE,
     AttributeType::UNKNOWN_ATTRIBUTES,
+    // SOURCE-ADDRESS and CHANGED-ADDRESS, which a server of RFC 3489 sends (§11.1 there).
+    AttributeType(0x0004),
+    AttributeType(0x0005),
 ];

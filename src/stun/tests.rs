@@ -254,6 +254,23 @@ fn a_client_learns_its_address_from_a_server() {
 }
 
 #[test]
+fn a_server_of_old_is_understood() {
+    let (mut client, request, now) = exchange(path());
+    let id = Message::decode(&request).unwrap().transaction_id();
+    // RFC 3489 §11.1: MAPPED-ADDRESS, SOURCE-ADDRESS and CHANGED-ADDRESS are all mandatory in a response.
+    let address = [0, 1, 0xee, 0x48, 198, 51, 100, 7];
+    let mut response = Vec::new();
+    MessageBuilder::new(&mut response, Class::Success, Method::BINDING, id)
+        .attribute(AttributeType::MAPPED_ADDRESS, &address)
+        .attribute(AttributeType(0x0004), &address)
+        .attribute(AttributeType(0x0005), &address)
+        .finish()
+        .unwrap();
+    client.handle_datagram(now, Datagram::new(path(), &mut response)).unwrap();
+    assert_eq!(client.poll_event(), Some(BindingEvent::Mapped("198.51.100.7:61000".parse().unwrap())));
+}
+
+#[test]
 fn a_server_refuses_what_it_does_not_know_and_bounds_its_queue() {
     let now = Instant::now();
     let mut server = BindingServer::new(2);

@@ -93,6 +93,7 @@ struct Selected {
 impl Agent {
     /// An agent with new credentials. `now` is only where its clocks begin.
     pub fn new(now: Instant, provider: CryptoProvider, config: Config) -> Self {
+        let config = config.sanitized();
         let tie_breaker = random_tie_breaker(&*provider.random);
         let credentials = random_credentials(&*provider.random);
         Self {
@@ -206,8 +207,8 @@ impl IceTransport for Agent {
                 self.begin_generation(KeyedCredentials::new(&self.provider, local));
             }
             None => {
-                let foreign = self.remote.foreign(credentials.ufrag());
-                self.check_list.remove_remotes(&foreign);
+                self.remote.keep(credentials.ufrag());
+                self.check_list.keep(&self.remote);
             }
         }
         self.remote_credentials = Some(KeyedCredentials::new(&self.provider, credentials));
@@ -276,12 +277,20 @@ impl IceTransport for Agent {
         let priority = candidate.priority;
         match self.remote.admit(candidate, query)? {
             Admitted::New(remote) => self.pair_remote(remote),
-            Admitted::Known(remote) => self.check_list.set_remote_priority(self.role, remote, priority),
+            Admitted::Signalled(remote) => {
+                self.check_list.set_remote_priority(self.role, remote, priority);
+                if let Some(selected) = &mut self.selected
+                    && selected.generation == Generation::Current
+                    && self.remote.find(selected.pair.path.remote) == Some(remote)
+                {
+                    selected.pair.remote = self.remote.get(remote).candidate.clone();
+                }
+            }
             Admitted::Unresolved => {
                 self.next_query += 1;
                 self.events.extend(name.map(|name| IceEvent::ResolveName { query, name }));
             }
-            Admitted::Unusable => {}
+            Admitted::Redundant | Admitted::Unusable => {}
         }
         self.update(now);
         Ok(())

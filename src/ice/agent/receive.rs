@@ -6,6 +6,7 @@ use crate::ice::consent::Consent;
 use crate::ice::local::Added;
 use crate::ice::message::{Content, Generation, KNOWN_ATTRIBUTES, Outcome, Outgoing, random_tie_breaker};
 use crate::ice::pair::{Nomination, PairId, PairState};
+use crate::ice::remote::on_link_of;
 use crate::layer::{CandidateKind, Datagram, FiveTuple, IceError, IceRole, IceTransport};
 use crate::stun::{AttributeType, Class, ErrorCode, Message, Method};
 
@@ -112,27 +113,48 @@ impl Agent {
         if self.remote_credentials.as_ref().is_some_and(|remote| remote.ufrag() != ufrag) {
             return;
         }
-        let remote = self.remote.find(path.remote).or_else(|| {
-            self.remote.admit_peer_reflexive(path.remote, message.priority().unwrap_or(0), ufrag)
-        });
-        let Some(remote) = remote else { return };
+        let Some(remote) = self.remote_candidate(path.remote, message, ufrag) else { return };
         let id = self.check_list.find(&path).or_else(|| self.add_pair(base, remote));
         let Some(pair) = id.and_then(|id| self.check_list.get_mut(id)) else { return };
         let id = pair.id;
         pair.checked_by_peer = true;
         pair.counters.requests_received += 1;
         pair.counters.responses_sent += 1;
-        if message.use_candidate() && self.role == IceRole::Controlled && pair.nomination == Nomination::None
-        {
-            pair.nomination = if pair.is_valid() { Nomination::Done } else { Nomination::Requested };
+        // A nomination while the selected pair is silent tells that the peer has left that one: if this one has
+        // not answered since, whether it works now is worth a check.
+        let is_stale = self.selected.as_ref().is_some_and(|selected| {
+            selected.consent.is_disconnected(now)
+                && selected.pair.path != path
+                && pair.answered < Some(selected.consent.granted())
+        });
+        let nominates = message.use_candidate() && self.role == IceRole::Controlled;
+        if nominates && (pair.nomination == Nomination::None || is_stale) {
+            let must_prove = is_stale || !pair.is_valid();
+            pair.nomination = if must_prove { Nomination::Requested } else { Nomination::Done };
         }
         if pair.is_valid() {
+            if nominates && is_stale && pair.check.is_none() {
+                self.check_list.trigger(id);
+            }
             self.reselect(now);
         } else {
             pair.cancel_check();
             pair.state = PairState::Waiting;
             self.check_list.trigger(id);
         }
+    }
+
+    /// The remote candidate that a request came from; `None` at the limit (RFC 8445 §7.3.1.3).
+    fn remote_candidate(&mut self, address: SocketAddr, message: &Message<'_>, ufrag: &str) -> Option<usize> {
+        if let Some(known) = self.remote.find(address) {
+            return Some(known);
+        }
+        if self.remote.is_full() {
+            // A peer whose NAT gives it a new address now and then is not to use up all places.
+            self.remote.forget_unused(|remote| self.check_list.uses(remote));
+            self.check_list.keep(&self.remote);
+        }
+        self.remote.admit_peer_reflexive(address, message.priority().unwrap_or(0), ufrag)
     }
 
     pub(super) fn receive_response(
@@ -203,6 +225,7 @@ impl Agent {
         let Some(pair) = self.check_list.get_mut(id) else { return };
         pair.state = PairState::Succeeded;
         pair.local = local;
+        pair.answered = Some(now);
         let requested_by_peer = self.role == IceRole::Controlled && pair.nomination == Nomination::Requested;
         if nominates && self.role == IceRole::Controlling || requested_by_peer {
             pair.nomination = Nomination::Done;
@@ -216,13 +239,14 @@ impl Agent {
         if let Some(selected) = &mut self.selected
             && (selected.id, selected.generation) == (id, Generation::Current)
         {
-            selected.consent = Consent::granted(now, &self.config, &*self.provider.random);
+            selected.consent = Consent::new(now, &self.config, &*self.provider.random);
         }
         self.reselect(now);
     }
 
     /// The local candidate that the peer saw (RFC 8445 §7.2.5.3.1).
     pub(super) fn local_candidate(&mut self, mapped: SocketAddr, base: usize) -> Option<usize> {
+        let mapped = on_link_of(self.local.bases()[base].address, mapped);
         if let Some(known) = self.local.find(mapped, base) {
             return Some(known);
         }
@@ -262,6 +286,7 @@ impl Agent {
             && let Some(pair) = self.check_list.get_mut(id)
         {
             pair.counters.answered(Some(round_trip_time));
+            pair.answered = Some(now);
         }
         true
     }

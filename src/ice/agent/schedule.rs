@@ -17,9 +17,10 @@ impl Agent {
         while let Some((path, id)) = self.gathering.repeat(now, &self.config, &*self.provider.random) {
             self.send(path, id, Content::ServerQuery);
         }
+        self.leave_silent_pair(now);
+        self.check_consent(now);
         self.nominate(now);
         self.start_paced(now);
-        self.check_consent(now);
         self.detect_failure(now);
         if self.gathering.take_completion() {
             self.events.push_back(IceEvent::GatheringComplete);
@@ -54,7 +55,7 @@ impl Agent {
             self.start_check(now) || self.start_query(now)
         };
         if started {
-            self.next_paced = now + self.config.pacing();
+            self.next_paced = now + self.config.pacing;
         }
     }
 
@@ -81,10 +82,10 @@ impl Agent {
             }
         };
         // RFC 8445 §14.3: the more checks are under way, the longer each may take.
-        let under_way = u32::try_from(self.check_list.unfinished()).unwrap_or(u32::MAX);
+        let under_way = u32::try_from(self.check_list.under_way()).unwrap_or(u32::MAX);
         let mut retransmission = self.config.check_retransmission;
         retransmission.initial_timeout =
-            retransmission.initial_timeout.max(self.config.pacing().saturating_mul(under_way));
+            retransmission.initial_timeout.max(self.config.pacing.saturating_mul(under_way));
         let Some(pair) = self.check_list.get_mut(id) else { return false };
         pair.cancel_check();
         let mut retransmission = Retransmission::new(now, retransmission);
@@ -144,12 +145,46 @@ impl Agent {
         self.first_valid.map(|first| first + self.config.nomination_delay)
     }
 
+    /// A peer that nominates several pairs, as RFC 5245 let it and browsers do, may have lost the first and
+    /// nominated another: a selected pair that is silent gives way to one that has answered since.
+    pub(super) fn leave_silent_pair(&mut self, now: Instant) {
+        let Some(selected) = self.selected.as_ref().filter(|selected| selected.consent.is_disconnected(now))
+        else {
+            return;
+        };
+        let (id, granted) = (selected.id, selected.consent.granted());
+        let has_answered_since = |pair: &Pair| {
+            pair.is_valid() && pair.nomination == Nomination::Done && pair.answered > Some(granted)
+        };
+        if selected.generation == Generation::Current
+            && self.check_list.pairs().iter().any(has_answered_since)
+        {
+            self.fail(now, id);
+        }
+    }
+
     /// RFC 7675 §5.1
     pub(super) fn check_consent(&mut self, now: Instant) {
         let Some(selected) = &mut self.selected else { return };
         if selected.consent.is_expired(now) {
             tracing::debug!("the peer's consent to receive has expired");
-            self.give_up();
+            let id = selected.id;
+            let concluded = self.check_list.nominated().is_some() && !self.check_list.is_nominating();
+            match selected.generation {
+                // The checks are not over: another pair may do.
+                Generation::Current if !concluded => {
+                    self.fail(now, id);
+                    self.check_consent(now);
+                }
+                Generation::Current => self.give_up(),
+                // RFC 8445 §9: the checks of a restart do not depend on the pair that it is to replace.
+                Generation::Previous => {
+                    self.selected = None;
+                    self.previous = None;
+                    self.reselect(now);
+                    self.check_consent(now);
+                }
+            }
             return;
         }
         if let Some(id) = selected.consent.check(now, &*self.provider.random) {
@@ -172,7 +207,7 @@ impl Agent {
     /// RFC 8445 §8.1.2 with the patience of RFC 8863 §4: no pair works or can come to work.
     pub(super) fn detect_failure(&mut self, now: Instant) {
         let patient = self.failure_due().is_none_or(|due| now < due);
-        let hopeful = self.check_list.unfinished() > 0
+        let hopeful = self.check_list.is_unfinished()
             || self.remote.is_resolving()
             || !self.gathering.is_complete() && self.gathering.is_ended();
         if self.selected.is_none() && !patient && !hopeful {

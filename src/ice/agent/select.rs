@@ -8,7 +8,7 @@ use crate::ice::consent::Consent;
 use crate::ice::credentials::KeyedCredentials;
 use crate::ice::message::Generation;
 use crate::ice::pair::{Nomination, Pair, PairFoundation, PairId, PairState};
-use crate::ice::remote::RemoteCandidates;
+use crate::ice::remote::{RemoteCandidates, on_link_of};
 use crate::layer::{
     CandidateKind, CandidatePair, CandidatePairState, CandidatePairStatus, FiveTuple, IceConnectionState,
     IceEvent,
@@ -38,7 +38,7 @@ impl Agent {
         let new = NewPair {
             base,
             remote,
-            path: FiveTuple::udp(address, far.address),
+            path: FiveTuple::udp(address, on_link_of(address, far.address)),
             foundation: PairFoundation {
                 local: local.foundation.clone(),
                 remote: far.candidate.foundation.clone(),
@@ -52,25 +52,33 @@ impl Agent {
     /// Decides anew which pair data is sent on: the nominated one or, until then, the best that works (RFC
     /// 8445 §12.1). After a restart the old pair serves until a new one is nominated (§9).
     pub(super) fn reselect(&mut self, now: Instant) {
-        let nominated = self.check_list.nominated();
         let on_previous =
             self.selected.as_ref().is_some_and(|selected| selected.generation == Generation::Previous);
-        let best = match nominated {
-            None if on_previous => return,
-            None => self.check_list.best_valid(),
-            nominated => nominated,
-        };
-        let Some(best) = best else {
-            self.selected = None;
-            return;
+        let (best, consented) = loop {
+            let nominated = self.check_list.nominated();
+            if nominated.is_none() && on_previous {
+                return;
+            }
+            let Some(best) = nominated.or_else(|| self.check_list.best_valid()) else {
+                self.selected = None;
+                return;
+            };
+            match best.answered {
+                Some(answered) if self.is_selected(best.id) || !self.has_expired(answered, now) => {
+                    break (best, answered);
+                }
+                // RFC 7675 §5.1: only the selected pair is kept fresh.
+                _ => {
+                    let id = best.id;
+                    self.check_list.doubt(id);
+                }
+            }
         };
         let concluded = best.nomination == Nomination::Done;
         let (id, base) = (best.id, best.base);
-        let is_selected = self
-            .selected
-            .as_ref()
-            .is_some_and(|selected| (selected.id, selected.generation) == (id, Generation::Current));
-        if !is_selected && let Some(local) = best.local {
+        if !self.is_selected(id)
+            && let Some(local) = best.local
+        {
             let pair = CandidatePair {
                 local: self.local.candidates()[local].candidate.clone(),
                 remote: self.remote.get(best.remote).candidate.clone(),
@@ -85,7 +93,7 @@ impl Agent {
                 pair,
                 generation: Generation::Current,
                 priority: self.local.bases()[base].priority(CandidateKind::PeerReflexive),
-                consent: Consent::granted(now, &self.config, &*self.provider.random),
+                consent: Consent::new(consented, &self.config, &*self.provider.random),
             });
         }
         if concluded {
@@ -93,6 +101,16 @@ impl Agent {
             self.check_list.conclude();
             self.gathering.stop_keepalives();
         }
+    }
+
+    fn is_selected(&self, id: PairId) -> bool {
+        let selected = self.selected.as_ref();
+        selected.is_some_and(|selected| (selected.id, selected.generation) == (id, Generation::Current))
+    }
+
+    /// Whether consent of that time is no longer valid.
+    fn has_expired(&self, granted: Instant, now: Instant) -> bool {
+        now.saturating_duration_since(granted) >= self.config.consent_timeout
     }
 
     /// Begins a generation of candidates and checks; what is selected serves on under the old credentials.
@@ -167,7 +185,7 @@ impl Agent {
             return if restarting { IceConnectionState::Checking } else { IceConnectionState::Disconnected };
         }
         let done = self.check_list.nominated().is_some()
-            && self.check_list.unfinished() == 0
+            && !self.check_list.is_unfinished()
             && self.gathering.is_complete()
             && self.remote_ended;
         if done && !restarting { IceConnectionState::Completed } else { IceConnectionState::Connected }

@@ -133,29 +133,22 @@ fn events_that_nobody_reads_stay_few_while_the_network_flaps_for_an_hour() {
 }
 
 #[test]
-fn consent_that_expires_ends_sending_and_a_restart_begins_anew() {
-    let mut scene = Scene::connected(IceRole::Controlling);
-    let mut disconnected = None;
-    for second in 0..40 {
-        scene.advance(Duration::from_secs(1));
-        scene.sent();
-        if scene.agent.state() == IceConnectionState::Disconnected {
-            disconnected.get_or_insert(second);
-        }
+fn pairs_that_failed_make_room_for_any_other() {
+    let mut scene = limited(|config| {
+        config.max_pairs = 5;
+        config.patience = Duration::from_secs(120);
+    });
+    for number in 0..5 {
+        let text = format!("candidate:{number} 1 udp 1000 10.8.0.{} 2000 typ host", 1 + number);
+        scene.agent.add_remote_candidate(scene.now, candidate(&text)).unwrap();
     }
-    assert!((8..=12).contains(&disconnected.unwrap()), "{disconnected:?}");
-    assert_eq!(scene.agent.state(), IceConnectionState::Failed);
-    assert!(scene.agent.selected_pair().is_none() && !scene.agent.is_validated(&path(REMOTE)));
-    assert_eq!(scene.agent.poll_timeout(), None, "nothing is left to do");
-    let request = check(&scene.agent, 1, false);
-    scene.receive(REMOTE, &request).unwrap();
-    assert_eq!(scene.agent.state(), IceConnectionState::Failed, "only a restart helps");
-    scene.agent.restart(scene.now, scene.agent.new_credentials()).unwrap();
-    scene.agent.set_remote_credentials(scene.now, credentials()).unwrap();
-    scene.add_remote(REMOTE);
-    for _ in 0..4 {
-        scene.answer_checks();
+    for _ in 0..1200 {
         scene.advance(Duration::from_millis(50));
+        scene.sent();
     }
-    assert_eq!(scene.agent.state(), IceConnectionState::Connected);
+    // It comes late and has less priority than the pairs that have failed.
+    let late = "candidate:9 1 udp 9 10.0.0.2 2000 typ srflx raddr 10.8.0.1 rport 2000";
+    scene.agent.add_remote_candidate(scene.now, candidate(late)).unwrap();
+    scene.answer_checks();
+    assert!(scene.agent.selected_pair().is_some());
 }

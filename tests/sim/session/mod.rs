@@ -10,8 +10,8 @@ use bytes::Bytes;
 use kaon_rtc::crypto::{CryptoProvider, SeededRandom};
 use kaon_rtc::datachannel::{ChannelEvent, ChannelId, ChannelInit, MessageKind};
 use kaon_rtc::layer::{
-    Datagram, DtlsError, FiveTuple, Layer, Reliability, RtpTimestamp, SequenceNumber, Ssrc, Transmit,
-    TransmitBatch,
+    Datagram, DtlsError, FiveTuple, IceConnectionState, Layer, Reliability, RtpTimestamp, SequenceNumber,
+    Ssrc, Transmit, TransmitBatch,
 };
 use kaon_rtc::sdp::Direction;
 use kaon_rtc::session::{
@@ -345,6 +345,30 @@ fn a_dtls_connection_that_cannot_be_made_fails_the_session_with_its_error() {
             peers.events[side].iter().filter(|event| **event == SessionEvent::DtlsFailed(error.clone()));
         assert_eq!(told.count(), 1);
     }
+}
+
+#[test]
+fn a_handshake_sends_nothing_without_consent() {
+    let slow = || Link { delay: Duration::from_millis(200), ..Link::default() };
+    let mut peers = Peers::new(9, slow());
+    let now = peers.simulation.now();
+    peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    peers.negotiate(0);
+    let states = |peers: &mut Peers| [0, 1].map(|side| peers.session(side).ice_connection_state());
+    let checks = [IceConnectionState::New, IceConnectionState::Checking];
+    assert!(peers.run_until(Duration::from_secs(60), |peers| {
+        !states(peers).iter().any(|state| checks.contains(state))
+    }));
+    // The hello of the client is there, and the handshake is not over.
+    peers.run_until(Duration::from_millis(250), |_| false);
+    peers.simulation.network().set_default_link(Link { up: false, ..slow() });
+    assert!(
+        peers
+            .run_until(Duration::from_secs(60), |peers| { states(peers) == [IceConnectionState::Failed; 2] })
+    );
+    let before = peers.simulation.network().stats().sent;
+    peers.run_until(Duration::from_secs(60), |_| false);
+    assert_eq!(peers.simulation.network().stats().sent, before);
 }
 
 #[test]
