@@ -173,6 +173,55 @@ fn key_exchange(provider: &CryptoProvider) {
     }
 }
 
+/// The DER of a SubjectPublicKeyInfo on P-256, on P-384 and of X25519, up to the key (RFC 5480, RFC 8410).
+const SPKI_P256: &str = "3059301306072a8648ce3d020106082a8648ce3d030107034200";
+const SPKI_P384: &str = "3076301006072a8648ce3d020106052b81040022036200";
+const SPKI_X25519: &str = "302a300506032b656e032100";
+
+/// Another form of an uncompressed point, by the first byte that an even `y` has.
+fn point(uncompressed: &[u8], form: u8) -> Vec<u8> {
+    let (x_end, last) = (1 + (uncompressed.len() - 1) / 2, uncompressed[uncompressed.len() - 1]);
+    let end = if form == 2 { x_end } else { uncompressed.len() };
+    [&[form | last & 1], &uncompressed[1..end]].concat()
+}
+
+/// RFC 8422 §5.4.1: a share has one form only.
+fn shares_in_another_form(provider: &CryptoProvider) {
+    for &group in provider.key_exchanges.groups() {
+        let share = provider.key_exchanges.start(group).unwrap().public_key().to_vec();
+        let info = match group {
+            NamedGroup::X25519 => SPKI_X25519,
+            NamedGroup::Secp256r1 => SPKI_P256,
+            NamedGroup::Secp384r1 => SPKI_P384,
+        };
+        let mut forms = vec![[hex(info), share.clone()].concat(), [&share[..], &[0]].concat()];
+        if group != NamedGroup::X25519 {
+            forms.extend([point(&share, 2), point(&share, 6)]);
+        }
+        for form in forms {
+            let refused = provider.key_exchanges.start(group).unwrap().complete(&form);
+            assert_eq!(refused.map(|_| ()), Err(CryptoError::InvalidKey), "{group:?} {form:02x?}");
+        }
+    }
+}
+
+/// RFC 8422 §5.1.2: what is verified with is an uncompressed point, too.
+fn public_keys_in_another_form(provider: &CryptoProvider) {
+    let key = provider.signatures.load(&provider.signatures.generate_p256().unwrap()).unwrap();
+    let (point_of_key, signature) = (key.public_key(), key.sign(b"message").unwrap());
+    let forms = [
+        [hex(SPKI_P256), point_of_key.to_vec()].concat(),
+        point(point_of_key, 2),
+        point(point_of_key, 6),
+        Vec::new(),
+    ];
+    for form in forms {
+        let verified =
+            provider.signatures.verify(key.scheme(), PublicKey::P256(&form), b"message", &signature);
+        assert_eq!(verified, Err(CryptoError::InvalidKey), "{form:02x?}");
+    }
+}
+
 /// RFC 6979 A.2.5 and A.2.6: "sample" with SHA-256 and SHA-384 on P-256 and P-384, DER-encoded.
 fn signature_vectors(provider: &CryptoProvider) {
     let p256 = hex("0460fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb6\
@@ -267,8 +316,10 @@ macro_rules! suite {
 }
 
 suite! {
-    "aws-lc-rs" aws_lc_rs: aead counter_mode hashes hmac key_exchange signature_vectors signing random;
-    "rust-crypto" rust_crypto: aead counter_mode hashes hmac key_exchange signature_vectors signing random;
+    "aws-lc-rs" aws_lc_rs: aead counter_mode hashes hmac key_exchange shares_in_another_form
+        signature_vectors public_keys_in_another_form signing random;
+    "rust-crypto" rust_crypto: aead counter_mode hashes hmac key_exchange shares_in_another_form
+        signature_vectors public_keys_in_another_form signing random;
 }
 
 #[cfg(all(feature = "aws-lc-rs", feature = "rust-crypto"))]
