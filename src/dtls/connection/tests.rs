@@ -439,3 +439,25 @@ fn renegotiation_is_refused_and_changes_nothing() {
         pair.assert_connected();
     }
 }
+
+/// RFC 5246 §7.4.1.4: no extension in a ServerHello that the client did not send.
+#[test]
+fn a_server_answers_only_what_it_was_asked() {
+    use crate::dtls::handshake::Fragment;
+    use crate::dtls::wire::Reader;
+
+    const POINT_FORMATS: [u8; 6] = [0, 11, 0, 2, 1, 0];
+    for asked in [true, false] {
+        let mut pair = Pair::new(|_, _| {});
+        let mut hello = pair.take(DtlsRole::Client).remove(0);
+        let at = hello.windows(6).position(|bytes| bytes == POINT_FORMATS).unwrap();
+        if !asked {
+            hello[at..at + 2].copy_from_slice(&[0x5a, 0x5a]);
+        }
+        pair.give(DtlsRole::Client, hello).unwrap();
+        let mut answer = pair.take(DtlsRole::Server).remove(0);
+        let (record, _) = Record::split(&mut answer).unwrap();
+        let hello = Fragment::read(&mut Reader::new(record.fragment)).unwrap().body;
+        assert_eq!(hello.windows(6).any(|bytes| bytes == POINT_FORMATS), asked);
+    }
+}
