@@ -214,9 +214,12 @@ impl Connection {
             let (record, tail) =
                 Record::split(rest).map_err(|field| self.stats.ignore(Ignored::Malformed(field.0)))?;
             rest = tail;
-            // A record that is ignored does not concern those behind it.
+            // A record that is ignored does not concern those behind it; one that ends the connection does.
             if let Err(error) = self.take_record(now, record, sink) {
                 result = Err(error);
+            }
+            if self.is_ended() {
+                break;
             }
         }
         result
@@ -269,6 +272,9 @@ impl Connection {
         for mut record in early {
             if let Err(error) = self.take_record(now, record.as_record(), sink) {
                 result = Err(error);
+            }
+            if self.is_ended() {
+                break;
             }
         }
         result

@@ -461,3 +461,27 @@ fn a_server_answers_only_what_it_was_asked() {
         assert_eq!(hello.windows(6).any(|bytes| bytes == POINT_FORMATS), asked);
     }
 }
+
+/// What ends a connection is not hidden by what stands behind it in the datagram.
+#[test]
+fn a_datagram_that_ends_a_connection_says_why() {
+    let (client, server) = (config(1), config(2));
+    let verify_client = expect(&client);
+    let mut pair = Pair::with(client, verify_client.clone(), server, verify_client);
+    pair.carry(DtlsRole::Client);
+    let flight = pair.take(DtlsRole::Server).remove(0);
+    let error = pair.give(DtlsRole::Server, flight).unwrap_err();
+    assert!(matches!(error, DtlsError::WrongFingerprint { .. }), "{error}");
+    assert_eq!(events(&mut pair.client), [DtlsEvent::Failed(error)]);
+
+    let mut pair = Pair::new(|_, _| {});
+    pair.run().assert_connected();
+    let mut datagram = Vec::new();
+    let mut sealed = Vec::new();
+    pair.client.seal(b"late", &mut sealed).unwrap();
+    pair.client.close(pair.now);
+    datagram.extend(pair.take(DtlsRole::Client).remove(0));
+    datagram.extend(sealed);
+    assert_eq!(pair.give(DtlsRole::Client, datagram), Ok(()));
+    assert_eq!(events(&mut pair.server), [DtlsEvent::Closed]);
+}
