@@ -485,3 +485,30 @@ fn a_datagram_that_ends_a_connection_says_why() {
     assert_eq!(pair.give(DtlsRole::Client, datagram), Ok(()));
     assert_eq!(events(&mut pair.server), [DtlsEvent::Closed]);
 }
+
+/// A message that is taken is not lost because of what stands behind it in its record.
+#[test]
+fn rubbish_behind_a_message_takes_nothing_from_it() {
+    const CLIENT_KEY_EXCHANGE: u8 = 16;
+    let mut pair = Pair::new(|_, _| {});
+    pair.carry(DtlsRole::Client);
+    pair.carry(DtlsRole::Server);
+    let flight = pair.take(DtlsRole::Client).remove(0);
+    let (mut early, mut rest) = (Vec::new(), Vec::new());
+    let mut at = 0;
+    while at < flight.len() {
+        let length = u16::from_be_bytes([flight[at + 11], flight[at + 12]]);
+        let end = at + RECORD_HEADER_LEN + usize::from(length);
+        let mut record = flight[at..end].to_vec();
+        if record[4] == 0 && record[RECORD_HEADER_LEN] == CLIENT_KEY_EXCHANGE {
+            record.extend_from_slice(&[0xff; 20]);
+            record[11..13].copy_from_slice(&(length + 20).to_be_bytes());
+        }
+        if record[4] == 1 { &mut early } else { &mut rest }.extend(record);
+        at = end;
+    }
+    // The Finished waits for the keys that the ClientKeyExchange brings.
+    pair.give(DtlsRole::Client, early).unwrap();
+    pair.give(DtlsRole::Client, rest).ok();
+    pair.run().assert_connected();
+}
