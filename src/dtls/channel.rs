@@ -81,6 +81,11 @@ impl Channel {
         self.epochs.overhead(Epoch::PROTECTED)
     }
 
+    pub(crate) fn into_epochs(self) -> WriteEpochs {
+        self.epochs
+    }
+
+    #[cfg(test)]
     pub(crate) fn epochs(&mut self) -> &mut WriteEpochs {
         &mut self.epochs
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
-use super::alert::{Alert, AlertDescription};
+use super::alert::{Alert, AlertDescription, AlertLevel};
 use super::channel::{Channel, Inbound};
 use super::cipher_suite::CipherSuite;
 use super::config::{ClientAuthentication, Config};
@@ -80,8 +80,7 @@ pub struct Connection {
     config: Arc<Config>,
     role: DtlsRole,
     phase: Phase,
-    /// The last record, an alert that waits to be sent.
-    farewell: Option<Vec<u8>>,
+    farewell: Option<Box<Farewell>>,
     events: VecDeque<DtlsEvent>,
     queued_application_data: usize,
     stats: Stats,
@@ -113,6 +112,14 @@ struct Established {
     exporter: Exporter,
     srtp_profile: Option<SrtpProfile>,
     peer: VerifiedPeer,
+}
+
+/// The alert that a connection ended with.
+#[derive(Debug)]
+struct Farewell {
+    alert: Alert,
+    epochs: WriteEpochs,
+    is_sent: bool,
 }
 
 /// Where application data goes.
@@ -244,7 +251,10 @@ impl Connection {
                 Ok(Progress::Complete(completed)) => return self.complete(now, completed, sink),
                 Err(rejection) => Err(rejection),
             },
-            Phase::Ended => return Err(DtlsError::NotConnected),
+            Phase::Ended => {
+                self.repeat_farewell(&record);
+                return Err(DtlsError::NotConnected);
+            }
         };
         match inbound {
             Ok(Inbound::Nothing) => Ok(()),
@@ -352,12 +362,20 @@ impl Connection {
 
     fn end(&mut self, alert: Option<Alert>) {
         tracing::debug!(?alert, "DTLS ends");
-        let mut phase = std::mem::replace(&mut self.phase, Phase::Ended);
-        let Some((alert, epochs)) = alert.zip(phase.epochs()) else { return };
-        let mut record = Vec::new();
-        let write = |out: &mut Vec<u8>| out.extend_from_slice(&alert.encode());
-        if epochs.write(epochs.current(), ContentType::Alert, &mut record, write).is_ok() {
-            self.farewell = Some(record);
+        let phase = std::mem::replace(&mut self.phase, Phase::Ended);
+        if let Some((alert, epochs)) = alert.zip(phase.into_epochs()) {
+            self.farewell = Some(Box::new(Farewell { alert, epochs, is_sent: false }));
+        }
+    }
+
+    /// RFC 6347 §4.2.7: an alert is not retransmitted, but made anew when the message that it answers comes
+    /// again. Without it, a peer that missed the alert would repeat its flight until its handshake times out.
+    fn repeat_farewell(&mut self, record: &Record<'_>) {
+        if let Some(farewell) = &mut self.farewell
+            && record.content_type == ContentType::Handshake
+            && farewell.alert.level == AlertLevel::Fatal
+        {
+            farewell.is_sent = false;
         }
     }
 
@@ -377,13 +395,29 @@ impl Connection {
 }
 
 impl Phase {
-    fn epochs(&mut self) -> Option<&mut WriteEpochs> {
+    /// The epochs to send the last alert in.
+    fn into_epochs(self) -> Option<WriteEpochs> {
         match self {
-            Self::Handshaking(handshaking) => Some(handshaking.epochs()),
-            Self::Unverified(unverified) => Some(unverified.channel.epochs()),
-            Self::Connected(established) => Some(established.channel.epochs()),
+            Self::Handshaking(handshaking) => Some(handshaking.into_epochs()),
+            Self::Unverified(unverified) => Some(unverified.channel.into_epochs()),
+            Self::Connected(established) => Some(established.channel.into_epochs()),
             Self::Ended => None,
         }
+    }
+}
+
+impl Farewell {
+    fn poll_transmit(&mut self, out: &mut TransmitBatch) -> Result<Option<Transmit>, SequenceExhausted> {
+        if std::mem::replace(&mut self.is_sent, true) {
+            return Ok(None);
+        }
+        let alert = self.alert.encode();
+        let mut segments = out.segments(None, None);
+        let epoch = self.epochs.current();
+        let write = |out: &mut Vec<u8>| out.extend_from_slice(&alert);
+        self.epochs.write(epoch, ContentType::Alert, segments.datagram(), write)?;
+        segments.end_datagram();
+        Ok(segments.finish())
     }
 }
 
@@ -427,11 +461,12 @@ impl Layer for Connection {
             Phase::Unverified(unverified) => unverified.channel.poll_transmit(out),
             Phase::Connected(established) => established.channel.poll_transmit(out),
             Phase::Ended => {
-                let record = self.farewell.take()?;
-                let mut segments = out.segments(None, None);
-                segments.datagram().extend_from_slice(&record);
-                segments.end_datagram();
-                return segments.finish();
+                let farewell = self.farewell.as_mut()?;
+                // No alert can be sent that the sequence numbers do not suffice for.
+                let transmit = farewell.poll_transmit(out).ok().flatten();
+                // Only a fatal alert may be asked for again; the keys go with the others.
+                self.farewell.take_if(|farewell| farewell.alert.level != AlertLevel::Fatal);
+                return transmit;
             }
         };
         written.unwrap_or_else(|SequenceExhausted| {

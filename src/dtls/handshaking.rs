@@ -351,8 +351,8 @@ impl Handshaking {
     }
 
     /// The epochs to send the last alert in.
-    pub(crate) fn epochs(&mut self) -> &mut WriteEpochs {
-        &mut self.epochs
+    pub(crate) fn into_epochs(self) -> WriteEpochs {
+        self.epochs
     }
 
     /// What outlives the handshake.

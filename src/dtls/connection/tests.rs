@@ -426,7 +426,8 @@ fn renegotiation_is_refused_and_changes_nothing() {
     ] {
         let sender = if from == DtlsRole::Client { &mut pair.client } else { &mut pair.server };
         let mut record = Vec::new();
-        let epochs = sender.phase.epochs().unwrap();
+        let Phase::Connected(established) = &mut sender.phase else { panic!() };
+        let epochs = established.channel.epochs();
         epochs.write(Epoch::PROTECTED, ContentType::Handshake, &mut record, message(kind)).unwrap();
         // The same, without protection.
         let mut plain = Vec::new();
@@ -511,4 +512,30 @@ fn rubbish_behind_a_message_takes_nothing_from_it() {
     pair.give(DtlsRole::Client, early).unwrap();
     pair.give(DtlsRole::Client, rest).ok();
     pair.run().assert_connected();
+}
+
+/// RFC 6347 §4.2.7: an alert is not sent again by itself, but when what it answers comes again.
+#[test]
+fn a_lost_alert_is_made_anew_when_the_peer_repeats_itself() {
+    let mut pair = Pair::new(|client, server| {
+        client.cipher_suites = vec![CipherSuite::EcdheEcdsaAes128GcmSha256];
+        server.cipher_suites = vec![CipherSuite::EcdheEcdsaAes256GcmSha384];
+    });
+    pair.carry(DtlsRole::Client);
+    let lost = pair.take(DtlsRole::Server);
+    assert_eq!(lost.len(), 1);
+    assert!(pair.take(DtlsRole::Server).is_empty());
+    // Not for what is no message of a handshake.
+    pair.give(DtlsRole::Client, lost[0].clone()).ok();
+    assert!(pair.take(DtlsRole::Server).is_empty());
+    let start = pair.now;
+    while !pair.client.is_ended() {
+        pair.run();
+        let due = pair.client.poll_timeout().unwrap();
+        pair.expire(due - pair.now);
+    }
+    let told = DtlsError::AlertReceived { code: 40, description: "handshake_failure" };
+    assert_eq!(events(&mut pair.client), [DtlsEvent::Failed(told)]);
+    assert!(pair.now - start < Duration::from_secs(3), "{:?}", pair.now - start);
+    assert_ne!(pair.take(DtlsRole::Server), lost, "a record number is used once");
 }
