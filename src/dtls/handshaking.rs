@@ -304,7 +304,7 @@ impl Handshaking {
         }
         self.begin(now);
         let flight = &mut self.exchange.flight;
-        let transmit = flight.write(&mut self.epochs, out)?;
+        let transmit = flight.write(&mut self.epochs, self.timer.max_datagram(), out)?;
         if flight.is_sent() {
             self.timer.flight_sent(now, flight.expects_answer());
         }

@@ -332,7 +332,8 @@ fn a_lost_final_flight_is_sent_again() {
     for round in 1..4 {
         assert_eq!(pair.take(DtlsRole::Server).len(), 1, "lost");
         pair.expire(Duration::from_secs(2));
-        assert_eq!(pair.carry(DtlsRole::Client), 1);
+        // The third time in smaller datagrams.
+        assert_eq!(pair.carry(DtlsRole::Client), if round < 3 { 1 } else { 2 });
         assert_eq!(pair.server.stats().retransmissions, round);
     }
     pair.carry(DtlsRole::Server);
