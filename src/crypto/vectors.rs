@@ -341,3 +341,106 @@ fn the_providers_agree() {
         assert_eq!(secret.as_bytes(), theirs.complete(&our_share).unwrap().as_bytes());
     }
 }
+
+#[cfg(all(feature = "aws-lc-rs", feature = "rust-crypto"))]
+#[test]
+fn the_providers_agree_on_errors() {
+    let providers = [super::aws_lc_rs::provider(), super::rust_crypto::provider()];
+    let private_key = providers[0].signatures.generate_p256().unwrap();
+    let key = providers[0].signatures.load(&private_key).unwrap();
+    let signature = key.sign(b"message").unwrap();
+    let verify = |key: PublicKey<'_>, scheme, signature: &[u8]| {
+        let [a, b] = [0, 1].map(|i| providers[i].signatures.verify(scheme, key, b"message", signature));
+        assert_eq!(a, b, "{key:02x?} {scheme:?} {signature:02x?}");
+        a
+    };
+    let p256 = PublicKey::P256(key.public_key());
+    let scheme = SignatureScheme::EcdsaSha256;
+    verify(p256, scheme, &signature).unwrap();
+    // Not minimal, not DER, behind the end, negative, zero, beyond the order.
+    let (r, s) = signature[2..].split_at(2 + usize::from(signature[3]));
+    let sequence = |parts: &[&[u8]]| {
+        let body = parts.concat();
+        [&[0x30, body.len() as u8], &body[..]].concat()
+    };
+    let order = hex("022100ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551");
+    let padded = [&[2, r[1] + 1, 0], &r[2..]].concat();
+    let long = [&[0x30, 0x81, signature[1]], &signature[2..]].concat();
+    for wrong in [
+        &signature[1..],
+        &[&signature[..], &[0]].concat(),
+        &sequence(&[&padded, s]),
+        &long,
+        &sequence(&[&[2, 1, 0xff], s]),
+        &sequence(&[&[2, 1, 0], s]),
+        &sequence(&[r, &[2, 1, 0]]),
+        &sequence(&[r, &order]),
+        &sequence(&[r, s, &[2, 1, 1]]),
+        &sequence(&[r]),
+        &[],
+    ] {
+        verify(p256, scheme, wrong).unwrap_err();
+    }
+    for at in 0..signature.len() {
+        let mut wrong = signature.clone();
+        wrong[at] ^= 1;
+        verify(p256, scheme, &wrong).unwrap_err();
+    }
+    let mut off_curve = key.public_key().to_vec();
+    off_curve[64] ^= 1;
+    assert_eq!(verify(PublicKey::P256(&off_curve), scheme, &signature), Err(CryptoError::InvalidKey));
+    verify(PublicKey::P384(&[4; 97]), scheme, &signature).unwrap_err();
+    for group in [NamedGroup::X25519, NamedGroup::Secp256r1, NamedGroup::Secp384r1] {
+        let share = providers[0].key_exchanges.start(group).unwrap().public_key().to_vec();
+        let start = |i: usize| providers[i].key_exchanges.start(group).unwrap();
+        let agree = |share: &[u8]| {
+            let [a, b] = [0, 1].map(|i| start(i).complete(share).map(|_| ()));
+            assert_eq!(a, b, "{group:?} {share:02x?}");
+            a
+        };
+        let mut off_curve = share.clone();
+        let last = off_curve.len() - 1;
+        off_curve[last] ^= 1;
+        assert_eq!(agree(&off_curve).is_ok(), group == NamedGroup::X25519);
+        agree(&[&[4][..], &vec![0xff; share.len() - 1]].concat()).ok();
+        agree(&[0]).unwrap_err();
+    }
+    // Points of small order (RFC 7748 §6.1), in a form that is not reduced, too.
+    for small in [
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+        "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    ] {
+        for provider in &providers {
+            let refused = provider.key_exchanges.start(NamedGroup::X25519).unwrap().complete(&hex(small));
+            assert_eq!(refused.map(|_| ()), Err(CryptoError::InvalidKey), "{small}");
+        }
+    }
+    for len in [0, 15, 17, 24, 31, 33] {
+        let [a, b] = [0, 1].map(|i| providers[i].ciphers.aes_ctr(&vec![1; len]).map(|_| ()).unwrap_err());
+        assert_eq!(a, b);
+        for algorithm in [AeadAlgorithm::Aes128Gcm, AeadAlgorithm::Aes256Gcm, AeadAlgorithm::ChaCha20Poly1305]
+        {
+            let [a, b] = [0, 1].map(|i| providers[i].ciphers.aead(algorithm, &vec![1; len]).map(|_| ()));
+            assert_eq!(a, b, "{algorithm:?} {len}");
+        }
+    }
+    // Counters run over.
+    for key in [&[7; 16][..], &[7; 32]] {
+        for low in [0xff, 0xfe] {
+            let mut counter = [0xff; 16];
+            counter[15] = low;
+            let [a, b] = [0, 1].map(|i| {
+                let mut buffer = [0; 100];
+                providers[i].ciphers.aes_ctr(key).unwrap().apply(&counter, &mut buffer);
+                buffer
+            });
+            assert_eq!(a, b);
+        }
+    }
+}

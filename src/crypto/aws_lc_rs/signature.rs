@@ -61,7 +61,12 @@ impl Signatures for AwsLcSignatures {
             (RsaPkcs1Sha256, PublicKey::Rsa(key)) => (&signature::RSA_PKCS1_2048_8192_SHA256, key),
             _ => return Err(CryptoError::InvalidKey),
         };
-        UnparsedPublicKey::new(algorithm, key).verify(message, signature).map_err(|_| CryptoError::Signature)
+        let key = UnparsedPublicKey::new(algorithm, key);
+        // A failure does not say what it was; only then the key is read a second time.
+        key.verify(message, signature).map_err(|_| match key.parse() {
+            Ok(_) => CryptoError::Signature,
+            Err(_) => CryptoError::InvalidKey,
+        })
     }
 }
 
