@@ -20,7 +20,7 @@ use super::record::{
 };
 use super::rejection::Rejection;
 use super::stats::{Ignored, Stats};
-use super::v12::{Completed, Exporter};
+use super::v12::{Completed, Exporter, FinalFlight};
 use crate::crypto::TAG_LEN;
 use crate::layer::{
     Datagram, DtlsError, DtlsEvent, DtlsRole, DtlsTransport, Fingerprint, Layer, SrtpKeyingMaterial,
@@ -119,6 +119,8 @@ struct Established {
 struct Farewell {
     alert: Alert,
     epochs: WriteEpochs,
+    /// What was to be sent before, without which the peer does not take the handshake for complete.
+    final_flight: Option<FinalFlight>,
     is_sent: bool,
 }
 
@@ -363,8 +365,8 @@ impl Connection {
     fn end(&mut self, alert: Option<Alert>) {
         tracing::debug!(?alert, "DTLS ends");
         let phase = std::mem::replace(&mut self.phase, Phase::Ended);
-        if let Some((alert, epochs)) = alert.zip(phase.into_epochs()) {
-            self.farewell = Some(Box::new(Farewell { alert, epochs, is_sent: false }));
+        if let Some((alert, (epochs, final_flight))) = alert.zip(phase.into_sending()) {
+            self.farewell = Some(Box::new(Farewell { alert, epochs, final_flight, is_sent: false }));
         }
     }
 
@@ -395,12 +397,12 @@ impl Connection {
 }
 
 impl Phase {
-    /// The epochs to send the last alert in.
-    fn into_epochs(self) -> Option<WriteEpochs> {
+    /// The epochs to send the last alert in, and a final flight that waits to be sent.
+    fn into_sending(self) -> Option<(WriteEpochs, Option<FinalFlight>)> {
         match self {
-            Self::Handshaking(handshaking) => Some(handshaking.into_epochs()),
-            Self::Unverified(unverified) => Some(unverified.channel.into_epochs()),
-            Self::Connected(established) => Some(established.channel.into_epochs()),
+            Self::Handshaking(handshaking) => Some((handshaking.into_epochs(), None)),
+            Self::Unverified(unverified) => Some(unverified.channel.into_parts()),
+            Self::Connected(established) => Some(established.channel.into_parts()),
             Self::Ended => None,
         }
     }
@@ -413,6 +415,9 @@ impl Farewell {
         }
         let alert = self.alert.encode();
         let mut segments = out.segments(None, None);
+        if let Some(last) = self.final_flight.take() {
+            last.write(&mut self.epochs, segments.datagram())?;
+        }
         let epoch = self.epochs.current();
         let write = |out: &mut Vec<u8>| out.extend_from_slice(&alert);
         self.epochs.write(epoch, ContentType::Alert, segments.datagram(), write)?;

@@ -540,3 +540,17 @@ fn a_lost_alert_is_made_anew_when_the_peer_repeats_itself() {
     assert!(pair.now - start < Duration::from_secs(3), "{:?}", pair.now - start);
     assert_ne!(pair.take(DtlsRole::Server), lost, "a record number is used once");
 }
+
+/// The last flight is not lost when a server closes before that was drained.
+#[test]
+fn a_server_that_closes_at_once_was_connected() {
+    let mut pair = Pair::new(|_, _| {});
+    pair.carry(DtlsRole::Client);
+    pair.carry(DtlsRole::Server);
+    pair.carry(DtlsRole::Client);
+    pair.server.close(pair.now);
+    assert_eq!(pair.carry(DtlsRole::Server), 1);
+    let connected = DtlsEvent::Connected { srtp_profile: Some(SrtpProfile::AeadAes128Gcm) };
+    assert_eq!(events(&mut pair.client), [connected, DtlsEvent::Closed]);
+    assert!(pair.take(DtlsRole::Server).is_empty());
+}
