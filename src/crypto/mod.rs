@@ -21,6 +21,8 @@
 
 mod cipher;
 mod digest;
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
+mod encoding;
 mod error;
 mod key_exchange;
 mod provider;

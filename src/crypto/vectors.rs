@@ -173,6 +173,55 @@ fn key_exchange(provider: &CryptoProvider) {
     }
 }
 
+/// The DER of a SubjectPublicKeyInfo on P-256, on P-384 and of X25519, up to the key (RFC 5480, RFC 8410).
+const SPKI_P256: &str = "3059301306072a8648ce3d020106082a8648ce3d030107034200";
+const SPKI_P384: &str = "3076301006072a8648ce3d020106052b81040022036200";
+const SPKI_X25519: &str = "302a300506032b656e032100";
+
+/// Another form of an uncompressed point, by the first byte that an even `y` has.
+fn point(uncompressed: &[u8], form: u8) -> Vec<u8> {
+    let (x_end, last) = (1 + (uncompressed.len() - 1) / 2, uncompressed[uncompressed.len() - 1]);
+    let end = if form == 2 { x_end } else { uncompressed.len() };
+    [&[form | last & 1], &uncompressed[1..end]].concat()
+}
+
+/// RFC 8422 §5.4.1: a share has one form only.
+fn shares_in_another_form(provider: &CryptoProvider) {
+    for &group in provider.key_exchanges.groups() {
+        let share = provider.key_exchanges.start(group).unwrap().public_key().to_vec();
+        let info = match group {
+            NamedGroup::X25519 => SPKI_X25519,
+            NamedGroup::Secp256r1 => SPKI_P256,
+            NamedGroup::Secp384r1 => SPKI_P384,
+        };
+        let mut forms = vec![[hex(info), share.clone()].concat(), [&share[..], &[0]].concat()];
+        if group != NamedGroup::X25519 {
+            forms.extend([point(&share, 2), point(&share, 6)]);
+        }
+        for form in forms {
+            let refused = provider.key_exchanges.start(group).unwrap().complete(&form);
+            assert_eq!(refused.map(|_| ()), Err(CryptoError::InvalidKey), "{group:?} {form:02x?}");
+        }
+    }
+}
+
+/// RFC 8422 §5.1.2: what is verified with is an uncompressed point, too.
+fn public_keys_in_another_form(provider: &CryptoProvider) {
+    let key = provider.signatures.load(&provider.signatures.generate_p256().unwrap()).unwrap();
+    let (point_of_key, signature) = (key.public_key(), key.sign(b"message").unwrap());
+    let forms = [
+        [hex(SPKI_P256), point_of_key.to_vec()].concat(),
+        point(point_of_key, 2),
+        point(point_of_key, 6),
+        Vec::new(),
+    ];
+    for form in forms {
+        let verified =
+            provider.signatures.verify(key.scheme(), PublicKey::P256(&form), b"message", &signature);
+        assert_eq!(verified, Err(CryptoError::InvalidKey), "{form:02x?}");
+    }
+}
+
 /// RFC 6979 A.2.5 and A.2.6: "sample" with SHA-256 and SHA-384 on P-256 and P-384, DER-encoded.
 fn signature_vectors(provider: &CryptoProvider) {
     let p256 = hex("0460fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb6\
@@ -267,8 +316,10 @@ macro_rules! suite {
 }
 
 suite! {
-    "aws-lc-rs" aws_lc_rs: aead counter_mode hashes hmac key_exchange signature_vectors signing random;
-    "rust-crypto" rust_crypto: aead counter_mode hashes hmac key_exchange signature_vectors signing random;
+    "aws-lc-rs" aws_lc_rs: aead counter_mode hashes hmac key_exchange shares_in_another_form
+        signature_vectors public_keys_in_another_form signing random;
+    "rust-crypto" rust_crypto: aead counter_mode hashes hmac key_exchange shares_in_another_form
+        signature_vectors public_keys_in_another_form signing random;
 }
 
 #[cfg(all(feature = "aws-lc-rs", feature = "rust-crypto"))]
@@ -288,5 +339,108 @@ fn the_providers_agree() {
         let (our_share, their_share) = (ours.public_key().to_vec(), theirs.public_key().to_vec());
         let secret = ours.complete(&their_share).unwrap();
         assert_eq!(secret.as_bytes(), theirs.complete(&our_share).unwrap().as_bytes());
+    }
+}
+
+#[cfg(all(feature = "aws-lc-rs", feature = "rust-crypto"))]
+#[test]
+fn the_providers_agree_on_errors() {
+    let providers = [super::aws_lc_rs::provider(), super::rust_crypto::provider()];
+    let private_key = providers[0].signatures.generate_p256().unwrap();
+    let key = providers[0].signatures.load(&private_key).unwrap();
+    let signature = key.sign(b"message").unwrap();
+    let verify = |key: PublicKey<'_>, scheme, signature: &[u8]| {
+        let [a, b] = [0, 1].map(|i| providers[i].signatures.verify(scheme, key, b"message", signature));
+        assert_eq!(a, b, "{key:02x?} {scheme:?} {signature:02x?}");
+        a
+    };
+    let p256 = PublicKey::P256(key.public_key());
+    let scheme = SignatureScheme::EcdsaSha256;
+    verify(p256, scheme, &signature).unwrap();
+    // Not minimal, not DER, behind the end, negative, zero, beyond the order.
+    let (r, s) = signature[2..].split_at(2 + usize::from(signature[3]));
+    let sequence = |parts: &[&[u8]]| {
+        let body = parts.concat();
+        [&[0x30, body.len() as u8], &body[..]].concat()
+    };
+    let order = hex("022100ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551");
+    let padded = [&[2, r[1] + 1, 0], &r[2..]].concat();
+    let long = [&[0x30, 0x81, signature[1]], &signature[2..]].concat();
+    for wrong in [
+        &signature[1..],
+        &[&signature[..], &[0]].concat(),
+        &sequence(&[&padded, s]),
+        &long,
+        &sequence(&[&[2, 1, 0xff], s]),
+        &sequence(&[&[2, 1, 0], s]),
+        &sequence(&[r, &[2, 1, 0]]),
+        &sequence(&[r, &order]),
+        &sequence(&[r, s, &[2, 1, 1]]),
+        &sequence(&[r]),
+        &[],
+    ] {
+        verify(p256, scheme, wrong).unwrap_err();
+    }
+    for at in 0..signature.len() {
+        let mut wrong = signature.clone();
+        wrong[at] ^= 1;
+        verify(p256, scheme, &wrong).unwrap_err();
+    }
+    let mut off_curve = key.public_key().to_vec();
+    off_curve[64] ^= 1;
+    assert_eq!(verify(PublicKey::P256(&off_curve), scheme, &signature), Err(CryptoError::InvalidKey));
+    verify(PublicKey::P384(&[4; 97]), scheme, &signature).unwrap_err();
+    for group in [NamedGroup::X25519, NamedGroup::Secp256r1, NamedGroup::Secp384r1] {
+        let share = providers[0].key_exchanges.start(group).unwrap().public_key().to_vec();
+        let start = |i: usize| providers[i].key_exchanges.start(group).unwrap();
+        let agree = |share: &[u8]| {
+            let [a, b] = [0, 1].map(|i| start(i).complete(share).map(|_| ()));
+            assert_eq!(a, b, "{group:?} {share:02x?}");
+            a
+        };
+        let mut off_curve = share.clone();
+        let last = off_curve.len() - 1;
+        off_curve[last] ^= 1;
+        assert_eq!(agree(&off_curve).is_ok(), group == NamedGroup::X25519);
+        agree(&[&[4][..], &vec![0xff; share.len() - 1]].concat()).ok();
+        agree(&[0]).unwrap_err();
+    }
+    // Points of small order (RFC 7748 §6.1), in a form that is not reduced, too.
+    for small in [
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+        "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    ] {
+        for provider in &providers {
+            let refused = provider.key_exchanges.start(NamedGroup::X25519).unwrap().complete(&hex(small));
+            assert_eq!(refused.map(|_| ()), Err(CryptoError::InvalidKey), "{small}");
+        }
+    }
+    for len in [0, 15, 17, 24, 31, 33] {
+        let [a, b] = [0, 1].map(|i| providers[i].ciphers.aes_ctr(&vec![1; len]).map(|_| ()).unwrap_err());
+        assert_eq!(a, b);
+        for algorithm in [AeadAlgorithm::Aes128Gcm, AeadAlgorithm::Aes256Gcm, AeadAlgorithm::ChaCha20Poly1305]
+        {
+            let [a, b] = [0, 1].map(|i| providers[i].ciphers.aead(algorithm, &vec![1; len]).map(|_| ()));
+            assert_eq!(a, b, "{algorithm:?} {len}");
+        }
+    }
+    // Counters run over.
+    for key in [&[7; 16][..], &[7; 32]] {
+        for low in [0xff, 0xfe] {
+            let mut counter = [0xff; 16];
+            counter[15] = low;
+            let [a, b] = [0, 1].map(|i| {
+                let mut buffer = [0; 100];
+                providers[i].ciphers.aes_ctr(key).unwrap().apply(&counter, &mut buffer);
+                buffer
+            });
+            assert_eq!(a, b);
+        }
     }
 }

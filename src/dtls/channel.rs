@@ -81,6 +81,12 @@ impl Channel {
         self.epochs.overhead(Epoch::PROTECTED)
     }
 
+    /// What the last alert needs: the epochs, and the final flight if that waits to be sent in front of it.
+    pub(crate) fn into_parts(self) -> (WriteEpochs, Option<FinalFlight>) {
+        (self.epochs, self.final_flight.filter(|_| self.send_final_flight))
+    }
+
+    #[cfg(test)]
     pub(crate) fn epochs(&mut self) -> &mut WriteEpochs {
         &mut self.epochs
     }
@@ -95,11 +101,7 @@ impl Channel {
         let mut segments = out.segments(None, None);
         let datagram = segments.datagram();
         if let Some(last) = self.final_flight.as_ref().filter(|_| self.send_final_flight) {
-            self.epochs
-                .write(Epoch::PLAINTEXT, ContentType::ChangeCipherSpec, datagram, |out| out.push(1))?;
-            self.epochs.write(Epoch::PROTECTED, ContentType::Handshake, datagram, |out| {
-                out.extend_from_slice(&last.finished);
-            })?;
+            last.write(&mut self.epochs, datagram)?;
         }
         if self.refuse_renegotiation {
             let alert = Alert::warning(AlertDescription::NO_RENEGOTIATION).encode();

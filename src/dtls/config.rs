@@ -57,7 +57,9 @@ pub struct Config {
     /// datagrams lost, doubling on to 60 s leaves so few attempts within the handshake timeout that one
     /// handshake in 200 fails, and a flight every four seconds burdens no path.
     pub max_retransmission_timeout: Duration,
-    /// How often one flight is sent again before the handshake is given up. 20 by default.
+    /// How often one flight is sent again before the handshake is given up. 20 by default. From the third time
+    /// on it goes in datagrams of at most 512 bytes, since it may be too large for the path (RFC 6347
+    /// §4.1.1.1).
     pub max_retransmissions: u32,
     /// How long the whole handshake may take, from its first message on. 60 s by default.
     pub handshake_timeout: Duration,

@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
-use super::alert::{Alert, AlertDescription};
+use super::alert::{Alert, AlertDescription, AlertLevel};
 use super::channel::{Channel, Inbound};
 use super::cipher_suite::CipherSuite;
 use super::config::{ClientAuthentication, Config};
@@ -20,7 +20,7 @@ use super::record::{
 };
 use super::rejection::Rejection;
 use super::stats::{Ignored, Stats};
-use super::v12::{Completed, Exporter};
+use super::v12::{Completed, Exporter, FinalFlight};
 use crate::crypto::TAG_LEN;
 use crate::layer::{
     Datagram, DtlsError, DtlsEvent, DtlsRole, DtlsTransport, Fingerprint, Layer, SrtpKeyingMaterial,
@@ -80,8 +80,7 @@ pub struct Connection {
     config: Arc<Config>,
     role: DtlsRole,
     phase: Phase,
-    /// The last record, an alert that waits to be sent.
-    farewell: Option<Vec<u8>>,
+    farewell: Option<Box<Farewell>>,
     events: VecDeque<DtlsEvent>,
     queued_application_data: usize,
     stats: Stats,
@@ -113,6 +112,16 @@ struct Established {
     exporter: Exporter,
     srtp_profile: Option<SrtpProfile>,
     peer: VerifiedPeer,
+}
+
+/// The alert that a connection ended with.
+#[derive(Debug)]
+struct Farewell {
+    alert: Alert,
+    epochs: WriteEpochs,
+    /// What was to be sent before, without which the peer does not take the handshake for complete.
+    final_flight: Option<FinalFlight>,
+    is_sent: bool,
 }
 
 /// Where application data goes.
@@ -214,9 +223,12 @@ impl Connection {
             let (record, tail) =
                 Record::split(rest).map_err(|field| self.stats.ignore(Ignored::Malformed(field.0)))?;
             rest = tail;
-            // A record that is ignored does not concern those behind it.
+            // A record that is ignored does not concern those behind it; one that ends the connection does.
             if let Err(error) = self.take_record(now, record, sink) {
                 result = Err(error);
+            }
+            if self.is_ended() {
+                break;
             }
         }
         result
@@ -241,7 +253,10 @@ impl Connection {
                 Ok(Progress::Complete(completed)) => return self.complete(now, completed, sink),
                 Err(rejection) => Err(rejection),
             },
-            Phase::Ended => return Err(DtlsError::NotConnected),
+            Phase::Ended => {
+                self.repeat_farewell(&record);
+                return Err(DtlsError::NotConnected);
+            }
         };
         match inbound {
             Ok(Inbound::Nothing) => Ok(()),
@@ -269,6 +284,9 @@ impl Connection {
         for mut record in early {
             if let Err(error) = self.take_record(now, record.as_record(), sink) {
                 result = Err(error);
+            }
+            if self.is_ended() {
+                break;
             }
         }
         result
@@ -346,12 +364,20 @@ impl Connection {
 
     fn end(&mut self, alert: Option<Alert>) {
         tracing::debug!(?alert, "DTLS ends");
-        let mut phase = std::mem::replace(&mut self.phase, Phase::Ended);
-        let Some((alert, epochs)) = alert.zip(phase.epochs()) else { return };
-        let mut record = Vec::new();
-        let write = |out: &mut Vec<u8>| out.extend_from_slice(&alert.encode());
-        if epochs.write(epochs.current(), ContentType::Alert, &mut record, write).is_ok() {
-            self.farewell = Some(record);
+        let phase = std::mem::replace(&mut self.phase, Phase::Ended);
+        if let Some((alert, (epochs, final_flight))) = alert.zip(phase.into_sending()) {
+            self.farewell = Some(Box::new(Farewell { alert, epochs, final_flight, is_sent: false }));
+        }
+    }
+
+    /// RFC 6347 §4.2.7: an alert is not retransmitted, but made anew when the message that it answers comes
+    /// again. Without it, a peer that missed the alert would repeat its flight until its handshake times out.
+    fn repeat_farewell(&mut self, record: &Record<'_>) {
+        if let Some(farewell) = &mut self.farewell
+            && record.content_type == ContentType::Handshake
+            && farewell.alert.level == AlertLevel::Fatal
+        {
+            farewell.is_sent = false;
         }
     }
 
@@ -371,13 +397,32 @@ impl Connection {
 }
 
 impl Phase {
-    fn epochs(&mut self) -> Option<&mut WriteEpochs> {
+    /// The epochs to send the last alert in, and a final flight that waits to be sent.
+    fn into_sending(self) -> Option<(WriteEpochs, Option<FinalFlight>)> {
         match self {
-            Self::Handshaking(handshaking) => Some(handshaking.epochs()),
-            Self::Unverified(unverified) => Some(unverified.channel.epochs()),
-            Self::Connected(established) => Some(established.channel.epochs()),
+            Self::Handshaking(handshaking) => Some((handshaking.into_epochs(), None)),
+            Self::Unverified(unverified) => Some(unverified.channel.into_parts()),
+            Self::Connected(established) => Some(established.channel.into_parts()),
             Self::Ended => None,
         }
+    }
+}
+
+impl Farewell {
+    fn poll_transmit(&mut self, out: &mut TransmitBatch) -> Result<Option<Transmit>, SequenceExhausted> {
+        if std::mem::replace(&mut self.is_sent, true) {
+            return Ok(None);
+        }
+        let alert = self.alert.encode();
+        let mut segments = out.segments(None, None);
+        if let Some(last) = self.final_flight.take() {
+            last.write(&mut self.epochs, segments.datagram())?;
+        }
+        let epoch = self.epochs.current();
+        let write = |out: &mut Vec<u8>| out.extend_from_slice(&alert);
+        self.epochs.write(epoch, ContentType::Alert, segments.datagram(), write)?;
+        segments.end_datagram();
+        Ok(segments.finish())
     }
 }
 
@@ -421,11 +466,12 @@ impl Layer for Connection {
             Phase::Unverified(unverified) => unverified.channel.poll_transmit(out),
             Phase::Connected(established) => established.channel.poll_transmit(out),
             Phase::Ended => {
-                let record = self.farewell.take()?;
-                let mut segments = out.segments(None, None);
-                segments.datagram().extend_from_slice(&record);
-                segments.end_datagram();
-                return segments.finish();
+                let farewell = self.farewell.as_mut()?;
+                // No alert can be sent that the sequence numbers do not suffice for.
+                let transmit = farewell.poll_transmit(out).ok().flatten();
+                // Only a fatal alert may be asked for again; the keys go with the others.
+                self.farewell.take_if(|farewell| farewell.alert.level != AlertLevel::Fatal);
+                return transmit;
             }
         };
         written.unwrap_or_else(|SequenceExhausted| {

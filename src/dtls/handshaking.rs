@@ -174,8 +174,29 @@ impl Handshaking {
         content: &[u8],
         stats: &mut Stats,
     ) -> Result<Progress, Rejection> {
-        let mut reader = Reader::new(content);
         let mut progress = Progress::Nothing;
+        let result = self.fragments(now, epoch, content, &mut progress, stats);
+        match (progress, result) {
+            (Progress::Nothing, result) => result.map(|()| Progress::Nothing),
+            (progress, Ok(())) => Ok(progress),
+            // What came of the messages in front stands.
+            (progress, Err(Rejection::Ignored(ignored))) => {
+                stats.ignore(ignored);
+                Ok(progress)
+            }
+            (_, Err(rejection)) => Err(rejection),
+        }
+    }
+
+    fn fragments(
+        &mut self,
+        now: Instant,
+        epoch: Epoch,
+        content: &[u8],
+        progress: &mut Progress,
+        stats: &mut Stats,
+    ) -> Result<(), Rejection> {
+        let mut reader = Reader::new(content);
         let mut refused = None;
         while !reader.is_empty() {
             let fragment = Fragment::read(&mut reader)?;
@@ -188,12 +209,9 @@ impl Handshaking {
                 }
                 _ => {}
             }
-            self.fragment(now, fragment, &mut progress, &mut refused, stats)?;
+            self.fragment(now, fragment, progress, &mut refused, stats)?;
         }
-        match (progress, refused) {
-            (Progress::Nothing, Some(reason)) => Err(Ignored::OverLimit(reason).into()),
-            (progress, _) => Ok(progress),
-        }
+        refused.map_or(Ok(()), |reason| Err(Ignored::OverLimit(reason).into()))
     }
 
     fn fragment(
@@ -286,7 +304,7 @@ impl Handshaking {
         }
         self.begin(now);
         let flight = &mut self.exchange.flight;
-        let transmit = flight.write(&mut self.epochs, out)?;
+        let transmit = flight.write(&mut self.epochs, self.timer.max_datagram(), out)?;
         if flight.is_sent() {
             self.timer.flight_sent(now, flight.expects_answer());
         }
@@ -333,8 +351,8 @@ impl Handshaking {
     }
 
     /// The epochs to send the last alert in.
-    pub(crate) fn epochs(&mut self) -> &mut WriteEpochs {
-        &mut self.epochs
+    pub(crate) fn into_epochs(self) -> WriteEpochs {
+        self.epochs
     }
 
     /// What outlives the handshake.

@@ -12,8 +12,8 @@ pub trait SrtpTransport: fmt::Debug + Send {
     ///
     /// # Errors
     /// [`SrtpError::BufferTooSmall`] when the headroom does not suffice, [`SrtpError::Malformed`] when the
-    /// bytes are no RTP packet, [`SrtpError::KeyExhausted`] and [`SrtpError::TooManySsrcs`] at a limit. The
-    /// packet is unchanged on error.
+    /// bytes are no RTP packet, [`SrtpError::Replayed`] when its index was used before,
+    /// [`SrtpError::KeyExhausted`] and [`SrtpError::TooManySsrcs`] at a limit. The packet is unchanged on error.
     fn protect_rtp(&mut self, buffer: &mut [u8], len: usize) -> Result<usize, SrtpError>;
 
     /// As [`protect_rtp`](Self::protect_rtp) for a compound RTCP packet.
@@ -26,8 +26,8 @@ pub trait SrtpTransport: fmt::Debug + Send {
     /// packet that stands there now.
     ///
     /// # Errors
-    /// [`SrtpError::Authentication`], [`SrtpError::Replayed`], [`SrtpError::Malformed`] or
-    /// [`SrtpError::TooManySsrcs`]. No state changes on error, and the content of `packet` is unspecified.
+    /// [`SrtpError::Authentication`], [`SrtpError::Replayed`], [`SrtpError::Malformed`],
+    /// [`SrtpError::KeyExhausted`] or [`SrtpError::TooManySsrcs`]. No state changes on error, and the content of `packet` is unspecified.
     fn unprotect_rtp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError>;
 
     /// As [`unprotect_rtp`](Self::unprotect_rtp) for SRTCP.

@@ -23,7 +23,8 @@ impl PacketIndex {
     #[inline]
     pub(super) fn nearest(self, sequence_number: u16) -> Option<Self> {
         let ahead = sequence_number.wrapping_sub(self.0 as u16);
-        let index = if ahead < 0x8000 {
+        // Of two that are equally near, the one with the same rollover counter, as appendix A has it.
+        let index = if ahead < 0x8000 || ahead == 0x8000 && sequence_number >= 0x8000 {
             self.0 + u64::from(ahead)
         } else {
             // Behind by 0x10000 - ahead; before the first index of all it can only be ahead.
@@ -49,5 +50,26 @@ mod tests {
         assert_eq!(at(5, 0x8001).nearest(0), Some(at(6, 0)));
         assert_eq!(at(0, 10).nearest(0xfff0), Some(at(0, 0xfff0)), "nothing lies before the first index");
         assert_eq!(at(u32::MAX, 0xffff).nearest(0), None);
+    }
+
+    /// RFC 3711 appendix A, word for word.
+    #[test]
+    fn the_estimate_is_that_of_appendix_a() {
+        let roc = 5;
+        for s_l in [0i32, 1, 10, 0x7fff, 0x8000, 0x8001, 0xfffe, 0xffff] {
+            for seq in
+                (0..=0xffff).step_by(0x1000).flat_map(|seq| [seq - 1, seq, seq + 1]).map(|seq| seq & 0xffff)
+            {
+                let v = if s_l < 32_768 {
+                    if seq - s_l > 32_768 { roc - 1 } else { roc }
+                } else if s_l - 32_768 > seq {
+                    roc + 1
+                } else {
+                    roc
+                };
+                let estimated = PacketIndex::new(roc, s_l as u16).nearest(seq as u16);
+                assert_eq!(estimated, Some(PacketIndex::new(v, seq as u16)), "{s_l:#x} {seq:#x}");
+            }
+        }
     }
 }

@@ -194,6 +194,22 @@ fn handshakes_survive_the_network() {
     println!("{SEEDS} seeds, the slowest took {slowest:?}");
 }
 
+/// RFC 6347 §4.1.1.1: what is not answered may have been too large for the path.
+#[test]
+fn a_path_of_small_datagrams_is_found_out() {
+    for (seed, max_datagram) in [(1, 1000), (2, 600), (3, 512)] {
+        let link = Link { max_datagram, delay: Duration::from_millis(20), ..Link::default() };
+        let mut server_config = config(seed + SEEDS, 1);
+        server_config.cookie_exchange = seed == 2;
+        let (mut simulation, client, server) =
+            add(simulation(seed, link), client(config(seed, 0)), server(server_config));
+        simulation.run_until(Duration::from_secs(20), |s| s.layer(client).heard && s.layer(server).heard);
+        assert_talked(&simulation, client, server, &format!("datagrams of {max_datagram}"));
+        // Three timeouts for each of the two large flights.
+        assert!(simulation.elapsed() < Duration::from_secs(5), "{:?}", simulation.elapsed());
+    }
+}
+
 /// One bit of some datagrams is flipped. Before there are keys nothing tells such a message from a true one,
 /// so that a handshake may fail; but never do the sides disagree, and never does changed data come through.
 #[test]

@@ -1,6 +1,7 @@
 use aws_lc_rs::agreement::{self, EphemeralPrivateKey, PublicKey, UnparsedPublicKey};
 use aws_lc_rs::rand::SystemRandom;
 
+use crate::crypto::encoding::is_share;
 use crate::crypto::{CryptoError, KeyExchange, KeyExchanges, NamedGroup, SharedSecret};
 
 pub(super) struct AwsLcKeyExchanges;
@@ -42,6 +43,9 @@ impl KeyExchange for KeyPair {
     }
 
     fn complete(self: Box<Self>, peer_public_key: &[u8]) -> Result<SharedSecret, CryptoError> {
+        if !is_share(self.group, peer_public_key) {
+            return Err(CryptoError::InvalidKey);
+        }
         agreement::agree_ephemeral(
             self.private_key,
             UnparsedPublicKey::new(algorithm(self.group), peer_public_key),

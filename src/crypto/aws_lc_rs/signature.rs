@@ -4,6 +4,7 @@ use aws_lc_rs::signature::{
     UnparsedPublicKey, VerificationAlgorithm,
 };
 
+use crate::crypto::encoding::is_public_key;
 use crate::crypto::{CryptoError, PrivateKey, PublicKey, SignatureScheme, Signatures, SigningKey};
 
 pub(super) struct AwsLcSignatures;
@@ -47,6 +48,9 @@ impl Signatures for AwsLcSignatures {
         signature: &[u8],
     ) -> Result<(), CryptoError> {
         use SignatureScheme::*;
+        if !is_public_key(key) {
+            return Err(CryptoError::InvalidKey);
+        }
         let (algorithm, key): (&'static dyn VerificationAlgorithm, _) = match (scheme, key) {
             (EcdsaSha256, PublicKey::P256(key)) => (&signature::ECDSA_P256_SHA256_ASN1, key),
             (EcdsaSha256, PublicKey::P384(key)) => (&signature::ECDSA_P384_SHA256_ASN1, key),
@@ -57,7 +61,12 @@ impl Signatures for AwsLcSignatures {
             (RsaPkcs1Sha256, PublicKey::Rsa(key)) => (&signature::RSA_PKCS1_2048_8192_SHA256, key),
             _ => return Err(CryptoError::InvalidKey),
         };
-        UnparsedPublicKey::new(algorithm, key).verify(message, signature).map_err(|_| CryptoError::Signature)
+        let key = UnparsedPublicKey::new(algorithm, key);
+        // A failure does not say what it was; only then the key is read a second time.
+        key.verify(message, signature).map_err(|_| match key.parse() {
+            Ok(_) => CryptoError::Signature,
+            Err(_) => CryptoError::InvalidKey,
+        })
     }
 }
 

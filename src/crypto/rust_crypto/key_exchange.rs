@@ -2,6 +2,7 @@ use p256::elliptic_curve::sec1::ToSec1Point;
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
+use crate::crypto::encoding::is_share;
 use crate::crypto::{CryptoError, KeyExchange, KeyExchanges, NamedGroup, SharedSecret};
 
 pub(super) struct RustCryptoKeyExchanges;
@@ -96,6 +97,9 @@ macro_rules! nist_curve {
             }
 
             fn complete(self: Box<Self>, peer_public_key: &[u8]) -> Result<SharedSecret, CryptoError> {
+                if !is_share($group, peer_public_key) {
+                    return Err(CryptoError::InvalidKey);
+                }
                 let peer = $curve::PublicKey::from_sec1_bytes(peer_public_key)
                     .map_err(|_| CryptoError::InvalidKey)?;
                 let secret =

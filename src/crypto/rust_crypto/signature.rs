@@ -4,6 +4,7 @@ use p256::pkcs8::{DecodePrivateKey, EncodePrivateKey};
 use sha2::{Digest, Sha256, Sha384};
 
 use super::key_exchange::random_scalar;
+use crate::crypto::encoding::is_public_key;
 use crate::crypto::{CryptoError, PrivateKey, PublicKey, SignatureScheme, Signatures, SigningKey};
 
 pub(super) struct RustCryptoSignatures;
@@ -37,6 +38,9 @@ impl Signatures for RustCryptoSignatures {
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), CryptoError> {
+        if !is_public_key(key) {
+            return Err(CryptoError::InvalidKey);
+        }
         let (sha256, sha384);
         let prehash: &[u8] = match scheme {
             SignatureScheme::EcdsaSha256 => {

@@ -87,17 +87,18 @@ impl Flight {
         self.expects_answer && !self.items.is_empty()
     }
 
-    /// Appends the next datagrams, as few as the batch's size allows.
+    /// Appends the next datagrams, as few as `max_datagram` and the batch's own size allow.
     pub(crate) fn write(
         &mut self,
         epochs: &mut WriteEpochs,
+        max_datagram: usize,
         out: &mut TransmitBatch,
     ) -> Result<Option<Transmit>, SequenceExhausted> {
         if self.is_sent() {
             return Ok(None);
         }
         let mut segments = out.segments(None, None);
-        let mut limit = segments.max_datagram().max(MIN_DATAGRAM);
+        let mut limit = segments.max_datagram().min(max_datagram).max(MIN_DATAGRAM);
         loop {
             let start = segments.datagram_start();
             self.write_datagram(epochs, segments.datagram(), start, limit)?;
@@ -189,7 +190,7 @@ mod tests {
     fn send(flight: &mut Flight, epochs: &mut WriteEpochs, max_datagram: usize) -> Vec<Vec<u8>> {
         let mut batch = TransmitBatch::new(max_datagram);
         let mut datagrams = Vec::new();
-        while let Some(transmit) = flight.write(epochs, &mut batch).unwrap() {
+        while let Some(transmit) = flight.write(epochs, usize::MAX, &mut batch).unwrap() {
             datagrams.extend(batch.datagrams(&transmit).map(<[u8]>::to_vec));
         }
         datagrams

@@ -1,5 +1,12 @@
 use std::time::{Duration, Instant};
 
+/// After how many retransmissions without an answer a flight is taken to be too large for the path (RFC 6347
+/// §4.1.1.1: "2-3 seems appropriate").
+const RETRANSMISSIONS_OF_FULL_SIZE: u32 = 2;
+
+/// What any path carries: the 576 bytes of RFC 791 without the headers of IP, UDP and TURN.
+const REDUCED_DATAGRAM: usize = 512;
+
 /// When a flight is sent again (RFC 6347 §4.2.4.1).
 #[derive(Debug)]
 pub(crate) struct RetransmissionTimer {
@@ -56,6 +63,11 @@ impl RetransmissionTimer {
         // Runs again once the flight was handed out again.
         self.deadline = None;
         Expiry::Retransmit
+    }
+
+    /// The longest datagram that the flight should be sent in.
+    pub(crate) fn max_datagram(&self) -> usize {
+        if self.retransmissions > RETRANSMISSIONS_OF_FULL_SIZE { REDUCED_DATAGRAM } else { usize::MAX }
     }
 
     /// Whether the flight may be sent again because the peer seems to lack it. Not at once after it was sent:

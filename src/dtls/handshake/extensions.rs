@@ -34,6 +34,7 @@ pub(crate) struct ClientExtensions<'a> {
     pub(crate) supported_versions: Option<U16List<'a>>,
     pub(crate) renegotiation_info: Option<&'a [u8]>,
     pub(crate) extended_master_secret: bool,
+    pub(crate) ec_point_formats: bool,
 }
 
 impl<'a> ClientExtensions<'a> {
@@ -57,7 +58,10 @@ impl<'a> ClientExtensions<'a> {
             ExtensionType::RENEGOTIATION_INFO => {
                 once(&mut extensions.renegotiation_info, renegotiation_info(body)?)
             }
-            ExtensionType::EC_POINT_FORMATS => point_formats(body),
+            ExtensionType::EC_POINT_FORMATS => {
+                extensions.ec_point_formats = true;
+                point_formats(body)
+            }
             ExtensionType::EXTENDED_MASTER_SECRET => flag(&mut extensions.extended_master_secret, body),
             _ => Ok(()),
         })?;
@@ -131,22 +135,30 @@ pub(super) fn put_client_extensions(
     });
 }
 
-/// The extensions of a ServerHello, each an answer to one of the client's.
-pub(crate) fn put_server_extensions(
-    out: &mut Vec<u8>,
-    extended_master_secret: bool,
-    secure_renegotiation: bool,
-    srtp_profile: Option<SrtpProfile>,
-) {
+/// Which of the client's extensions a ServerHello answers: none that the client did not send (RFC 5246
+/// §7.4.1.4).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answers {
+    pub(crate) extended_master_secret: bool,
+    /// To the extension or, as RFC 5746 §3.6 has it, to the signalling suite.
+    pub(crate) renegotiation_info: bool,
+    pub(crate) ec_point_formats: bool,
+    pub(crate) use_srtp: Option<SrtpProfile>,
+}
+
+/// The extensions of a ServerHello.
+pub(crate) fn put_server_extensions(out: &mut Vec<u8>, answers: Answers) {
     put_vector16(out, |out| {
-        if extended_master_secret {
+        if answers.extended_master_secret {
             put(out, ExtensionType::EXTENDED_MASTER_SECRET, |_| {});
         }
-        if secure_renegotiation {
+        if answers.renegotiation_info {
             put(out, ExtensionType::RENEGOTIATION_INFO, |out| out.push(0));
         }
-        put_point_formats(out);
-        if let Some(profile) = srtp_profile {
+        if answers.ec_point_formats {
+            put_point_formats(out);
+        }
+        if let Some(profile) = answers.use_srtp {
             put_use_srtp(out, [profile].into_iter());
         }
     });

@@ -17,7 +17,7 @@ pub(crate) use certificate::{
     put_certificate_verify,
 };
 pub(crate) use client_hello::{ClientHello, ClientHelloStart, OfferedParameters, put_client_hello};
-pub(crate) use extensions::put_server_extensions;
+pub(crate) use extensions::{Answers, put_server_extensions};
 pub(crate) use finished::{VERIFY_DATA_LEN, decode_finished};
 pub(crate) use hello_verify_request::{HelloVerifyRequest, put_hello_verify_request};
 pub(crate) use key_exchange::{

@@ -43,17 +43,22 @@ pub(crate) fn put_server_hello(out: &mut Vec<u8>, random: Random, suite: CipherS
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::extensions::put_server_extensions;
+    use super::super::extensions::{Answers, put_server_extensions};
     use super::*;
     use crate::layer::SrtpProfile;
 
     proptest! {
         #[test]
-        fn hellos_round_trip(suite in prop::sample::select(&CipherSuite::ALL[..]), ems: bool, secure: bool, srtp: bool) {
+        fn hellos_round_trip(suite in prop::sample::select(&CipherSuite::ALL[..]), ems: bool, secure: bool, points: bool, srtp: bool) {
             let profile = srtp.then_some(SrtpProfile::AeadAes256Gcm);
             let mut out = Vec::new();
             put_server_hello(&mut out, Random([5; 32]), suite);
-            put_server_extensions(&mut out, ems, secure, profile);
+            put_server_extensions(&mut out, Answers {
+                extended_master_secret: ems,
+                renegotiation_info: secure,
+                ec_point_formats: points,
+                use_srtp: profile,
+            });
             let hello = ServerHello::decode(&out).unwrap();
             prop_assert_eq!(hello.version, ProtocolVersion::DTLS_1_2);
             prop_assert_eq!(hello.suite, suite.id());

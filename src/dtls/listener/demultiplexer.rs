@@ -22,6 +22,9 @@ use crate::layer::{
 /// The body of a HelloVerifyRequest: version, length, cookie.
 const HELLO_VERIFY_REQUEST_LEN: u32 = 2 + 1 + COOKIE_LEN as u32;
 
+/// How many pending cookies there is memory for from the beginning.
+const MAX_RESERVED_COOKIES: usize = 1024;
+
 /// A DTLS server that stands alone on a port, for any number of clients.
 ///
 /// A client that is not known is answered with a cookie, and nothing is kept or allocated for it. Only when
@@ -43,7 +46,7 @@ pub struct Listener {
     verification: PeerVerification,
     config: ListenerConfig,
     cookies: Cookies,
-    /// Allocated once, at its limit.
+    /// Allocated once, at its limit if that is not beyond [`MAX_RESERVED_COOKIES`].
     requests: VecDeque<HelloVerify>,
     paths: FxHashMap<FiveTuple, Served>,
     entries: Slab<Entry>,
@@ -165,7 +168,7 @@ impl Listener {
         Connection::server(connection_config.clone(), verification.clone())?;
         Ok(Self {
             cookies: Cookies::new(&connection_config.provider, config.cookie_lifetime),
-            requests: VecDeque::with_capacity(config.max_pending_cookies),
+            requests: VecDeque::with_capacity(config.max_pending_cookies.min(MAX_RESERVED_COOKIES)),
             connection_config,
             verification,
             config,

@@ -14,7 +14,9 @@ use crate::dtls::handshake::{
 };
 use crate::dtls::identity::Identity;
 use crate::dtls::peer_authentication::PeerAuthentication;
-use crate::dtls::record::{Epoch, ProtocolVersion, RecordOpener, RecordSealer};
+use crate::dtls::record::{
+    ContentType, Epoch, ProtocolVersion, RecordOpener, RecordSealer, SequenceExhausted, WriteEpochs,
+};
 use crate::layer::SrtpProfile;
 
 /// A handshake message that arrived whole and in order.
@@ -160,6 +162,16 @@ pub(crate) struct FinalFlight {
     pub(crate) finished: [u8; HANDSHAKE_HEADER_LEN + VERIFY_DATA_LEN],
     /// The number of the client's Finished.
     pub(crate) answers: MessageSeq,
+}
+
+impl FinalFlight {
+    /// Appends its records.
+    pub(crate) fn write(&self, epochs: &mut WriteEpochs, out: &mut Vec<u8>) -> Result<(), SequenceExhausted> {
+        epochs.write(Epoch::PLAINTEXT, ContentType::ChangeCipherSpec, out, |out| out.push(1))?;
+        epochs.write(Epoch::PROTECTED, ContentType::Handshake, out, |out| {
+            out.extend_from_slice(&self.finished);
+        })
+    }
 }
 
 impl fmt::Debug for FinalFlight {

@@ -11,7 +11,7 @@ use crate::dtls::cipher_suite::{Authentication, CipherSuite};
 use crate::dtls::config::{ClientAuthentication, Config};
 use crate::dtls::failure::Failure;
 use crate::dtls::handshake::{
-    CertificateMessage, ClientHello, HANDSHAKE_HEADER_LEN, HandshakeHeader, HandshakeType, Random,
+    Answers, CertificateMessage, ClientHello, HANDSHAKE_HEADER_LEN, HandshakeHeader, HandshakeType, Random,
     VERIFY_DATA_LEN, decode_client_key_exchange, decode_finished, put_certificate_request,
     put_hello_verify_request, put_server_extensions, put_server_hello, put_server_key_exchange,
     put_server_params,
@@ -131,8 +131,15 @@ fn client_hello(exchange: &mut Exchange, message: Message<'_>, cookie: &Cookie) 
     exchange.flight.begin(true);
     exchange.send(Epoch::PLAINTEXT, HandshakeType::ServerHello, |out| {
         put_server_hello(out, negotiated.server_random, negotiated.suite);
-        let Negotiated { extended_master_secret, srtp_profile, .. } = negotiated;
-        put_server_extensions(out, extended_master_secret, hello.secure_renegotiation(), srtp_profile);
+        put_server_extensions(
+            out,
+            Answers {
+                extended_master_secret: negotiated.extended_master_secret,
+                renegotiation_info: hello.secure_renegotiation(),
+                ec_point_formats: hello.extensions.ec_point_formats,
+                use_srtp: negotiated.srtp_profile,
+            },
+        );
     });
     exchange.send_certificate(Some(identity));
     let mut params = Vec::with_capacity(128);

@@ -401,3 +401,16 @@ fn a_handshake_goes_on_when_the_connection_before_it_is_taken_or_ends() {
         assert!(arrives(&mut listener, &mut clients[0], now));
     }
 }
+
+#[test]
+fn limits_without_end_are_taken() {
+    let limits = ListenerConfig {
+        max_connections: usize::MAX,
+        max_pending_cookies: usize::MAX,
+        cookie_lifetime: Duration::MAX,
+    };
+    let mut listener = listener(limits);
+    let mut clients = [Client::new(1)];
+    run(&mut listener, &mut clients, Instant::now());
+    assert!(clients[0].connection.is_connected());
+}
