@@ -121,6 +121,29 @@ impl Pair {
         }
     }
 
+    /// `b` only carries packets, and fetches no event. As soon as `a`'s channel `old` has closed, `again` opens
+    /// another on its stream.
+    fn use_again_unseen(
+        &mut self,
+        old: ChannelId,
+        again: impl FnOnce(&mut End, Instant) -> ChannelId,
+    ) -> ChannelId {
+        let Self { now, a, b } = self;
+        let (mut again, mut next) = (Some(again), None);
+        loop {
+            let there = carry(&mut a.association, &mut b.association, *now);
+            let back = carry(&mut b.association, &mut a.association, *now);
+            a.poll(*now);
+            if a.channels.state(old).is_none()
+                && let Some(again) = again.take()
+            {
+                next = Some(again(a, *now));
+            } else if !there && !back {
+                return next.expect("the old channel closed");
+            }
+        }
+    }
+
     /// A channel that `a` opened, as each end knows it.
     fn opened(&mut self, init: ChannelInit) -> (ChannelId, ChannelId) {
         let ours = self.a.open(self.now, init);
@@ -245,21 +268,7 @@ fn a_stream_is_used_again_at_once() {
     let mut pair = Pair::new();
     let (ours, theirs) = pair.opened(ChannelInit::new("old"));
     pair.b.close(pair.now, theirs);
-    let Pair { now, a, b } = &mut pair;
-    // `b` only carries packets, and fetches no event, until `a` has opened the next channel.
-    let mut next = None;
-    loop {
-        let there = carry(&mut a.association, &mut b.association, *now);
-        let back = carry(&mut b.association, &mut a.association, *now);
-        a.poll(*now);
-        if next.is_none() && a.channels.state(ours).is_none() {
-            next = Some(a.open(*now, ChannelInit::new("new")));
-        }
-        if !there && !back {
-            break;
-        }
-    }
-    let next = next.expect("the old channel closed");
+    let next = pair.use_again_unseen(ours, |a, now| a.open(now, ChannelInit::new("new")));
     assert_eq!(pair.a.channels.stream(next), Some(StreamId(0)));
     pair.run();
     let events = pair.b.events();
@@ -523,21 +532,12 @@ fn two_channels_of_a_stream_may_end_unseen() {
     let mut pair = Pair::new();
     let (ours, theirs) = pair.opened(ChannelInit::new("old"));
     pair.b.close(pair.now, theirs);
-    let Pair { now, a, b } = &mut pair;
-    let mut next = None;
-    loop {
-        let there = carry(&mut a.association, &mut b.association, *now);
-        let back = carry(&mut b.association, &mut a.association, *now);
-        a.poll(*now);
-        if next.is_none() && a.channels.state(ours).is_none() {
-            let id = a.open(*now, ChannelInit::new("new"));
-            a.send(*now, id, "hello");
-            a.close(*now, id);
-            next = Some(id);
-        } else if !there && !back {
-            break;
-        }
-    }
+    pair.use_again_unseen(ours, |a, now| {
+        let id = a.open(now, ChannelInit::new("new"));
+        a.send(now, id, "hello");
+        a.close(now, id);
+        id
+    });
     pair.run();
     let events = pair.b.events();
     let [closed, ChannelEvent::OpenedByPeer(new), message, closing, closed_too] = &events[..] else {

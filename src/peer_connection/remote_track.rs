@@ -12,8 +12,9 @@ use crate::rtp::Packet;
 use crate::sdp::Msid;
 use crate::session::{NegotiatedCodec, TrackKind, Transceiver, TransceiverId};
 
-/// What a peer sends on a transceiver (W3C `RTCRtpReceiver`). Cheap to clone; it keeps the connection open. Once it is
-/// dropped, packets that arrive are thrown away.
+/// What a peer sends on a transceiver (W3C `RTCRtpReceiver`). Cheap to clone; it keeps the connection open.
+///
+/// Once the last clone is dropped, packets that arrive are thrown away.
 #[derive(Clone, Debug)]
 pub struct RemoteTrack {
     id: TransceiverId,
@@ -79,8 +80,8 @@ impl RemoteTrack {
     }
 
     /// One simulcast stream as a track of its own: its packets and frames come from what this returns, and not
-    /// from the track as a whole while it is kept, and key frames are asked for of it alone. Each call with the same RID
-    /// leads to the same packets. `None` if the peer sends no such stream.
+    /// from the track as a whole while it is kept, and key frames are asked for of it alone. Each call with the
+    /// same RID leads to the same packets. `None` if the peer sends no such stream.
     pub fn simulcast_stream(&self, rid: Rid) -> Option<Self> {
         if !self.transceiver()?.remote_rids().contains(&rid) {
             return None;

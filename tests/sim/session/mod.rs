@@ -112,6 +112,13 @@ impl Peers {
 
     /// One exchange, begun by `side`.
     fn negotiate(&mut self, side: usize) {
+        let answer = self.offer(side);
+        let now = self.simulation.now();
+        self.session(side).set_remote_description(now, &Description::answer(&answer).unwrap()).unwrap();
+    }
+
+    /// The answer to an offer of `side`, which has not heard it.
+    fn offer(&mut self, side: usize) -> String {
         let now = self.simulation.now();
         let offer = self.session(side).create_offer().unwrap();
         self.session(side).set_local_description(now, Some(&offer)).unwrap();
@@ -121,8 +128,7 @@ impl Peers {
         other.set_local_description(now, None).unwrap();
         let answer = other.local_description().unwrap();
         assert_eq!(answer.kind, DescriptionKind::Answer);
-        let answer = Description::answer(&answer.text()).unwrap();
-        self.session(side).set_remote_description(now, &answer).unwrap();
+        answer.text()
     }
 
     fn run_until(&mut self, limit: Duration, mut done: impl FnMut(&mut Peers) -> bool) -> bool {
@@ -211,11 +217,7 @@ fn a_handshake_that_overtakes_the_answer_is_not_lost() {
     let mut peers = Peers::new(7, link());
     let now = peers.simulation.now();
     peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
-    peers.session(0).set_local_description(now, None).unwrap();
-    let offer = peers.session(0).local_description().unwrap();
-    peers.session(1).set_remote_description(now, &offer).unwrap();
-    peers.session(1).set_local_description(now, None).unwrap();
-    let answer = peers.session(1).local_description().unwrap();
+    let answer = Description::answer(&peers.offer(0)).unwrap();
     assert!(!peers.run_until(Duration::from_millis(200), |_| false));
 
     let now = peers.simulation.now();
@@ -376,11 +378,7 @@ fn a_peer_that_names_no_maximum_takes_messages_of_64_kib() {
     let mut peers = Peers::new(8, link());
     let now = peers.simulation.now();
     peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
-    peers.session(0).set_local_description(now, None).unwrap();
-    let offer = peers.session(0).local_description().unwrap();
-    peers.session(1).set_remote_description(now, &offer).unwrap();
-    peers.session(1).set_local_description(now, None).unwrap();
-    let answer = peers.session(1).local_description().unwrap().text();
+    let answer = peers.offer(0);
     let without: String =
         answer.split_inclusive('\n').filter(|line| !line.starts_with("a=max-message-size")).collect();
     assert_ne!(without, answer);
@@ -396,11 +394,7 @@ fn a_wrong_fingerprint_connects_nothing() {
     let mut peers = Peers::new(5, link());
     let now = peers.simulation.now();
     peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
-    let offer = peers.session(0).create_offer().unwrap();
-    peers.session(0).set_local_description(now, Some(&offer)).unwrap();
-    peers.session(1).set_remote_description(now, &Description::offer(&offer.text()).unwrap()).unwrap();
-    peers.session(1).set_local_description(now, None).unwrap();
-    let text = peers.session(1).local_description().unwrap().text();
+    let text = peers.offer(0);
     let at = text.find("sha-256 ").unwrap() + 8;
     let digit = if &text[at..=at] == "0" { "1" } else { "0" };
     let forged = format!("{}{digit}{}", &text[..at], &text[at + 1..]);
