@@ -9,6 +9,7 @@ use tokio::time::Sleep;
 
 use crate::layer::{FiveTuple, Layer, Transmit, TransmitBatch};
 
+use super::runtime::io_on_runtime;
 use super::{ReceiveBatch, SendError, UdpSocket};
 
 /// Runs one layer on one socket: hands it what arrives and the time, sends what it has to send, and gives out
@@ -147,7 +148,7 @@ impl<L: Layer> Driver<L> {
             }
             let mut woken = self.receive(context)?.is_ready();
             woken |= !all_sent && self.socket.poll_writable(context).is_ready();
-            woken |= self.poll_timer(context).is_ready();
+            woken |= self.poll_timer(context)?.is_ready();
             if !woken {
                 return Poll::Pending;
             }
@@ -212,15 +213,21 @@ impl<L: Layer> Driver<L> {
         Ok(Poll::Ready(()))
     }
 
-    fn poll_timer(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_timer(&mut self, context: &mut Context<'_>) -> io::Result<Poll<()>> {
         let Some(due) = self.layer.poll_timeout().map(tokio::time::Instant::from_std) else {
-            return Poll::Pending;
+            return Ok(Poll::Pending);
         };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        let timer = match &mut self.timer {
+            Some(timer) => timer,
+            None => {
+                let timer = io_on_runtime(|| Box::pin(tokio::time::sleep_until(due)))?;
+                self.timer.insert(timer)
+            }
+        };
         if timer.deadline() != due {
             timer.as_mut().reset(due);
         }
-        timer.as_mut().poll(context)
+        Ok(timer.as_mut().poll(context))
     }
 }
 

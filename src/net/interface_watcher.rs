@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
+use super::runtime::io_on_runtime;
 use super::{InterfaceAddress, InterfaceFilter, interfaces};
 
 /// Tells when addresses of this machine come and go, so that ICE can gather again.
@@ -34,7 +35,7 @@ impl InterfaceWatcher {
         let period = period.max(Duration::from_millis(1));
         let first = Instant::now().checked_add(period).ok_or(io::ErrorKind::InvalidInput)?;
         let known = list()?;
-        let mut interval = tokio::time::interval_at(first, period);
+        let mut interval = io_on_runtime(|| tokio::time::interval_at(first, period))?;
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self { list, interval, known })
     }

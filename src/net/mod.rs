@@ -18,6 +18,7 @@ mod interface_watcher;
 mod interfaces;
 mod port_range;
 mod receive_batch;
+pub(crate) mod runtime;
 mod udp_socket;
 mod udp_stats;
 
@@ -27,7 +28,7 @@ pub use interface_watcher::{InterfaceChange, InterfaceWatcher};
 pub use interfaces::{AddressKind, InterfaceAddress, InterfaceFilter, interfaces};
 pub use port_range::{InvalidPortRange, PortRange};
 pub use receive_batch::ReceiveBatch;
-pub use udp_socket::{BindError, SendError, UdpConfig, UdpSocket};
+pub use udp_socket::{BindError, SendError, UdpCapabilities, UdpConfig, UdpSocket};
 pub use udp_stats::UdpStats;
 
 #[cfg(test)]

@@ -1,20 +1,20 @@
+mod kernel;
+
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
-#[cfg(not(windows))]
-use std::os::fd::AsFd as AsSocket;
-#[cfg(windows)]
-use std::os::windows::io::AsSocket;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::task::{Context, Poll, ready};
 
-use quinn_udp::{EcnCodepoint, UdpSockRef, UdpSocketState};
-use socket2::{Domain, Protocol, Socket, Type};
+use quinn_udp::EcnCodepoint;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use thiserror::Error;
 use tokio::io::Interest;
 
 use crate::layer::{Ecn, FiveTuple, Transmit, TransmitBatch};
 
+use self::kernel::Kernel;
+pub use self::kernel::UdpCapabilities;
+use super::runtime::on_runtime;
 use super::udp_stats::Counters;
 use super::{PortRange, ReceiveBatch, UdpStats};
 
@@ -43,10 +43,11 @@ impl Default for UdpConfig {
 }
 
 impl UdpConfig {
-    /// Binds a socket to `address`; port 0 lets the system choose.
+    /// Binds a socket to `address`; port 0 lets the system choose. Options that the system does not know or refuses
+    /// are done without: see [`UdpSocket::capabilities`].
     ///
     /// # Errors
-    /// [`BindError::NoRuntime`] outside a tokio runtime, else what the system says.
+    /// [`BindError::NoRuntime`] outside a tokio runtime with its input and output enabled, else what the system says.
     pub fn bind(&self, address: SocketAddr) -> Result<UdpSocket, BindError> {
         self.try_bind(address).map_err(|failure| match failure {
             Failure::NoRuntime => BindError::NoRuntime,
@@ -75,24 +76,31 @@ impl UdpConfig {
     }
 
     fn try_bind(&self, address: SocketAddr) -> Result<UdpSocket, Failure> {
-        let runtime = tokio::runtime::Handle::try_current().map_err(|_| Failure::NoRuntime)?;
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         if address.is_ipv6() {
             socket.set_only_v6(self.only_v6 || !address.ip().is_unspecified())?;
         }
         if let Some(bytes) = self.send_buffer {
-            socket.set_send_buffer_size(bytes)?;
+            is_granted(socket.set_send_buffer_size(bytes));
         }
         if let Some(bytes) = self.receive_buffer {
-            socket.set_recv_buffer_size(bytes)?;
+            is_granted(socket.set_recv_buffer_size(bytes));
         }
         socket.bind(&address.into())?;
-        let state = RwLock::new(new_state(&socket)?);
+        socket.set_nonblocking(true)?;
         let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        let _context = runtime.enter();
-        let io = tokio::net::UdpSocket::from_std(socket.into())?;
+        let io =
+            on_runtime(|| tokio::net::UdpSocket::from_std(socket.into())).ok_or(Failure::NoRuntime)??;
+        let kernel = Kernel::ask(&io);
         let segmentation = AtomicBool::new(self.segmentation_offload);
-        Ok(UdpSocket { io, state, local, segmentation, counters: Counters::default() })
+        Ok(UdpSocket { io, kernel, local, segmentation, counters: Counters::default() })
+    }
+}
+
+/// The size of a buffer is a wish.
+fn is_granted(result: io::Result<()>) {
+    if let Err(error) = result {
+        tracing::debug!(%error, "the kernel refuses the size of a socket's buffer");
     }
 }
 
@@ -147,8 +155,7 @@ impl<E: Into<io::Error>> From<E> for Failure {
 #[derive(Debug)]
 pub struct UdpSocket {
     io: tokio::net::UdpSocket,
-    /// Has flags of its own for what the kernel seems not to know; see [`send_run`](Self::send_run).
-    state: RwLock<UdpSocketState>,
+    kernel: Kernel,
     local: SocketAddr,
     segmentation: AtomicBool,
     counters: Counters,
@@ -158,8 +165,8 @@ impl UdpSocket {
     /// The most bytes that one segmented send carries.
     const MAX_SEND: usize = 65_507;
 
-    /// How many errors in a row a receive takes for passing ones.
-    const MAX_RECEIVE_ERRORS: usize = 64;
+    /// How many system calls a receive makes at most before something comes of one.
+    const MAX_FRUITLESS: usize = 64;
 
     /// Binds a socket with the default configuration; see [`UdpConfig::bind`].
     ///
@@ -185,7 +192,7 @@ impl UdpSocket {
     /// The number of datagrams that one system call sends at most: for
     /// [`TransmitBatch::with_max_segments`]. 1 without segmentation offload, also after the kernel refused it.
     pub fn max_segments(&self) -> usize {
-        if self.segmentation.load(Ordering::Relaxed) { self.state().max_gso_segments() } else { 1 }
+        if self.segmentation.load(Ordering::Relaxed) { self.kernel.max_segments() } else { 1 }
     }
 
     /// The size that the kernel gave its send buffer, in bytes. Linux says twice what it was asked for.
@@ -193,7 +200,7 @@ impl UdpSocket {
     /// # Errors
     /// What the system says.
     pub fn send_buffer_size(&self) -> io::Result<usize> {
-        self.state().send_buffer_size((&self.io).into())
+        SockRef::from(&self.io).send_buffer_size()
     }
 
     /// The size that the kernel gave its receive buffer, in the same way.
@@ -201,7 +208,13 @@ impl UdpSocket {
     /// # Errors
     /// What the system says.
     pub fn receive_buffer_size(&self) -> io::Result<usize> {
-        self.state().recv_buffer_size((&self.io).into())
+        SockRef::from(&self.io).recv_buffer_size()
+    }
+
+    /// What the kernel does for this socket. What it lacks is done without.
+    pub fn capabilities(&self) -> UdpCapabilities {
+        let segmentation = self.max_segments() > 1;
+        UdpCapabilities { segmentation, ..self.kernel.capabilities(&self.io) }
     }
 
     /// What the socket sent, received and lost.
@@ -226,8 +239,14 @@ impl UdpSocket {
     pub fn poll_recv(&self, context: &mut Context<'_>, batch: &mut ReceiveBatch) -> Poll<io::Result<()>> {
         loop {
             ready!(self.io.poll_recv_ready(context))?;
-            if let Some(result) = self.receive(batch).transpose() {
-                return Poll::Ready(result);
+            match self.receive(batch)? {
+                Received::Datagrams => return Poll::Ready(Ok(())),
+                Received::Nothing => {}
+                Received::Fruitless => {
+                    // There is more, but others are to have their turn.
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
             }
         }
     }
@@ -235,30 +254,48 @@ impl UdpSocket {
     /// As [`recv`](Self::recv) without waiting.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] when nothing is there, else as [`recv`](Self::recv).
+    /// [`io::ErrorKind::WouldBlock`] when nothing is there, or nothing came of many system calls, else as
+    /// [`recv`](Self::recv).
     pub fn try_recv(&self, batch: &mut ReceiveBatch) -> io::Result<()> {
-        self.receive(batch)?.ok_or_else(|| io::ErrorKind::WouldBlock.into())
+        match self.receive(batch)? {
+            Received::Datagrams => Ok(()),
+            Received::Nothing | Received::Fruitless => Err(io::ErrorKind::WouldBlock.into()),
+        }
     }
 
-    /// One receive; `None` when nothing is there.
-    fn receive(&self, batch: &mut ReceiveBatch) -> io::Result<Option<()>> {
-        for _ in 0..Self::MAX_RECEIVE_ERRORS {
+    /// One receive: as many system calls as it takes, within a limit, until one brings datagrams.
+    fn receive(&self, batch: &mut ReceiveBatch) -> io::Result<Received> {
+        let mut only_unknown = true;
+        for _ in 0..Self::MAX_FRUITLESS {
             let result = batch.fill(self.local, |slices, metas| {
-                self.io.try_io(Interest::READABLE, || self.state().recv((&self.io).into(), slices, metas))
+                self.io.try_io(Interest::READABLE, || self.kernel.receive(&self.io, slices, metas))
             });
             match result {
-                Ok(()) if batch.is_empty() => {}
+                // Empty datagrams say nothing to any layer.
+                Ok(()) if batch.is_empty() => only_unknown = false,
                 Ok(()) => {
                     self.counters.received(batch.datagrams().count());
-                    return Ok(Some(()));
+                    return Ok(Received::Datagrams);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-                // A datagram that was sent before could not be delivered.
-                Err(error) if is_passing(&error) => self.counters.lost(&error, 0),
-                Err(error) => return Err(error),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Received::Nothing),
+                Err(error) if is_gone(&error) => return Err(error),
+                // A datagram that was sent before could not be delivered, or the system is short of something.
+                Err(error) => {
+                    only_unknown &= !is_passing(&error);
+                    self.counters.lost(&error, 0);
+                }
             }
         }
-        Err(io::Error::other("the socket has nothing but errors; bind a new one"))
+        if only_unknown {
+            // An error that stays would keep the caller busy. tokio is to ask the system again.
+            let wait = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+            return self
+                .io
+                .try_io(Interest::READABLE, wait)
+                .map(|()| Received::Nothing)
+                .or(Ok(Received::Nothing));
+        }
+        Ok(Received::Fruitless)
     }
 
     /// Sends the datagrams of `transmit` and waits while the kernel's send buffer is full.
@@ -408,9 +445,7 @@ impl UdpSocket {
             }
             // quinn-udp has given up segmentation and ECN now, for good.
             Err(error) if is_invalid(&error) => {
-                if let Ok(state) = new_state(&self.io) {
-                    *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
-                }
+                self.kernel.ask_again(&self.io);
                 Err(error)
             }
             result => result,
@@ -418,7 +453,7 @@ impl UdpSocket {
     }
 
     fn sendmsg(&self, transmit: &quinn_udp::Transmit<'_>) -> io::Result<()> {
-        let send = || self.state().try_send((&self.io).into(), transmit);
+        let send = || self.kernel.send(&self.io, transmit);
         match send() {
             // Once more, in a way that tokio notices: it is to wait for room now.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -427,24 +462,14 @@ impl UdpSocket {
             result => result,
         }
     }
-
-    fn state(&self) -> RwLockReadGuard<'_, UdpSocketState> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-/// Sets the options of a socket.
-fn new_state<'a, S>(socket: &'a S) -> io::Result<UdpSocketState>
-where
-    UdpSockRef<'a>: From<&'a S>,
-    S: AsSocket,
-{
-    let state = UdpSocketState::new(UdpSockRef::from(socket))?;
-    // The time stamps that quinn-udp asks for do not fit into its buffer together with what receive offload
-    // says, and it is the ECN mark that is cut off then.
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::ReceiveTimestampns, &false)?;
-    Ok(state)
+/// What came of a receive.
+enum Received {
+    Datagrams,
+    Nothing,
+    /// As many system calls as one receive makes brought nothing; there may be more.
+    Fruitless,
 }
 
 #[derive(Clone, Copy)]
@@ -472,6 +497,17 @@ fn is_invalid(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::InvalidInput || (cfg!(unix) && error.raw_os_error() == Some(5))
 }
 
+/// Whether the socket is of no use any more: its descriptor is none, or not of a socket. All else may pass: on Windows
+/// each ICMP message is an error, and so is each datagram that is larger than the buffer.
+fn is_gone(error: &io::Error) -> bool {
+    let codes: &[i32] = if cfg!(windows) { &[6, 10_009, 10_038] } else { &[EBADF, ENOTSOCK] };
+    error.raw_os_error().is_some_and(|code| codes.contains(&code))
+}
+
+/// Of POSIX, and the same on all systems that have it.
+const EBADF: i32 = 9;
+const ENOTSOCK: i32 = if cfg!(any(target_os = "linux", target_os = "android")) { 88 } else { 38 };
+
 fn is_passing(error: &io::Error) -> bool {
     use io::ErrorKind::{HostUnreachable, Interrupted, NetworkDown, NetworkUnreachable, PermissionDenied};
     is_refusal(error)
@@ -487,8 +523,10 @@ fn is_passing(error: &io::Error) -> bool {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum BindError {
-    /// Sockets belong to a tokio runtime with its input and output enabled.
-    #[error("no tokio runtime here; bind inside one")]
+    /// Sockets belong to a tokio runtime with its input and output enabled, endpoints to one with time as well.
+    #[error(
+        "no tokio runtime with input, output and time here; bind inside one that was built with enable_all()"
+    )]
     NoRuntime,
     /// The system refused.
     #[error("cannot bind {address}: {source}")]

@@ -8,6 +8,7 @@ use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
 use crate::layer::{Datagram, FiveTuple, Layer, TransmitBatch};
+use crate::net::runtime::{check_time, io_on_runtime};
 use crate::net::{InterfaceAddress, InterfaceFilter, interfaces};
 
 use super::message::Message;
@@ -57,6 +58,7 @@ impl<L: Layer> Link<L> {
         groups: &[SocketAddr],
         filter: &InterfaceFilter,
     ) -> io::Result<Self> {
+        check_time()?;
         let mut sockets = Vec::new();
         let addresses = interfaces(filter)?;
         let mut failure = None;
@@ -142,13 +144,19 @@ fn poll_recv(
 ) -> Poll<(FiveTuple, usize)> {
     const MAX_ERRORS: usize = 16;
     for socket in sockets.iter().filter(|socket| socket.use_for != Use::Sending) {
-        for _ in 0..MAX_ERRORS {
+        let mut errors = 0;
+        loop {
             let mut read = ReadBuf::new(buffer);
             match socket.io.poll_recv_from(context, &mut read) {
                 Poll::Ready(Ok(from)) => {
                     return Poll::Ready((FiveTuple::udp(socket.local, from), read.filled().len()));
                 }
-                Poll::Ready(Err(_)) => {}
+                Poll::Ready(Err(_)) if errors < MAX_ERRORS => errors += 1,
+                Poll::Ready(Err(_)) => {
+                    // Nobody else would wake this task for what waits behind the errors.
+                    context.waker().wake_by_ref();
+                    break;
+                }
                 Poll::Pending => break,
             }
         }
@@ -159,7 +167,7 @@ fn poll_recv(
 impl LinkSocket {
     fn new(socket: Socket, use_for: Use) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        let io = UdpSocket::from_std(socket.into())?;
+        let io = io_on_runtime(|| UdpSocket::from_std(socket.into()))??;
         Ok(Self { local: io.local_addr()?, io, use_for })
     }
 }

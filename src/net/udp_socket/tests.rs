@@ -375,3 +375,98 @@ fn an_empty_datagram_is_passed_over() {
         assert!(batch.is_empty());
     });
 }
+
+#[test]
+fn a_burst_that_brings_nothing_ends_no_socket() {
+    run(async {
+        let large = UdpConfig { receive_buffer: Some(1 << 20), ..UdpConfig::default() };
+        let socket = large.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let stranger = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        for _ in 0..2000 {
+            stranger.send_to(&[], socket.local_addr()).unwrap();
+        }
+        stranger.send_to(b"behind", socket.local_addr()).unwrap();
+        receive(&socket, 1, |_, datagram| assert_eq!(datagram.bytes, b"behind")).await;
+    });
+}
+
+/// Others have their turn while it lasts: each poll makes a limited number of system calls.
+#[test]
+fn a_burst_that_brings_nothing_is_taken_in_parts() {
+    run(async {
+        let large = UdpConfig { receive_buffer: Some(1 << 20), ..UdpConfig::default() };
+        let socket = large.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let stranger = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let sent = 2 * UdpSocket::MAX_FRUITLESS * ReceiveBatch::DEFAULT_BUFFERS;
+        for _ in 0..sent {
+            stranger.send_to(&[], socket.local_addr()).unwrap();
+        }
+        let mut batch = ReceiveBatch::default();
+        let mut polls = 0;
+        tokio::time::timeout(Duration::from_millis(200), async {
+            std::future::poll_fn(|context| {
+                polls += 1;
+                socket.poll_recv(context, &mut batch)
+            })
+            .await
+        })
+        .await
+        .unwrap_err();
+        assert!(polls >= 3, "{polls} polls");
+    });
+}
+
+#[test]
+fn errors_that_pass_and_errors_that_stay() {
+    for code in [EBADF, ENOTSOCK] {
+        assert!(is_gone(&io::Error::from_raw_os_error(code)), "{code}");
+    }
+    // ENETDOWN, ECONNREFUSED, EIO, ENOMEM, EINVAL and one that no system has.
+    for code in [100, 111, 5, 12, 22, 4321] {
+        assert!(!is_gone(&io::Error::from_raw_os_error(code)), "{code}");
+    }
+}
+
+#[test]
+fn what_the_kernel_refuses_is_done_without() {
+    run(async {
+        let (mut a, mut b) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
+        assert!(a.capabilities().destination_address);
+        (a.kernel, b.kernel) = (Kernel::refusing(), Kernel::refusing());
+        let nothing = UdpCapabilities {
+            segmentation: false,
+            receive_offload: false,
+            ecn: false,
+            destination_address: false,
+        };
+        assert_eq!(a.capabilities(), nothing);
+        assert_eq!(a.max_segments(), 1);
+        let path = FiveTuple::udp(a.local_addr(), b.local_addr());
+        let mut batch = TransmitBatch::new(1200);
+        let transmit = numbered(&mut batch, path, Some(Ecn::Ect1), 0..20, 100);
+        a.send(&batch, &transmit).await.unwrap();
+        receive(&b, 20, |index, datagram| {
+            assert_eq!(datagram.path, FiveTuple::udp(b.local_addr(), a.local_addr()));
+            assert_eq!((number(datagram.bytes), datagram.ecn), (index as u32, None));
+        })
+        .await;
+    });
+}
+
+#[test]
+fn sizes_of_buffers_are_wishes() {
+    run(async {
+        let size = Some(usize::MAX);
+        let config = UdpConfig { send_buffer: size, receive_buffer: size, ..UdpConfig::default() };
+        config.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    });
+}
+
+#[test]
+fn a_runtime_without_input_and_output_is_said_to_be_none() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let refused = UdpSocket::bind("127.0.0.1:0".parse().unwrap());
+        assert!(matches!(refused, Err(BindError::NoRuntime)), "{refused:?}");
+    });
+}
