@@ -83,6 +83,8 @@ impl CheckList {
             local: None,
             answered: None,
             checked_by_peer: false,
+            heard: None,
+            has_lapsed: false,
             nomination: Nomination::None,
             counters: PairCounters::default(),
         };

@@ -46,6 +46,18 @@ impl Consent {
         self.granted
     }
 
+    /// Takes note of consent that another check of the pair has shown.
+    pub(super) fn grant(&mut self, now: Instant, random: &dyn SecureRandom) {
+        self.granted = now;
+        self.unanswered.clear();
+        self.next_check = now + vary(self.limits.interval, random);
+    }
+
+    /// Has the next check sent at once.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        self.next_check = self.next_check.min(now);
+    }
+
     /// The identifier of a check to send now, if one is due.
     pub(super) fn check(&mut self, now: Instant, random: &dyn SecureRandom) -> Option<TransactionId> {
         if now < self.next_check {
@@ -72,9 +84,7 @@ impl Consent {
         random: &dyn SecureRandom,
     ) -> Option<Duration> {
         let (_, sent) = *self.unanswered.iter().find(|(check, _)| *check == id)?;
-        self.granted = now;
-        self.unanswered.clear();
-        self.next_check = now + vary(self.limits.interval, random);
+        self.grant(now, random);
         Some(now.saturating_duration_since(sent))
     }
 

@@ -16,10 +16,11 @@ mod message;
 mod pair;
 mod priority;
 mod remote;
+mod verification;
 
 pub use crate::layer::{
     Candidate, CandidateAddress, CandidateKind, CandidatePair, IceConnectionState, IceCredentials, IceError,
-    IceEvent, IceRole, IceTransport, NameQuery, ParseCandidateError,
+    IceEvent, IceRole, IceTransport, NameQuery, ParseCandidateError, PathProof,
 };
 pub use agent::{Agent, AgentStats};
 pub use config::Config;

@@ -45,6 +45,10 @@ pub(super) struct Pair {
     pub(super) answered: Option<Instant>,
     /// The peer sent an authentic check on this path.
     pub(super) checked_by_peer: bool,
+    /// When an authentic check or answer of the peer came by it last.
+    pub(super) heard: Option<Instant>,
+    /// It is selected and has not answered when it was asked for its life.
+    pub(super) has_lapsed: bool,
     pub(super) nomination: Nomination,
     pub(super) counters: PairCounters,
 }

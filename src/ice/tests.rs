@@ -19,6 +19,7 @@ mod consent;
 mod limits;
 mod properties;
 mod roles;
+mod verification;
 
 fn provider(seed: u64) -> CryptoProvider {
     CryptoProvider { random: Arc::new(SeededRandom::new(seed)), ..crypto::provider() }

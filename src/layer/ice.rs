@@ -75,6 +75,33 @@ pub trait IceTransport: Layer<Event = IceEvent, Error = IceError> + fmt::Debug +
     /// was sent on it was answered.
     fn is_validated(&self, path: &FiveTuple) -> bool;
 
+    /// What the datagram that was handled last has shown of `path`, by which it came. Asked right after
+    /// [`handle_datagram`](Layer::handle_datagram), before anything else is. An implementation that does not tell
+    /// takes every validated path for shown.
+    fn take_proof(&mut self, path: &FiveTuple) -> Option<PathProof> {
+        self.is_validated(path).then_some(PathProof::Check)
+    }
+
+    /// Whether `path` is in use: it is that of the selected pair or of another one on which the peer has answered
+    /// checks, and it has not failed to answer since. The selected pair alone unless an agent tells more.
+    fn owns_path(&self, now: Instant, path: &FiveTuple) -> bool {
+        let _ = now;
+        self.selected_pair().is_some_and(|pair| pair.path == *path)
+    }
+
+    /// When an authentic check or answer of the peer came by `path` last, where the agent tells.
+    fn last_heard(&self, path: &FiveTuple) -> Option<Instant> {
+        let _ = path;
+        None
+    }
+
+    /// Asks at once whether the peer is still at the other end of `path`, if the agent [owns](Self::owns_path)
+    /// it. When no answer comes within a few round trips, it owns the path no more. Without effect unless an
+    /// agent has a way to ask.
+    fn verify_path(&mut self, now: Instant, path: &FiveTuple) {
+        let _ = (now, path);
+    }
+
     /// Ends the agent: nothing is sent or accepted any more.
     fn close(&mut self);
 }
@@ -166,6 +193,16 @@ pub struct CandidatePair {
     pub remote: Candidate,
     /// The path that datagrams take; its local address is the base of the local candidate.
     pub path: FiveTuple,
+}
+
+/// What an authentic message of the peer has shown of the path that it came by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PathProof {
+    /// A connectivity check of the peer came by it: the peer sends from there.
+    Check,
+    /// The answer to a check of this side came by it: the peer receives there, too.
+    Answer,
 }
 
 /// How far the check of a pair has come (RFC 8445 §6.1.2.6).

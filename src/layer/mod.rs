@@ -33,7 +33,7 @@ pub use dtls::{
 };
 pub use ice::{
     CandidatePair, CandidatePairState, CandidatePairStatus, IceConnectionState, IceCredentials, IceError,
-    IceEvent, IceRole, IceTransport, NameQuery,
+    IceEvent, IceRole, IceTransport, NameQuery, PathProof,
 };
 pub use media::{
     Bitrate, IDENTIFIER_MAX_LEN, InvalidIdentifier, Mid, NtpTimestamp, PayloadType, Rid, RtpTimestamp,

@@ -2,6 +2,7 @@
 
 mod candidates;
 mod channels;
+mod paths;
 mod signaling;
 mod transceivers;
 
@@ -17,7 +18,9 @@ use super::media::{IncomingRtp, Media};
 use super::state::{ConnectionState, SignalingState};
 use super::stats::{Sources, StatsReport, Traffic};
 use super::transport::{DtlsEnd, Transport, TransportEvent};
-use crate::layer::{CandidatePair, Datagram, IceConnectionState, IceEvent, Layer, Transmit, TransmitBatch};
+use crate::layer::{
+    CandidatePair, Datagram, FiveTuple, IceConnectionState, IceEvent, Layer, PathProof, Transmit, TransmitBatch,
+};
 use crate::stun;
 
 /// A WebRTC connection without sockets (W3C `RTCPeerConnection`); see the [module](crate::session).
@@ -32,6 +35,8 @@ pub struct Session {
     gathering: Gathering,
     connection_state: ConnectionState,
     signaling_state: SignalingState,
+    /// What the last datagram has shown, and of which path.
+    proof: Option<(FiveTuple, PathProof)>,
     traffic: Traffic,
 }
 
@@ -63,6 +68,7 @@ impl Session {
             gathering: Gathering::default(),
             connection_state: ConnectionState::New,
             signaling_state: SignalingState::Stable,
+            proof: None,
             traffic: Traffic::default(),
         }
     }
@@ -124,10 +130,14 @@ impl Session {
     ) -> Result<(), SessionError> {
         self.advance(now);
         let (path, len) = (datagram.path, datagram.bytes.len());
+        self.proof = None;
         // RFC 7983 §7.
         let result = match datagram.bytes.first() {
             Some(0..=3) => {
-                let result = self.transport.ice().handle_datagram(now, datagram);
+                let ice = self.transport.ice();
+                let result = ice.handle_datagram(now, datagram);
+                let proof = ice.take_proof(&path).filter(|_| result.is_ok());
+                self.proof = proof.map(|proof| (path, proof));
                 self.pump();
                 return Ok(result?);
             }

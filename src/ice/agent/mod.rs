@@ -2,6 +2,7 @@ mod receive;
 mod schedule;
 mod select;
 mod send;
+mod verify;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -17,9 +18,11 @@ use crate::ice::local::{Added, LocalCandidates};
 use crate::ice::message::{Generation, Outgoing, random_tie_breaker};
 use crate::ice::pair::PairId;
 use crate::ice::remote::{Admitted, RemoteCandidates, belongs};
+use crate::ice::verification::Verification;
 use crate::layer::{
     Candidate, CandidateAddress, CandidatePair, CandidatePairStatus, Datagram, FiveTuple, IceConnectionState,
-    IceCredentials, IceError, IceEvent, IceRole, IceTransport, Layer, NameQuery, Transmit, TransmitBatch,
+    IceCredentials, IceError, IceEvent, IceRole, IceTransport, Layer, NameQuery, PathProof, Transmit,
+    TransmitBatch,
 };
 
 /// A full ICE agent for one data stream with one component (RFC 8445).
@@ -49,6 +52,10 @@ pub struct Agent {
     started: Option<Instant>,
     first_valid: Option<Instant>,
     selected: Option<Selected>,
+    /// Pairs that are asked whether they still work.
+    verifications: Vec<Verification>,
+    /// What the last datagram has shown, and of which path.
+    proof: Option<(FiveTuple, PathProof)>,
     failed: bool,
     state: IceConnectionState,
     outbox: VecDeque<Outgoing>,
@@ -112,6 +119,8 @@ impl Agent {
             started: None,
             first_valid: None,
             selected: None,
+            verifications: Vec::new(),
+            proof: None,
             failed: false,
             state: IceConnectionState::New,
             outbox: VecDeque::new(),
@@ -354,11 +363,30 @@ impl IceTransport for Agent {
                 .any(|pair| pair.path == *path && (pair.is_valid() || pair.checked_by_peer))
     }
 
+    fn take_proof(&mut self, path: &FiveTuple) -> Option<PathProof> {
+        self.proof.take().filter(|(shown, _)| shown == path).map(|(_, proof)| proof)
+    }
+
+    fn owns_path(&self, now: Instant, path: &FiveTuple) -> bool {
+        self.uses_path(now, path)
+    }
+
+    fn last_heard(&self, path: &FiveTuple) -> Option<Instant> {
+        let pair = self.check_list.find(path).and_then(|id| self.check_list.get(id));
+        let previous = self.selected.as_ref().filter(|selected| selected.pair.path == *path);
+        pair.and_then(|pair| pair.heard).max(previous.map(|selected| selected.consent.granted()))
+    }
+
+    fn verify_path(&mut self, now: Instant, path: &FiveTuple) {
+        self.ask(now, path);
+    }
+
     fn close(&mut self) {
         if self.is_closed() {
             return;
         }
         self.check_list = CheckList::new(self.config.max_pairs);
+        self.verifications = Vec::new();
         self.gathering = Gathering::new();
         self.remote = RemoteCandidates::new(self.config.max_remote_candidates);
         self.outbox.clear();

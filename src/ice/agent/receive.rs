@@ -7,7 +7,7 @@ use crate::ice::local::Added;
 use crate::ice::message::{Content, Generation, KNOWN_ATTRIBUTES, Outcome, Outgoing, random_tie_breaker};
 use crate::ice::pair::{Nomination, PairId, PairState};
 use crate::ice::remote::on_link_of;
-use crate::layer::{CandidateKind, Datagram, FiveTuple, IceError, IceRole, IceTransport};
+use crate::layer::{CandidateKind, Datagram, FiveTuple, IceError, IceRole, IceTransport, PathProof};
 use crate::stun::{AttributeType, Class, ErrorCode, Message, Method};
 
 /// What arrives.
@@ -46,6 +46,7 @@ impl Agent {
             return Err(IceError::Ignored("too many responses wait to be sent"));
         }
         self.stats.checks_received += 1;
+        self.show(now, path, PathProof::Check);
         let outcome = if let Some(kind) = self.unknown_attribute(message) {
             Outcome::UnknownAttribute(kind)
         } else if generation == Generation::Current && self.refuses_role(message) {
@@ -118,6 +119,7 @@ impl Agent {
         let Some(pair) = id.and_then(|id| self.check_list.get_mut(id)) else { return };
         let id = pair.id;
         pair.checked_by_peer = true;
+        pair.heard = Some(now);
         pair.counters.requests_received += 1;
         pair.counters.responses_sent += 1;
         // A nomination while the selected pair is silent tells that the peer has left that one: if this one has
@@ -164,6 +166,10 @@ impl Agent {
         message: &Message<'_>,
     ) -> Result<(), IceError> {
         let id = message.transaction_id();
+        if self.receive_verification(now, path, message) {
+            self.show(now, path, PathProof::Answer);
+            return Ok(());
+        }
         if let Some(pair) = self.check_list.find_check(id) {
             let remote = self.remote_credentials.as_ref();
             if !remote.is_some_and(|remote| message.verify(&remote.key)) {
@@ -171,12 +177,25 @@ impl Agent {
             }
             self.stats.responses_received += 1;
             self.receive_check_response(now, pair, path, message);
+            self.show(now, path, PathProof::Answer);
             return Ok(());
         }
-        if self.receive_consent(now, path, message) || self.receive_server_answer(now, path, message) {
+        if self.receive_consent(now, path, message) {
+            self.show(now, path, PathProof::Answer);
+            return Ok(());
+        }
+        if self.receive_server_answer(now, path, message) {
             return Ok(());
         }
         Err(IceError::Ignored("a response to no question"))
+    }
+
+    /// An authentic message of the peer has come by a path.
+    fn show(&mut self, now: Instant, path: FiveTuple, proof: PathProof) {
+        self.proof = Some((path, proof));
+        if let Some(pair) = self.check_list.find(&path).and_then(|id| self.check_list.get_mut(id)) {
+            pair.heard = Some(now);
+        }
     }
 
     /// RFC 8445 §7.2.5
@@ -226,6 +245,7 @@ impl Agent {
         pair.state = PairState::Succeeded;
         pair.local = local;
         pair.answered = Some(now);
+        pair.has_lapsed = false;
         let requested_by_peer = self.role == IceRole::Controlled && pair.nomination == Nomination::Requested;
         if nominates && self.role == IceRole::Controlling || requested_by_peer {
             pair.nomination = Nomination::Done;
@@ -234,6 +254,7 @@ impl Agent {
         if pair.nomination != Nomination::Requested {
             pair.cancel_check();
         }
+        self.verifications.retain(|verification| verification.pair != id);
         self.check_list.thaw_like(id);
         self.first_valid.get_or_insert(now);
         if let Some(selected) = &mut self.selected
@@ -262,6 +283,7 @@ impl Agent {
             pair.state = PairState::Failed;
             pair.local = None;
             pair.check = None;
+            pair.has_lapsed = false;
             pair.nomination = Nomination::None;
             self.reselect(now);
         }
@@ -286,7 +308,7 @@ impl Agent {
             && let Some(pair) = self.check_list.get_mut(id)
         {
             pair.counters.answered(Some(round_trip_time));
-            pair.answered = Some(now);
+            self.renew(now, id);
         }
         true
     }

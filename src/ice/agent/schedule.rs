@@ -4,6 +4,7 @@ use super::Agent;
 use crate::ice::check_list::CheckList;
 use crate::ice::message::{CheckRequest, Content, Generation};
 use crate::ice::pair::{Check, Nomination, Pair, PairId, PairState};
+use crate::ice::verification::Verification;
 use crate::layer::{CandidateKind, IceEvent, IceRole};
 use crate::stun::{Retransmission, RetransmissionStep, TransactionId};
 
@@ -17,6 +18,7 @@ impl Agent {
         while let Some((path, id)) = self.gathering.repeat(now, &self.config, &*self.provider.random) {
             self.send(path, id, Content::ServerQuery);
         }
+        self.repeat_verifications(now);
         self.leave_silent_pair(now);
         self.check_consent(now);
         self.nominate(now);
@@ -222,6 +224,7 @@ impl Agent {
     pub(super) fn give_up(&mut self) {
         self.failed = true;
         self.selected = None;
+        self.verifications = Vec::new();
         self.previous = None;
         self.check_list = CheckList::new(self.config.max_pairs);
     }
@@ -230,12 +233,13 @@ impl Agent {
         let checks = self.check_list.pairs().iter().filter_map(|pair| pair.check.as_ref());
         let repetition = checks.map(|check| check.retransmission.due()).min();
         let may_check = self.remote_credentials.is_some() && !self.failed && self.check_list.has_next_check();
+        let verification = self.verifications.iter().map(Verification::due).min();
         let paced = (may_check || self.gathering.has_queued()).then_some(self.next_paced);
         let consent = self.selected.as_ref().map(|selected| selected.consent.timeout(now));
         let waits_to_nominate = self.role == IceRole::Controlling && self.check_list.nominated().is_none();
         let nomination = self.nomination_due().filter(|due| waits_to_nominate && *due > now);
         let failure = self.failure_due().filter(|due| self.selected.is_none() && !self.failed && *due > now);
-        [repetition, paced, consent, nomination, failure, self.gathering.timeout()]
+        [repetition, verification, paced, consent, nomination, failure, self.gathering.timeout()]
             .into_iter()
             .flatten()
             .min()

@@ -103,13 +103,19 @@ impl Agent {
         }
     }
 
-    fn is_selected(&self, id: PairId) -> bool {
+    /// The selected pair, if it is of this generation.
+    pub(super) fn selected_check_pair(&self) -> Option<&Pair> {
+        let selected = self.selected.as_ref()?;
+        (selected.generation == Generation::Current).then(|| self.check_list.get(selected.id)).flatten()
+    }
+
+    pub(super) fn is_selected(&self, id: PairId) -> bool {
         let selected = self.selected.as_ref();
         selected.is_some_and(|selected| (selected.id, selected.generation) == (id, Generation::Current))
     }
 
     /// Whether consent of that time is no longer valid.
-    fn has_expired(&self, granted: Instant, now: Instant) -> bool {
+    pub(super) fn has_expired(&self, granted: Instant, now: Instant) -> bool {
         now.saturating_duration_since(granted) >= self.config.consent_timeout
     }
 
@@ -127,6 +133,7 @@ impl Agent {
             None => self.previous = None,
         }
         self.check_list = CheckList::new(self.config.max_pairs);
+        self.verifications = Vec::new();
         self.remote = RemoteCandidates::new(self.config.max_remote_candidates);
         self.remote_ended = false;
         self.started = None;
@@ -180,7 +187,8 @@ impl Agent {
             return if begun { IceConnectionState::Checking } else { IceConnectionState::New };
         };
         let restarting = selected.generation == Generation::Previous;
-        if selected.consent.is_disconnected(now) {
+        let has_lapsed = self.selected_check_pair().is_some_and(|pair| pair.has_lapsed);
+        if selected.consent.is_disconnected(now) || has_lapsed {
             // W3C WebRTC §5.6.3: a restart forgets that connectivity was lost.
             return if restarting { IceConnectionState::Checking } else { IceConnectionState::Disconnected };
         }
