@@ -21,6 +21,8 @@ mod datagram;
 mod dtls;
 mod ice;
 mod media;
+#[cfg(any(feature = "srtp", feature = "session", test))]
+mod recency;
 mod sctp;
 mod srtp;
 mod transmit;
@@ -39,6 +41,8 @@ pub use media::{
     Bitrate, IDENTIFIER_MAX_LEN, InvalidIdentifier, Mid, NtpTimestamp, PayloadType, Rid, RtpTimestamp,
     SequenceNumber, Ssrc,
 };
+#[cfg(any(feature = "srtp", feature = "session"))]
+pub(crate) use recency::Recency;
 pub use sctp::{
     PayloadProtocol, Received, Reliability, SctpClose, SctpError, SctpEvent, SctpTransport, SendOptions,
     StreamId,

@@ -36,6 +36,12 @@ pub trait SrtpTransport: fmt::Debug + Send {
     /// As for RTP.
     fn unprotect_rtcp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError>;
 
+    /// Says that a source has ended: its state may be freed, as long as no packet index is used or accepted twice if it
+    /// goes on after all. An implementation that has nothing to free does nothing.
+    fn forget(&mut self, ssrc: u32) {
+        let _ = ssrc;
+    }
+
     /// How many bytes protection adds to an RTP packet.
     fn rtp_overhead(&self) -> usize;
 

@@ -5,15 +5,26 @@ pub struct Config {
     /// How many packets behind the newest one an SRTP packet may be; rounded up to a power of two, at
     /// least 64 and at most 32,768. Each stream takes one bit for each. 1,024 by default.
     pub replay_window: usize,
-    /// How many SSRCs have state in each direction at most. 1,024 by default.
+    /// How many SSRCs have state in each direction at most. With one more, the one that was silent longest makes room.
+    /// At least 1; 1,024 by default.
     pub max_ssrcs: usize,
+    /// Of how many SSRCs that made room, or were [forgotten](super::Context::forget), the last index is kept in each
+    /// direction, 16 bytes or so for each: what keeps an index from being used, or accepted, twice. On the way in the
+    /// oldest is dropped then; on the way out [`SrtpError::TooManySsrcs`](super::SrtpError::TooManySsrcs) asks for new
+    /// keys. 16,384 by default.
+    pub max_ended_ssrcs: usize,
     /// What happens when the application protects a packet index again. Refused by default.
     pub repeated_index: RepeatedIndex,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { replay_window: 1024, max_ssrcs: 1024, repeated_index: RepeatedIndex::Refuse }
+        Self {
+            replay_window: 1024,
+            max_ssrcs: 1024,
+            max_ended_ssrcs: 16_384,
+            repeated_index: RepeatedIndex::Refuse,
+        }
     }
 }
 

@@ -52,6 +52,13 @@ impl Context {
         self.inbound.set_rollover_counter(ssrc, counter)
     }
 
+    /// Frees the state of a source that has ended, in both directions. The index of its last packet is kept, so that
+    /// none is used or accepted twice if it goes on after all.
+    pub fn forget(&mut self, ssrc: u32) {
+        self.outbound.forget(ssrc);
+        self.inbound.forget(ssrc);
+    }
+
     /// The rollover counter of an incoming stream; `None` if no authentic packet of it has come.
     pub fn rollover_counter(&self, ssrc: u32) -> Option<u32> {
         self.inbound.rollover_counter(ssrc)
@@ -73,6 +80,10 @@ impl SrtpTransport for Context {
 
     fn unprotect_rtcp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError> {
         self.inbound.unprotect_rtcp(packet)
+    }
+
+    fn forget(&mut self, ssrc: u32) {
+        Context::forget(self, ssrc);
     }
 
     fn rtp_overhead(&self) -> usize {

@@ -6,6 +6,7 @@ use super::index::PacketIndex;
 use super::packet::{ENCRYPTED, RTCP_HEADER_LEN, RtpHeader, rtcp_ssrc};
 use super::replay::ReplayWindow;
 use super::session_keys::SessionKeys;
+use super::streams::{Stream, Streams};
 
 /// The receiving direction.
 pub(super) struct Inbound {
@@ -13,15 +14,27 @@ pub(super) struct Inbound {
     max_ssrcs: usize,
     window: usize,
     /// Streams of which an authentic packet has come.
-    rtp: FxHashMap<u32, RtpStream>,
+    rtp: Streams<RtpStream>,
     /// Rollover counters that were told of streams whose first packet is still to come.
     told: FxHashMap<u32, u32>,
-    rtcp: FxHashMap<u32, ReplayWindow>,
+    rtcp: Streams<ReplayWindow>,
 }
 
 struct RtpStream {
     newest: PacketIndex,
     received: ReplayWindow,
+}
+
+impl Stream for RtpStream {
+    fn last_index(&self) -> u64 {
+        self.newest.value()
+    }
+}
+
+impl Stream for ReplayWindow {
+    fn last_index(&self) -> u64 {
+        self.last()
+    }
 }
 
 impl Inbound {
@@ -30,9 +43,9 @@ impl Inbound {
             keys,
             max_ssrcs: config.max_ssrcs,
             window: config.replay_window,
-            rtp: FxHashMap::default(),
+            rtp: Streams::incoming(config),
             told: FxHashMap::default(),
-            rtcp: FxHashMap::default(),
+            rtcp: Streams::incoming(config),
         }
     }
 
@@ -41,32 +54,47 @@ impl Inbound {
         if packet.len() < header_len + self.keys.rtp_overhead() {
             return Err(SrtpError::Malformed("shorter than header and tag"));
         }
-        match self.rtp.get_mut(&ssrc) {
-            Some(stream) => {
-                let index = stream.newest.nearest(sequence_number).ok_or(SrtpError::KeyExhausted { ssrc })?;
-                if !stream.received.accepts(index.value()) {
+        let Some(known) = self.rtp.get_mut(ssrc) else {
+            return self.unprotect_first_rtp(packet, header_len, ssrc, sequence_number);
+        };
+        let stream = &mut *known.stream;
+        let index = stream.newest.nearest(sequence_number).ok_or(SrtpError::KeyExhausted { ssrc })?;
+        if !stream.received.accepts(index.value()) {
+            return Err(SrtpError::Replayed { index: index.value() });
+        }
+        let len = self.keys.open_rtp(packet, header_len, ssrc, index.value())?;
+        stream.received.insert(index.value());
+        stream.newest = stream.newest.max(index);
+        known.confirm();
+        Ok(len)
+    }
+
+    /// A packet of a stream that is not known, or not any more.
+    fn unprotect_first_rtp(
+        &mut self,
+        packet: &mut [u8],
+        header_len: usize,
+        ssrc: u32,
+        sequence_number: u16,
+    ) -> Result<usize, SrtpError> {
+        let (index, mut received) = match (self.told.get(&ssrc), self.rtp.ended(ssrc)) {
+            (Some(told), _) => (PacketIndex::new(*told, sequence_number), ReplayWindow::new(self.window)),
+            (None, None) => (PacketIndex::new(0, sequence_number), ReplayWindow::new(self.window)),
+            (None, Some(last)) => {
+                let last = PacketIndex::from_value(last);
+                let index = last.nearest(sequence_number).ok_or(SrtpError::KeyExhausted { ssrc })?;
+                if index <= last {
                     return Err(SrtpError::Replayed { index: index.value() });
                 }
-                let len = self.keys.open_rtp(packet, header_len, ssrc, index.value())?;
-                stream.received.insert(index.value());
-                stream.newest = stream.newest.max(index);
-                Ok(len)
+                (index, ReplayWindow::after(self.window, last.value()))
             }
-            None => {
-                if self.rtp.len() >= self.max_ssrcs {
-                    return Err(SrtpError::TooManySsrcs { limit: self.max_ssrcs });
-                }
-                let told = self.told.get(&ssrc).copied();
-                let index = PacketIndex::new(told.unwrap_or(0), sequence_number);
-                let len = self.keys.open_rtp(packet, header_len, ssrc, index.value())?;
-                // RFC 3711 §3.3: no state before the first packet has been authenticated.
-                let mut received = ReplayWindow::new(self.window);
-                received.insert(index.value());
-                self.told.remove(&ssrc);
-                self.rtp.insert(ssrc, RtpStream { newest: index, received });
-                Ok(len)
-            }
-        }
+        };
+        let len = self.keys.open_rtp(packet, header_len, ssrc, index.value())?;
+        // RFC 3711 §3.3: no state before the first packet has been authenticated.
+        received.insert(index.value());
+        self.told.remove(&ssrc);
+        self.rtp.insert(ssrc, RtpStream { newest: index, received });
+        Ok(len)
     }
 
     pub(super) fn unprotect_rtcp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError> {
@@ -79,38 +107,44 @@ impl Inbound {
             return Err(SrtpError::Malformed("SRTCP without encryption, which the profile demands"));
         }
         let index = index_word & !ENCRYPTED;
-        match self.rtcp.get_mut(&ssrc) {
-            Some(received) => {
-                if !received.accepts(u64::from(index)) {
-                    return Err(SrtpError::Replayed { index: u64::from(index) });
-                }
-                let len = self.keys.open_rtcp(packet, ssrc, index)?;
-                received.insert(u64::from(index));
-                Ok(len)
+        let number = u64::from(index);
+        if let Some(known) = self.rtcp.get_mut(ssrc) {
+            if !known.stream.accepts(number) {
+                return Err(SrtpError::Replayed { index: number });
             }
-            None => {
-                if self.rtcp.len() >= self.max_ssrcs {
-                    return Err(SrtpError::TooManySsrcs { limit: self.max_ssrcs });
-                }
-                let len = self.keys.open_rtcp(packet, ssrc, index)?;
-                let mut received = ReplayWindow::new(self.window);
-                received.insert(u64::from(index));
-                self.rtcp.insert(ssrc, received);
-                Ok(len)
-            }
+            let len = self.keys.open_rtcp(packet, ssrc, index)?;
+            known.stream.insert(number);
+            known.confirm();
+            return Ok(len);
         }
+        let mut received = match self.rtcp.ended(ssrc) {
+            Some(last) if number <= last => return Err(SrtpError::Replayed { index: number }),
+            Some(last) => ReplayWindow::after(self.window, last),
+            None => ReplayWindow::new(self.window),
+        };
+        let len = self.keys.open_rtcp(packet, ssrc, index)?;
+        received.insert(number);
+        self.rtcp.insert(ssrc, received);
+        Ok(len)
+    }
+
+    /// Keeps of a stream that has ended no more than its last index.
+    pub(super) fn forget(&mut self, ssrc: u32) {
+        self.rtp.forget(ssrc);
+        self.rtcp.forget(ssrc);
+        self.told.remove(&ssrc);
     }
 
     pub(super) fn set_rollover_counter(&mut self, ssrc: u32, counter: u32) -> Result<(), SrtpError> {
         if !self.told.contains_key(&ssrc) && self.told.len() >= self.max_ssrcs {
             return Err(SrtpError::TooManySsrcs { limit: self.max_ssrcs });
         }
-        self.rtp.remove(&ssrc);
+        self.rtp.remove(ssrc);
         self.told.insert(ssrc, counter);
         Ok(())
     }
 
     pub(super) fn rollover_counter(&self, ssrc: u32) -> Option<u32> {
-        self.rtp.get(&ssrc).map(|stream| stream.newest.rollover_counter())
+        self.rtp.get(ssrc).map(|stream| stream.newest.rollover_counter())
     }
 }

@@ -10,6 +10,11 @@ impl PacketIndex {
         Self((rollover_counter as u64) << 16 | sequence_number as u64)
     }
 
+    /// An index that [`value`](Self::value) gave.
+    pub(super) const fn from_value(value: u64) -> Self {
+        Self(value)
+    }
+
     pub(super) const fn value(self) -> u64 {
         self.0
     }

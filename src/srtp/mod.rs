@@ -34,6 +34,7 @@ mod outbound;
 mod packet;
 mod replay;
 mod session_keys;
+mod streams;
 
 pub use crate::layer::{MasterKey, PacketSlot, SrtpError, SrtpKeyingMaterial, SrtpProfile, SrtpTransport};
 pub use config::{Config, RepeatedIndex};

@@ -1,11 +1,10 @@
-use rustc_hash::FxHashMap;
-
 use super::SrtpError;
 use super::config::{Config, RepeatedIndex};
 use super::index::PacketIndex;
 use super::packet::{RtpHeader, rtcp_ssrc};
 use super::replay::ReplayWindow;
 use super::session_keys::SessionKeys;
+use super::streams::{Stream, Streams};
 
 /// The largest SRTCP index (RFC 3711 §3.4).
 pub(super) const MAX_RTCP_INDEX: u32 = 0x7fff_ffff;
@@ -13,12 +12,10 @@ pub(super) const MAX_RTCP_INDEX: u32 = 0x7fff_ffff;
 /// The sending direction.
 pub(super) struct Outbound {
     keys: SessionKeys,
-    max_ssrcs: usize,
     window: usize,
     repeated_index: RepeatedIndex,
-    rtp: FxHashMap<u32, RtpStream>,
-    /// The next SRTCP index of each sender.
-    rtcp: FxHashMap<u32, u32>,
+    rtp: Streams<RtpStream>,
+    rtcp: Streams<LastRtcpIndex>,
 }
 
 struct RtpStream {
@@ -26,15 +23,29 @@ struct RtpStream {
     sent: ReplayWindow,
 }
 
+impl Stream for RtpStream {
+    fn last_index(&self) -> u64 {
+        self.newest.value()
+    }
+}
+
+/// The SRTCP index of the last packet of a sender.
+struct LastRtcpIndex(u32);
+
+impl Stream for LastRtcpIndex {
+    fn last_index(&self) -> u64 {
+        u64::from(self.0)
+    }
+}
+
 impl Outbound {
     pub(super) fn new(keys: SessionKeys, config: &Config) -> Self {
         Self {
             keys,
-            max_ssrcs: config.max_ssrcs,
             window: config.replay_window,
             repeated_index: config.repeated_index,
-            rtp: FxHashMap::default(),
-            rtcp: FxHashMap::default(),
+            rtp: Streams::outgoing(config),
+            rtcp: Streams::outgoing(config),
         }
     }
 
@@ -45,17 +56,13 @@ impl Outbound {
     pub(super) fn protect_rtp(&mut self, buffer: &mut [u8], len: usize) -> Result<usize, SrtpError> {
         let packet = room(buffer, len, self.keys.rtp_overhead())?;
         let RtpHeader { ssrc, sequence_number, len: header_len } = RtpHeader::parse(&packet[..len])?;
-        let streams = self.rtp.len();
-        let stream = match self.rtp.get_mut(&ssrc) {
-            Some(stream) => stream,
-            None if streams >= self.max_ssrcs => {
-                return Err(SrtpError::TooManySsrcs { limit: self.max_ssrcs });
-            }
-            None => self.rtp.entry(ssrc).or_insert(RtpStream {
-                newest: PacketIndex::new(0, sequence_number),
-                sent: ReplayWindow::new(self.window),
-            }),
+        let Some(known) = self.rtp.get_mut(ssrc) else {
+            self.rtp.check_room(ssrc)?;
+            let stream = self.new_stream(ssrc, sequence_number);
+            self.rtp.insert(ssrc, stream);
+            return self.protect_rtp(buffer, len);
         };
+        let stream = &mut *known.stream;
         let index = stream.newest.nearest(sequence_number).ok_or(SrtpError::KeyExhausted { ssrc })?;
         let is_new = stream.sent.accepts(index.value());
         if self.repeated_index == RepeatedIndex::Refuse && !is_new {
@@ -66,27 +73,51 @@ impl Outbound {
             stream.sent.insert(index.value());
         }
         stream.newest = stream.newest.max(index);
+        known.confirm();
         Ok(packet.len())
+    }
+
+    /// A stream that begins, or goes on after it was forgotten.
+    fn new_stream(&self, ssrc: u32, sequence_number: u16) -> RtpStream {
+        match self.rtp.ended(ssrc) {
+            Some(last) => RtpStream {
+                newest: PacketIndex::from_value(last),
+                sent: ReplayWindow::after(self.window, last),
+            },
+            None => RtpStream {
+                newest: PacketIndex::new(0, sequence_number),
+                sent: ReplayWindow::new(self.window),
+            },
+        }
     }
 
     pub(super) fn protect_rtcp(&mut self, buffer: &mut [u8], len: usize) -> Result<usize, SrtpError> {
         let packet = room(buffer, len, self.keys.rtcp_overhead())?;
         let ssrc = rtcp_ssrc(&packet[..len])?;
-        let streams = self.rtcp.len();
-        let next = match self.rtcp.get_mut(&ssrc) {
-            Some(next) => next,
-            None if streams >= self.max_ssrcs => {
-                return Err(SrtpError::TooManySsrcs { limit: self.max_ssrcs });
-            }
-            // RFC 3711 §3.4: the index is 0 before the first packet and 1 in it.
-            None => self.rtcp.entry(ssrc).or_insert(1),
-        };
-        if *next > MAX_RTCP_INDEX {
+        // RFC 3711 §3.4: the index is 0 before the first packet and 1 in it.
+        let known = self.rtcp.get(ssrc).map(|last| last.0);
+        let last = known.or_else(|| self.rtcp.ended(ssrc).map(|last| last as u32)).unwrap_or(0);
+        if last >= MAX_RTCP_INDEX {
             return Err(SrtpError::KeyExhausted { ssrc });
         }
-        self.keys.seal_rtcp(packet, ssrc, *next)?;
-        *next += 1;
+        if known.is_none() {
+            self.rtcp.check_room(ssrc)?;
+        }
+        self.keys.seal_rtcp(packet, ssrc, last + 1)?;
+        match self.rtcp.get_mut(ssrc) {
+            Some(known) => {
+                known.stream.0 = last + 1;
+                known.confirm();
+            }
+            None => self.rtcp.insert(ssrc, LastRtcpIndex(last + 1)),
+        }
         Ok(packet.len())
+    }
+
+    /// Keeps of a stream that has ended no more than its last index.
+    pub(super) fn forget(&mut self, ssrc: u32) {
+        self.rtp.forget(ssrc);
+        self.rtcp.forget(ssrc);
     }
 }
 

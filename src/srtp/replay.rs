@@ -16,6 +16,19 @@ impl ReplayWindow {
         Self { end: 0, bits: vec![0; words].into() }
     }
 
+    /// A window that accepts only what comes after `last`.
+    pub(super) fn after(size: usize, last: u64) -> Self {
+        let mut window = Self::new(size);
+        window.end = last + 1;
+        window.bits.fill(u64::MAX);
+        window
+    }
+
+    /// The highest index received; 0 for none.
+    pub(super) fn last(&self) -> u64 {
+        self.end.saturating_sub(1)
+    }
+
     fn size(&self) -> u64 {
         self.bits.len() as u64 * 64
     }
@@ -72,6 +85,16 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn what_goes_on_after_an_index_accepts_nothing_up_to_it() {
+        for last in [0, 5, 63, 64, 1000] {
+            let mut window = ReplayWindow::after(64, last);
+            assert!((0..=last).all(|index| !window.accepts(index)));
+            window.insert(last + 3);
+            assert!(window.accepts(last + 1) && window.accepts(last + 2) && !window.accepts(last));
+        }
+    }
 
     proptest! {
         #[test]

@@ -52,6 +52,21 @@ fn protect(context: &mut Context, packet: &[u8]) -> Result<Vec<u8>, SrtpError> {
     Ok(buffer)
 }
 
+fn protect_rtcp(context: &mut Context, packet: &[u8]) -> Result<Vec<u8>, SrtpError> {
+    let mut buffer = packet.to_vec();
+    buffer.resize(packet.len() + context.rtcp_overhead(), 0);
+    let len = context.protect_rtcp(&mut buffer, packet.len())?;
+    buffer.truncate(len);
+    Ok(buffer)
+}
+
+fn unprotect_rtcp(context: &mut Context, packet: &[u8]) -> Result<Vec<u8>, SrtpError> {
+    let mut buffer = packet.to_vec();
+    let len = context.unprotect_rtcp(&mut buffer)?;
+    buffer.truncate(len);
+    Ok(buffer)
+}
+
 fn unprotect(context: &mut Context, packet: &[u8]) -> Result<Vec<u8>, SrtpError> {
     let mut buffer = packet.to_vec();
     let len = context.unprotect_rtp(&mut buffer)?;
@@ -207,16 +222,7 @@ fn a_packet_index_is_protected_once_unless_allowed() {
 
 #[test]
 fn limits_and_lengths_are_errors() {
-    let (mut a, mut b) = pair_with(SrtpProfile::AeadAes128Gcm, Config { max_ssrcs: 2, ..Config::default() });
-    for ssrc in 0..2 {
-        let packet = protect(&mut a, &rtp(ssrc, 1, b"x")).unwrap();
-        unprotect(&mut b, &packet).unwrap();
-    }
-    assert_eq!(protect(&mut a, &rtp(2, 1, b"x")), Err(SrtpError::TooManySsrcs { limit: 2 }));
-    let mut other = pair(SrtpProfile::AeadAes128Gcm).0;
-    let packet = protect(&mut other, &rtp(2, 1, b"x")).unwrap();
-    assert_eq!(unprotect(&mut b, &packet), Err(SrtpError::TooManySsrcs { limit: 2 }));
-
+    let (mut a, mut b) = pair(SrtpProfile::AeadAes128Gcm);
     let mut packet = rtp(0, 2, b"x");
     assert_eq!(a.protect_rtp(&mut packet, 13), Err(SrtpError::BufferTooSmall { needed: 29, available: 13 }));
     assert_eq!(packet, rtp(0, 2, b"x"), "the packet is unchanged");
@@ -309,5 +315,68 @@ proptest! {
                 prop_assert_eq!(&copy[..len], &packet[..len]);
             }
         }
+    }
+}
+
+#[test]
+fn there_is_always_room_for_a_new_stream_on_the_way_in() {
+    for profile in SrtpProfile::ALL {
+        let limits = Config { max_ssrcs: 4, max_ended_ssrcs: 8, ..Config::default() };
+        let (mut a, _) = pair(profile);
+        let (_, mut b) = pair_with(profile, limits);
+        let lasting = 1000;
+        for round in 0..100u16 {
+            // One stream goes on all the time, others come and go.
+            let packet = protect(&mut a, &rtp(lasting, round, b"on")).unwrap();
+            unprotect(&mut b, &packet).unwrap();
+            let packet = protect(&mut a, &rtp(u32::from(round), 1, b"new")).unwrap();
+            unprotect(&mut b, &packet).unwrap();
+            let report = protect_rtcp(&mut a, &rtcp(u32::from(round))).unwrap();
+            unprotect_rtcp(&mut b, &report).unwrap();
+        }
+        assert_eq!(b.rollover_counter(lasting), Some(0), "it was not the longest silent");
+        assert_eq!(b.rollover_counter(1), None);
+    }
+}
+
+#[test]
+fn a_stream_that_was_forgotten_goes_on_and_accepts_nothing_twice() {
+    for profile in SrtpProfile::ALL {
+        let (mut a, mut b) = pair(profile);
+        let old: Vec<_> =
+            [0xfffe, 0xffff, 0, 1].map(|number| protect(&mut a, &rtp(7, number, b"old")).unwrap()).into();
+        old.iter().for_each(|packet| drop(unprotect(&mut b, packet).unwrap()));
+        let old_report = protect_rtcp(&mut a, &rtcp(7)).unwrap();
+        unprotect_rtcp(&mut b, &old_report).unwrap();
+        a.forget(7);
+        b.forget(7);
+        for packet in &old {
+            assert!(matches!(unprotect(&mut b, packet), Err(SrtpError::Replayed { .. })));
+        }
+        assert!(matches!(unprotect_rtcp(&mut b, &old_report), Err(SrtpError::Replayed { .. })));
+        for number in [0xffff, 0, 1] {
+            assert!(matches!(protect(&mut a, &rtp(7, number, b"again")), Err(SrtpError::Replayed { .. })));
+        }
+        // The rollover counter and the index of reports went on.
+        let packet = protect(&mut a, &rtp(7, 2, b"on")).unwrap();
+        assert_eq!(unprotect(&mut b, &packet).unwrap(), rtp(7, 2, b"on"));
+        assert_eq!(b.rollover_counter(7), Some(1));
+        let report = protect_rtcp(&mut a, &rtcp(7)).unwrap();
+        assert_eq!(unprotect_rtcp(&mut b, &report).unwrap(), rtcp(7));
+    }
+}
+
+#[test]
+fn a_sender_makes_room_until_indices_could_be_used_twice() {
+    let limits = Config { max_ssrcs: 4, max_ended_ssrcs: 8, ..Config::default() };
+    let (mut a, _) = pair_with(SrtpProfile::AeadAes128Gcm, limits);
+    for ssrc in 0..12 {
+        protect(&mut a, &rtp(ssrc, 1, b"x")).unwrap();
+        protect_rtcp(&mut a, &rtcp(ssrc)).unwrap();
+    }
+    assert_eq!(protect(&mut a, &rtp(12, 1, b"x")), Err(SrtpError::TooManySsrcs { limit: 12 }));
+    assert_eq!(protect_rtcp(&mut a, &rtcp(12)), Err(SrtpError::TooManySsrcs { limit: 12 }));
+    for ssrc in 0..12 {
+        assert!(matches!(protect(&mut a, &rtp(ssrc, 1, b"y")), Err(SrtpError::Replayed { .. })), "{ssrc}");
     }
 }

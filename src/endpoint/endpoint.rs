@@ -1,0 +1,396 @@
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
+use std::time::Instant;
+
+use rustc_hash::FxHashMap;
+
+use super::claims::{Claims, Verdict};
+use super::classify::{Address, is_protected, questions};
+use super::event::EndpointEvent;
+use super::member::Member;
+use super::routes::Routes;
+use super::session_id::SessionId;
+use crate::layer::{Datagram, FiveTuple, Layer, Transmit, TransmitBatch};
+use crate::session::{Session, SessionError};
+
+/// Sessions that share a socket; see the [module](crate::endpoint).
+///
+/// A path belongs to the session whose peer has proved it by an authentic check. When the peer of another session
+/// proves it too, the session that is using it asks at once whether its own peer is still there, and lets go of it
+/// when no answer comes within a few round trips: a peer that was restarted on the same port connects then. If an
+/// answer does come, there is an [`EndpointEvent::PathInUse`].
+pub struct Endpoint<M> {
+    members: FxHashMap<SessionId, Entry<M>>,
+    routes: Routes,
+    claims: Claims,
+    timers: BTreeSet<(Instant, SessionId)>,
+    /// Sessions whose turn is to come, each once.
+    due: VecDeque<SessionId>,
+    /// Sessions that may have something to tell, each once.
+    news: VecDeque<SessionId>,
+    events: VecDeque<EndpointEvent>,
+}
+
+#[derive(Debug)]
+struct Entry<M> {
+    member: M,
+    timer: Option<Instant>,
+    is_due: bool,
+    is_news: bool,
+}
+
+impl<M> Entry<M> {
+    fn wake(&mut self, id: SessionId, due: &mut VecDeque<SessionId>, news: &mut VecDeque<SessionId>) {
+        if !std::mem::replace(&mut self.is_due, true) {
+            due.push_back(id);
+        }
+        if !std::mem::replace(&mut self.is_news, true) {
+            news.push_back(id);
+        }
+    }
+}
+
+/// Runs of datagrams that one session sends in one turn, when others wait for theirs.
+const MAX_TRANSMITS: usize = 16;
+/// Events of the endpoint itself that wait; they come at most once a second for each path.
+const MAX_EVENTS: usize = 1024;
+
+impl<M: Member> Endpoint<M> {
+    /// An endpoint without sessions.
+    pub fn new() -> Self {
+        Self {
+            members: FxHashMap::default(),
+            routes: Routes::default(),
+            claims: Claims::default(),
+            timers: BTreeSet::new(),
+            due: VecDeque::new(),
+            news: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Adds a session, in place of the one of the same name if there is one, and has it take its turn.
+    pub fn insert(&mut self, id: SessionId, member: M) {
+        self.remove(id);
+        self.members.insert(id, Entry { member, timer: None, is_due: false, is_news: false });
+        self.wake(id);
+    }
+
+    /// Takes a session out. Datagrams that still come for it are ignored.
+    pub fn remove(&mut self, id: SessionId) -> Option<M> {
+        let entry = self.members.remove(&id)?;
+        if let Some(at) = entry.timer {
+            self.timers.remove(&(at, id));
+        }
+        self.routes.remove(id);
+        for claim in self.claims.remove(id) {
+            self.take_path(claim.claimant, claim.path);
+        }
+        Some(entry.member)
+    }
+
+    /// Takes all sessions out.
+    pub fn drain(&mut self) -> impl Iterator<Item = M> + use<M> {
+        std::mem::take(self).members.into_values().map(|entry| entry.member)
+    }
+
+    /// A session, to be called as the application would; [`wake`](Self::wake) it then.
+    pub fn get_mut(&mut self, id: SessionId) -> Option<&mut M> {
+        self.members.get_mut(&id).map(|entry| &mut entry.member)
+    }
+
+    /// Does something with a session, and has it take its turn. `None` if it is not there.
+    pub fn with<T>(&mut self, id: SessionId, act: impl FnOnce(&mut Session) -> T) -> Option<T> {
+        let result = self.members.get_mut(&id)?.member.with(act);
+        self.wake(id);
+        Some(result)
+    }
+
+    /// The number of sessions.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there is no session.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Says that something was done with a session from outside, so that it may have something to send or to tell.
+    pub fn wake(&mut self, id: SessionId) {
+        if let Some(entry) = self.members.get_mut(&id) {
+            entry.wake(id, &mut self.due, &mut self.news);
+        }
+    }
+
+    /// Has each session that is due send, the one that waits longest first, until none is left or `send` says that the
+    /// socket is full. `send` takes what it is given in any case, and clears the batch when it is done with it.
+    pub fn serve(
+        &mut self,
+        now: Instant,
+        out: &mut TransmitBatch,
+        send: &mut dyn FnMut(&mut TransmitBatch, Transmit) -> bool,
+    ) {
+        while let Some(id) = self.due.pop_front() {
+            match self.serve_one(now, id, out, send) {
+                Turn::Done => {}
+                Turn::Spent => self.due.push_back(id),
+                Turn::Blocked => {
+                    self.due.push_front(id);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn serve_one(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        out: &mut TransmitBatch,
+        send: &mut dyn FnMut(&mut TransmitBatch, Transmit) -> bool,
+    ) -> Turn {
+        let Some(entry) = self.members.get_mut(&id) else { return Turn::Done };
+        let routes = &mut self.routes;
+        let (mut turn, mut timer) = (Turn::Spent, None);
+        let stays = entry.member.serve(|session| {
+            routes.set_ufrag(id, session.local_ufrag());
+            for _ in 0..MAX_TRANSMITS {
+                let Some(transmit) = session.poll_transmit(now, out) else {
+                    turn = Turn::Done;
+                    break;
+                };
+                for question in questions(out.datagrams(&transmit)) {
+                    routes.ask(now, id, question);
+                }
+                if !send(out, transmit) {
+                    turn = Turn::Blocked;
+                    break;
+                }
+            }
+            timer = session.poll_timeout();
+        });
+        entry.is_due = turn != Turn::Done;
+        if turn == Turn::Done && !stays {
+            self.remove(id);
+            return turn;
+        }
+        self.set_timer(id, timer);
+        self.settle_claims(now, id);
+        turn
+    }
+
+    fn set_timer(&mut self, id: SessionId, timer: Option<Instant>) {
+        let Some(entry) = self.members.get_mut(&id) else { return };
+        if entry.timer == timer {
+            return;
+        }
+        if let Some(before) = std::mem::replace(&mut entry.timer, timer) {
+            self.timers.remove(&(before, id));
+        }
+        if let Some(at) = timer {
+            self.timers.insert((at, id));
+        }
+    }
+
+    /// Hands a datagram to the session that it is for.
+    fn receive(&mut self, now: Instant, mut datagram: Datagram<'_>) -> Result<(), SessionError> {
+        let path = datagram.path;
+        let (id, question) = match Address::of(datagram.bytes) {
+            Address::Check { ufrag } => {
+                let named = ufrag.and_then(|ufrag| self.routes.by_ufrag(ufrag));
+                (named.or_else(|| self.routes.owner(&path)), None)
+            }
+            Address::Response(question) => (self.routes.by_question(question), Some(question)),
+            Address::Path => (self.routes.owner(&path), None),
+        };
+        let id = id.ok_or(SessionError::Ignored("it is for no session of this endpoint"))?;
+        if is_protected(&datagram) && self.claims.claimant(id, &path).is_some() {
+            return self.receive_disputed(now, id, datagram.reborrow());
+        }
+        let is_protected = is_protected(&datagram);
+        self.hand_over(now, id, datagram)?;
+        if let Some(question) = question {
+            self.routes.answered(id, question);
+        }
+        if !is_protected {
+            self.follow_proof(now, id, path);
+        }
+        Ok(())
+    }
+
+    fn hand_over(&mut self, now: Instant, id: SessionId, datagram: Datagram<'_>) -> Result<(), SessionError> {
+        let entry = self.members.get_mut(&id);
+        let entry = entry.ok_or(SessionError::Ignored("it is for a session that is gone"))?;
+        let result = entry.member.receive(now, datagram);
+        entry.wake(id, &mut self.due, &mut self.news);
+        result
+    }
+
+    /// While it is not known who is at the other end of a path, the one that it does not belong to gets what the other
+    /// refuses: a peer that was restarted begins its handshake at once.
+    fn receive_disputed(
+        &mut self,
+        now: Instant,
+        owner: SessionId,
+        mut datagram: Datagram<'_>,
+    ) -> Result<(), SessionError> {
+        let path = datagram.path;
+        let refusal = match self.hand_over(now, owner, datagram.reborrow()) {
+            Ok(()) => return Ok(()),
+            Err(refusal) => refusal,
+        };
+        match self.claims.claimant(owner, &path) {
+            Some(claimant) => self.hand_over(now, claimant, datagram),
+            None => Err(refusal),
+        }
+    }
+
+    /// An authentic message of its peer shows that a path leads there.
+    fn follow_proof(&mut self, now: Instant, id: SessionId, path: FiveTuple) {
+        let Some(entry) = self.members.get_mut(&id) else { return };
+        if entry.member.with(|session| session.take_proof(&path)).is_none() {
+            return;
+        }
+        match self.routes.owner(&path) {
+            Some(owner) if owner == id => self.settle_claims(now, id),
+            Some(owner) if self.is_in_use(now, owner, &path) => self.claim(now, owner, path, id),
+            _ => self.take_path(id, path),
+        }
+    }
+
+    fn is_in_use(&mut self, now: Instant, owner: SessionId, path: &FiveTuple) -> bool {
+        let owner = self.members.get_mut(&owner);
+        owner.is_some_and(|owner| owner.member.with(|session| session.owns_path(now, path)))
+    }
+
+    /// The peers of two sessions have proved the same path: the session that uses it finds out whether its own is
+    /// still there.
+    fn claim(&mut self, now: Instant, owner: SessionId, path: FiveTuple, claimant: SessionId) {
+        if self.claims.add(now, owner, path, claimant) {
+            self.with(owner, |session| session.verify_path(now, &path));
+        }
+    }
+
+    /// Decides on the paths of a session that others claim.
+    fn settle_claims(&mut self, now: Instant, owner: SessionId) {
+        if !self.claims.concern(owner) {
+            return;
+        }
+        let Some(entry) = self.members.get_mut(&owner) else { return };
+        let settled = entry.member.with(|session| {
+            self.claims.settle(now, owner, |claim| {
+                if !session.owns_path(now, &claim.path) {
+                    Verdict::Granted
+                } else if session.last_heard(&claim.path).is_some_and(|heard| heard > claim.asked) {
+                    Verdict::Refused
+                } else {
+                    Verdict::Open
+                }
+            })
+        });
+        for (claim, verdict) in settled {
+            match verdict {
+                Verdict::Granted => self.take_path(claim.claimant, claim.path),
+                Verdict::Refused => {
+                    self.tell(EndpointEvent::PathInUse { id: claim.claimant, path: claim.path, owner });
+                }
+                Verdict::Open => {}
+            }
+        }
+    }
+
+    fn take_path(&mut self, id: SessionId, path: FiveTuple) {
+        let Some(entry) = self.members.get_mut(&id) else { return };
+        let routes = &mut self.routes;
+        entry.member.with(|session| {
+            let selected = session.selected_pair().map(|pair| pair.path);
+            routes.take_path(id, path, |other| selected == Some(*other));
+        });
+        self.wake(id);
+    }
+
+    fn tell(&mut self, event: EndpointEvent) {
+        if self.events.len() < MAX_EVENTS {
+            self.events.push_back(event);
+        }
+    }
+}
+
+/// How the turn of a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// It has nothing more to send.
+    Done,
+    /// It has, and lets others go first.
+    Spent,
+    /// The socket takes no more.
+    Blocked,
+}
+
+impl<M: Member> Default for Endpoint<M> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<M: Member> Layer for Endpoint<M> {
+    type Event = EndpointEvent;
+    type Error = SessionError;
+
+    fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), SessionError> {
+        self.receive(now, datagram)
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        while let Some((at, id)) = self.timers.first().copied() {
+            if at > now {
+                break;
+            }
+            self.timers.pop_first();
+            if let Some(entry) = self.members.get_mut(&id) {
+                entry.timer = None;
+            }
+            self.with(id, |session| session.handle_timeout(now));
+        }
+    }
+
+    /// The time of the first timer; the turn of a session that is due is now.
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBatch) -> Option<Transmit> {
+        let mut first = None;
+        self.serve(now, out, &mut |_, transmit| {
+            first = Some(transmit);
+            false
+        });
+        first
+    }
+
+    fn poll_event(&mut self) -> Option<EndpointEvent> {
+        if let Some(event) = self.events.pop_front() {
+            return Some(event);
+        }
+        loop {
+            let id = *self.news.front()?;
+            let entry = self.members.get_mut(&id);
+            let event = entry.and_then(|entry| {
+                let event = entry.member.poll_event();
+                entry.is_news = event.is_some();
+                event
+            });
+            match event {
+                Some(event) => return Some(EndpointEvent::Session { id, event }),
+                None => drop(self.news.pop_front()),
+            }
+        }
+    }
+}
+
+impl<M> fmt::Debug for Endpoint<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("sessions", &self.members.len()).finish_non_exhaustive()
+    }
+}

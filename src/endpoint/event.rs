@@ -1,0 +1,27 @@
+use super::session_id::SessionId;
+use crate::layer::FiveTuple;
+use crate::session::SessionEvent;
+
+/// What an [`Endpoint`](super::Endpoint) tells.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum EndpointEvent {
+    /// What a session tells.
+    Session {
+        /// The session.
+        id: SessionId,
+        /// Its event.
+        event: SessionEvent,
+    },
+    /// The peer of a session has proved a path that another session is using, and whose peer has answered there just
+    /// now: both are behind the same two sockets, and datagrams that are not STUN can go to one of them only. The
+    /// session never gets them; the application closes it, or signals other candidates.
+    PathInUse {
+        /// The session that cannot have the path.
+        id: SessionId,
+        /// The path.
+        path: FiveTuple,
+        /// The session that has it.
+        owner: SessionId,
+    },
+}

@@ -1,0 +1,45 @@
+//! Many sessions behind one socket, without the socket.
+//!
+//! An [`Endpoint`] finds the session of each datagram in constant time, whatever the number of sessions: by the
+//! user-name fragment of a connectivity check, by the transaction of a STUN response, and all else by the path, which
+//! belongs to the session whose peer has proved it with an authentic check. It runs the sessions' timers and has those
+//! that want to send do so in turn. A server with an event loop of its own feeds it from any socket; it is a
+//! [`Layer`](crate::layer::Layer), so that the virtual network can run it, too.
+//!
+//! ```
+//! use std::time::Instant;
+//!
+//! use kaon_rtc::endpoint::{Endpoint, SessionId};
+//! use kaon_rtc::layer::{Datagram, FiveTuple, Layer, TransmitBatch};
+//! use kaon_rtc::session::Session;
+//!
+//! /// What a loop does with a datagram that its socket received, and with what there is to send then.
+//! fn serve(endpoint: &mut Endpoint<Session>, path: FiveTuple, bytes: &mut [u8]) {
+//!     let now = Instant::now();
+//!     // What is for no session, or was refused by it, is ignored.
+//!     let _ = endpoint.handle_datagram(now, Datagram::new(path, bytes));
+//!     let mut batch = TransmitBatch::new(1472);
+//!     while let Some(transmit) = endpoint.poll_transmit(now, &mut batch) {
+//!         for datagram in batch.datagrams(&transmit) {
+//!             println!("{} bytes go to {:?}", datagram.len(), transmit.path);
+//!         }
+//!         batch.clear();
+//!     }
+//! }
+//! ```
+
+mod claims;
+mod classify;
+mod endpoint;
+mod event;
+mod member;
+mod routes;
+mod session_id;
+
+pub use endpoint::Endpoint;
+pub use event::EndpointEvent;
+pub use member::Member;
+pub use session_id::SessionId;
+
+#[cfg(test)]
+mod tests;
