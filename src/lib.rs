@@ -97,6 +97,8 @@ pub mod container;
 pub mod datachannel;
 #[cfg(feature = "dtls")]
 pub mod dtls;
+#[cfg(feature = "session")]
+pub mod endpoint;
 #[cfg(feature = "ice")]
 pub mod ice;
 #[cfg(feature = "media")]

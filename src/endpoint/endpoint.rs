@@ -249,7 +249,7 @@ impl<M: Member> Endpoint<M> {
     /// An authentic message of its peer shows that a path leads there.
     fn follow_proof(&mut self, now: Instant, id: SessionId, path: FiveTuple) {
         let Some(entry) = self.members.get_mut(&id) else { return };
-        if entry.member.with(|session| session.take_proof(&path)).is_none() {
+        if entry.member.with(Session::take_path_proof).is_none() {
             return;
         }
         match self.routes.owner(&path) {

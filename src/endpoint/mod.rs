@@ -40,6 +40,3 @@ pub use endpoint::Endpoint;
 pub use event::EndpointEvent;
 pub use member::Member;
 pub use session_id::SessionId;
-
-#[cfg(test)]
-mod tests;

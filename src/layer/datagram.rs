@@ -16,6 +16,11 @@ impl<'a> Datagram<'a> {
     pub fn new(path: FiveTuple, bytes: &'a mut [u8]) -> Self {
         Self { path, ecn: None, bytes }
     }
+
+    /// The same datagram, for a shorter time: what one layer refused can be shown to another.
+    pub fn reborrow(&mut self) -> Datagram<'_> {
+        Datagram { path: self.path, ecn: self.ecn, bytes: &mut *self.bytes }
+    }
 }
 
 impl fmt::Debug for Datagram<'_> {

@@ -112,7 +112,8 @@ impl PeerConnectionBuilder {
     /// the socket, inside of a tokio runtime.
     ///
     /// # Errors
-    /// [`PeerConnectionError::ServerUrl`], [`PeerConnectionError::Bind`], [`PeerConnectionError::Certificate`].
+    /// [`PeerConnectionError::ServerUrl`], [`PeerConnectionError::Bind`], [`PeerConnectionError::Certificate`],
+    /// [`PeerConnectionError::EndpointEnded`].
     pub async fn build(self) -> Result<PeerConnection, PeerConnectionError> {
         let mut ice = self.ice;
         let mut lookups = JoinSet::new();
@@ -144,7 +145,7 @@ impl PeerConnectionBuilder {
             None => self.socket.bind()?,
         };
         let session = Session::new(std::time::Instant::now(), config);
-        let shared = endpoint.add(session);
+        let shared = endpoint.add(session)?;
         let connection = PeerConnection::new(Handle::new(shared, endpoint));
         connection.register();
         Ok(connection)

@@ -118,7 +118,7 @@ impl PeerConnection {
     pub async fn connected(&self) -> Result<(), PeerConnectionError> {
         self.wait_for(|state| match state.session.connection_state() {
             ConnectionState::Connected => Some(Ok(())),
-            ConnectionState::Closed | ConnectionState::Failed => Some(Err(PeerConnectionError::Closed)),
+            ConnectionState::Closed | ConnectionState::Failed => Some(Err(state.closed_error())),
             _ => None,
         })
         .await

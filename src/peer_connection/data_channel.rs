@@ -69,17 +69,17 @@ impl DataChannel {
     /// Waits until messages can be sent. Cancel safe.
     ///
     /// # Errors
-    /// [`PeerConnectionError::Closed`] if it is closed first.
+    /// [`PeerConnectionError::Closed`] if it is closed first, or the reason that the connection has ended for.
     pub async fn opened(&self) -> Result<(), PeerConnectionError> {
         loop {
             let Some(changed) = self.inbox(|inbox| inbox.changed.clone()) else {
-                return Err(PeerConnectionError::Closed);
+                return Err(self.closed_error());
             };
             let changed = changed.notified();
             match self.state() {
                 Some(ChannelState::Open) => return Ok(()),
                 Some(ChannelState::Connecting) if !self.shared().lock().is_closed() => {}
-                _ => return Err(PeerConnectionError::Closed),
+                _ => return Err(self.closed_error()),
             }
             changed.await;
         }
@@ -105,7 +105,7 @@ impl DataChannel {
     async fn send_message(&self, kind: MessageKind, data: Bytes) -> Result<(), PeerConnectionError> {
         loop {
             let Some(writable) = self.inbox(|inbox| inbox.writable.clone()) else {
-                return Err(PeerConnectionError::Closed);
+                return Err(self.closed_error());
             };
             let writable = writable.notified();
             match self.try_send_message(kind, data.clone()) {
@@ -139,7 +139,7 @@ impl DataChannel {
                 Some(ChannelState::Connecting) if !state.is_closed() => {
                     return Err(PeerConnectionError::WouldBlock);
                 }
-                _ => return Err(PeerConnectionError::Closed),
+                _ => return Err(state.closed_error()),
             }
             if state.session.buffered_amount(self.id) >= HIGH_WATER {
                 return Err(PeerConnectionError::WouldBlock);
@@ -240,6 +240,10 @@ impl DataChannel {
             }
             changed.await;
         }
+    }
+
+    fn closed_error(&self) -> PeerConnectionError {
+        self.shared().lock().closed_error()
     }
 
     fn inbox<T>(&self, look: impl FnOnce(&ChannelInbox) -> T) -> Option<T> {

@@ -3,16 +3,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::driver::Driver;
+use super::end::EndpointEnded;
 use super::error::PeerConnectionError;
 use super::shared::{EndpointShared, Shared};
-use crate::net::{BindError, InterfaceFilter, PortRange, UdpConfig, UdpSocket};
+use crate::net::runtime::check_time;
+use crate::net::{BindError, InterfaceFilter, PortRange, UdpConfig, UdpSocket, interfaces};
 use crate::session::Session;
 
 /// A UDP socket and the task that moves datagrams for all connections on it. Cheap to clone; the task ends with
 /// the last handle and the last connection.
 ///
 /// Connections that share an endpoint share its port: checks are told apart by their ICE fragment, everything
-/// else by the path. A server that should use several cores has an endpoint, with a port of its own, for each.
+/// else by the path. Two connections between the same two endpoints cannot be told apart, therefore: the second one
+/// ends with [`PeerConnectionError::PathInUse`]; give it an endpoint of its own. A server that should use several cores has an endpoint, with a port of its own, for each.
 #[derive(Clone, Debug)]
 pub struct Endpoint(Arc<EndpointHandle>);
 
@@ -48,9 +51,28 @@ impl Endpoint {
         &self.0.0
     }
 
+    /// Why the endpoint has ended, if it has: its connections are closed then, and there can be no new ones.
+    pub fn ended(&self) -> Option<EndpointEnded> {
+        self.shared().ended().cloned()
+    }
+
+    /// Waits until the endpoint has ended, which happens only when its socket or its runtime is lost. Cancel safe.
+    pub async fn end(&self) -> EndpointEnded {
+        loop {
+            let end = self.shared().end.notified();
+            if let Some(ended) = self.ended() {
+                return ended;
+            }
+            end.await;
+        }
+    }
+
     /// Puts a session on the endpoint.
-    pub(super) fn add(&self, session: Session) -> Arc<Shared> {
-        Shared::new(self.shared().clone(), session)
+    pub(super) fn add(&self, session: Session) -> Result<Arc<Shared>, EndpointEnded> {
+        match self.ended() {
+            Some(ended) => Err(ended),
+            None => Ok(Shared::new(self.shared().clone(), session)),
+        }
     }
 }
 
@@ -102,6 +124,7 @@ impl EndpointBuilder {
     /// # Errors
     /// [`PeerConnectionError::Bind`] says which address cannot be bound and why.
     pub fn bind(self) -> Result<Endpoint, PeerConnectionError> {
+        check_time().map_err(|_| BindError::NoRuntime)?;
         let socket = self.bind_socket()?;
         let shared = Arc::new(EndpointShared::new(socket, self.filter));
         tokio::spawn(Driver::new(shared.clone()).run());
@@ -109,15 +132,27 @@ impl EndpointBuilder {
     }
 
     fn bind_socket(&self) -> Result<UdpSocket, BindError> {
-        let bind = |address: SocketAddr| match self.ports {
+        let socket = match self.address {
+            Some(address) => self.bind_address(address)?,
+            // Both families on one socket; a machine without IPv6 has IPv4.
+            None => self
+                .bind_address((IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0).into())
+                .or_else(|_| self.bind_address((IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0).into()))?,
+        };
+        if !socket.local_addr().ip().is_unspecified() || socket.capabilities().destination_address {
+            return Ok(socket);
+        }
+        // ICE has to know to which address a datagram came. Where the system does not tell there can be only one.
+        match interfaces(&self.filter).unwrap_or_default().first() {
+            Some(only) => self.bind_address(only.with_port(socket.local_addr().port())),
+            None => Ok(socket),
+        }
+    }
+
+    fn bind_address(&self, address: SocketAddr) -> Result<UdpSocket, BindError> {
+        match self.ports {
             Some(ports) => self.udp.bind_in(address.ip(), ports),
             None => self.udp.bind(address),
-        };
-        match self.address {
-            Some(address) => bind(address),
-            // Both families on one socket; a machine without IPv6 has IPv4.
-            None => bind((IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0).into())
-                .or_else(|_| bind((IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0).into())),
         }
     }
 }

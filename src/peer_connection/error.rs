@@ -1,5 +1,7 @@
 use std::io;
+use std::net::SocketAddr;
 
+use super::end::EndpointEnded;
 use crate::datachannel::DataChannelError;
 use crate::dtls::DtlsError;
 use crate::net::BindError;
@@ -41,6 +43,19 @@ pub enum PeerConnectionError {
     /// Frames of this codec cannot be split into packets here; send packets instead.
     #[error("frames of {0} cannot be split into packets; send RTP packets instead")]
     UnsupportedCodec(String),
+    /// The endpoint of the connection has ended, and the connection with it.
+    #[error(transparent)]
+    EndpointEnded(#[from] EndpointEnded),
+    /// Another connection between the same two sockets is there already, and datagrams cannot be told apart.
+    #[error(
+        "another connection has the path from {local} to {remote}; give one of the two an endpoint of its own"
+    )]
+    PathInUse {
+        /// The address of this side.
+        local: SocketAddr,
+        /// The address of the peer.
+        remote: SocketAddr,
+    },
     /// Nothing can be sent now.
     #[error("the send buffer is full")]
     WouldBlock,

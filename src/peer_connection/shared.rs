@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use rustc_hash::FxHashMap;
@@ -12,11 +12,15 @@ use tokio::sync::Notify;
 use tracing::Span;
 use tracing::span::Entered;
 
+use super::end::{ConnectionEnd, EndpointEnded};
+use super::error::PeerConnectionError;
 use super::inbox::{ChannelInbox, KeyFrameRequests, LOW_WATER, TrackInbox};
 use super::message::Message;
+use super::names::NameToResolve;
 use super::rtp_packet::RtpPacket;
 use crate::datachannel::{ChannelEvent, ChannelId};
-use crate::layer::{Datagram, Layer, NameQuery, Rid, TransmitBatch};
+use crate::endpoint::{Member, SessionId};
+use crate::layer::{Datagram, Layer, Rid, TransmitBatch};
 use crate::net::{InterfaceFilter, UdpSocket, interfaces};
 use crate::session::{
     ConnectionState, GatheringState, Session, SessionError, SessionEvent, SignalingState, TransceiverId,
@@ -27,21 +31,28 @@ use crate::session::{
 pub(super) struct EndpointShared {
     pub(super) socket: UdpSocket,
     filter: InterfaceFilter,
-    dirty: Mutex<Vec<Arc<Shared>>>,
+    todo: Mutex<Todo>,
     pub(super) wake: Notify,
     next_id: AtomicU64,
     /// No handle is left that could add a connection.
     pub(super) is_orphaned: AtomicBool,
+    ended: OnceLock<EndpointEnded>,
+    /// It has ended just now.
+    pub(super) end: Notify,
 }
 
-/// Names a connection on its endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct ConnectionId(pub(super) u64);
+/// What waits for the driver.
+#[derive(Debug, Default)]
+pub(super) struct Todo {
+    /// Connections that are new, or that their application has touched.
+    pub(super) dirty: Vec<Arc<Shared>>,
+    pub(super) names: Vec<NameToResolve>,
+}
 
 /// A connection, in the hands of the driver and of every handle.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) id: ConnectionId,
+    pub(super) id: SessionId,
     endpoint: Arc<EndpointShared>,
     state: Mutex<State>,
     /// An event waits, or the state changed.
@@ -79,8 +90,8 @@ pub(super) struct State {
     /// Those of simulcast streams that the application has asked for by their RID, and those of all others.
     pub(super) tracks: FxHashMap<(TransceiverId, Option<Rid>), TrackInbox>,
     pub(super) key_frames: FxHashMap<TransceiverId, KeyFrameRequests>,
-    /// Names to be resolved by the driver.
-    pub(super) names: Vec<(NameQuery, String)>,
+    /// Why it has ended, if neither side closed it.
+    end: Option<ConnectionEnd>,
     /// The driver has it on its list already.
     pub(super) is_dirty: bool,
     /// No handle is left: to be forgotten when the farewell is sent.
@@ -105,21 +116,55 @@ impl EndpointShared {
         Self {
             socket,
             filter,
-            dirty: Mutex::default(),
+            todo: Mutex::default(),
             wake: Notify::new(),
             next_id: AtomicU64::new(0),
             is_orphaned: AtomicBool::new(false),
+            ended: OnceLock::new(),
+            end: Notify::new(),
         }
     }
 
-    /// Has the driver look at a connection.
-    pub(super) fn mark_dirty(&self, connection: Arc<Shared>) {
-        self.dirty.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+    fn todo(&self) -> MutexGuard<'_, Todo> {
+        self.todo.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the driver look at a connection. False if there is no driver any more.
+    fn mark_dirty(&self, connection: Arc<Shared>) -> bool {
+        let mut todo = self.todo();
+        // Asked under the lock, so that nothing is put in after the driver has emptied it.
+        if self.ended().is_some() {
+            return false;
+        }
+        todo.dirty.push(connection);
+        drop(todo);
+        self.wake.notify_one();
+        true
+    }
+
+    fn resolve(&self, name: NameToResolve) {
+        self.todo().names.push(name);
         self.wake.notify_one();
     }
 
-    pub(super) fn take_dirty(&self) -> Vec<Arc<Shared>> {
-        std::mem::take(&mut *self.dirty.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn take_todo(&self) -> Todo {
+        std::mem::take(&mut self.todo())
+    }
+
+    /// The driver is gone. Connections that it has not looked at yet are what this returns.
+    pub(super) fn end(&self, reason: &EndpointEnded) -> Vec<Arc<Shared>> {
+        let mut todo = self.todo();
+        // The first reason counts.
+        let _ = self.ended.set(reason.clone());
+        let late = std::mem::take(&mut *todo).dirty;
+        drop(todo);
+        self.end.notify_waiters();
+        late
+    }
+
+    /// Why it has ended, if it has.
+    pub(super) fn ended(&self) -> Option<&EndpointEnded> {
+        self.ended.get()
     }
 
     /// The addresses at which the socket can be reached.
@@ -140,7 +185,7 @@ impl EndpointShared {
 
 impl Shared {
     pub(super) fn new(endpoint: Arc<EndpointShared>, session: Session) -> Arc<Self> {
-        let id = ConnectionId(endpoint.next_id.fetch_add(1, Ordering::Relaxed));
+        let id = SessionId::new(endpoint.next_id.fetch_add(1, Ordering::Relaxed));
         Arc::new(Self {
             id,
             endpoint,
@@ -150,12 +195,12 @@ impl Shared {
                 channels: FxHashMap::default(),
                 tracks: FxHashMap::default(),
                 key_frames: FxHashMap::default(),
-                names: Vec::new(),
+                end: None,
                 is_dirty: false,
                 is_abandoned: false,
             }),
             changed: Notify::new(),
-            span: tracing::debug_span!("connection", id = id.0),
+            span: tracing::debug_span!("connection", id = id.number()),
         })
     }
 
@@ -176,12 +221,30 @@ impl Shared {
 
     /// Takes what the session tells and puts the connection on the driver's list.
     fn settle(self: &Arc<Self>, state: &mut State) {
-        if state.drain(&self.endpoint) {
+        if state.drain(self.id, &self.endpoint) {
             self.changed.notify_waiters();
         }
-        if !std::mem::replace(&mut state.is_dirty, true) {
-            self.endpoint.mark_dirty(self.clone());
+        if !state.is_dirty {
+            state.is_dirty = self.endpoint.mark_dirty(self.clone());
         }
+        if let Some(ended) = self.endpoint.ended() {
+            self.end_locked(state, ConnectionEnd::Endpoint(ended.clone()));
+        }
+    }
+
+    /// Ends the connection for a reason that is neither side's.
+    pub(super) fn end(&self, reason: ConnectionEnd) {
+        self.end_locked(&mut self.lock(), reason);
+    }
+
+    fn end_locked(&self, state: &mut State, reason: ConnectionEnd) {
+        if state.is_closed() {
+            return;
+        }
+        state.end = Some(reason);
+        state.session.close(Instant::now());
+        state.drain(self.id, &self.endpoint);
+        self.changed.notify_waiters();
     }
 
     /// Ends the connection, and sends the farewell at once: the program may end before the driver comes to it.
@@ -205,9 +268,29 @@ impl Shared {
     }
 }
 
+impl Member for Arc<Shared> {
+    fn with<T>(&mut self, act: impl FnOnce(&mut Session) -> T) -> T {
+        act(&mut self.lock().session)
+    }
+
+    fn receive(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), SessionError> {
+        self.lock().receive(now, datagram)
+    }
+
+    fn serve(&mut self, act: impl FnOnce(&mut Session)) -> bool {
+        let mut state = self.lock();
+        state.is_dirty = false;
+        if state.drain(self.id, &self.endpoint) {
+            self.changed.notify_waiters();
+        }
+        act(&mut state.session);
+        !state.is_abandoned
+    }
+}
+
 impl State {
     /// Takes a datagram from the driver.
-    pub(super) fn receive(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), SessionError> {
+    fn receive(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), SessionError> {
         let tracks = &mut self.tracks;
         self.session.receive(now, datagram, &mut |rtp| {
             let id = rtp.transceiver;
@@ -219,12 +302,12 @@ impl State {
     }
 
     /// Sorts what the session tells. Says whether there is something new for those who wait for events.
-    pub(super) fn drain(&mut self, endpoint: &EndpointShared) -> bool {
+    fn drain(&mut self, id: SessionId, endpoint: &EndpointShared) -> bool {
         let before = self.events.len();
         let mut has_news = false;
         while let Some(event) = self.session.poll_connection_event() {
             has_news = true;
-            self.take(event, endpoint);
+            self.take(event, id, endpoint);
         }
         while !self.channels.values().any(ChannelInbox::is_full) {
             let Some(event) = self.session.poll_channel_event() else { break };
@@ -241,13 +324,15 @@ impl State {
         has_news || self.events.len() != before
     }
 
-    fn take(&mut self, event: SessionEvent, endpoint: &EndpointShared) {
+    fn take(&mut self, event: SessionEvent, connection: SessionId, endpoint: &EndpointShared) {
         match event {
             SessionEvent::GatheringState(GatheringState::Gathering) => {
                 self.events.push_back(Told::Session(event));
                 self.gather(&endpoint.host_addresses());
             }
-            SessionEvent::ResolveName { query, name } => self.names.push((query, name)),
+            SessionEvent::ResolveName { query, name } => {
+                endpoint.resolve(NameToResolve { connection, query, name });
+            }
             SessionEvent::Track(id) => {
                 self.tracks.retain(|(transceiver, _), _| *transceiver != id);
                 self.tracks.insert((id, None), TrackInbox::default());
@@ -382,5 +467,14 @@ impl State {
 
     pub(super) fn is_closed(&self) -> bool {
         self.session.signaling_state() == SignalingState::Closed
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.session.connection_state() == ConnectionState::Connected
+    }
+
+    /// What is told to those who want something of a connection that has ended.
+    pub(super) fn closed_error(&self) -> PeerConnectionError {
+        self.end.as_ref().map_or(PeerConnectionError::Closed, PeerConnectionError::from)
     }
 }

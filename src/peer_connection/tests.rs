@@ -9,8 +9,11 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::layer::RtpTimestamp;
+use crate::net::{BindError, UdpConfig};
 use crate::sdp::Direction;
 use crate::session::SessionError;
+
+mod ends;
 
 const LONG: Duration = Duration::from_secs(20);
 

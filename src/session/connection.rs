@@ -19,7 +19,8 @@ use super::state::{ConnectionState, SignalingState};
 use super::stats::{Sources, StatsReport, Traffic};
 use super::transport::{DtlsEnd, Transport, TransportEvent};
 use crate::layer::{
-    CandidatePair, Datagram, FiveTuple, IceConnectionState, IceEvent, Layer, PathProof, Transmit, TransmitBatch,
+    CandidatePair, Datagram, FiveTuple, IceConnectionState, IceEvent, Layer, PathProof, Transmit,
+    TransmitBatch,
 };
 use crate::stun;
 

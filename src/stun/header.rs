@@ -13,6 +13,18 @@ pub fn is_stun(bytes: &[u8]) -> bool {
     bytes.len() >= HEADER_LEN && bytes[0] & 0xc0 == 0 && bytes[4..8] == MAGIC_COOKIE.to_be_bytes()
 }
 
+/// The class and the transaction of what begins as a STUN message, without a look at the rest: what tells whose it is
+/// on a port that many share. `None` if it is nothing of the kind.
+pub fn peek(bytes: &[u8]) -> Option<(Class, TransactionId)> {
+    if !is_stun(bytes) {
+        return None;
+    }
+    let (class, _) = class_and_method(u16::from_be_bytes([bytes[0], bytes[1]]));
+    let mut id = [0; 12];
+    id.copy_from_slice(&bytes[8..HEADER_LEN]);
+    Some((class, TransactionId(id)))
+}
+
 /// The class of a message (RFC 8489 §5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {

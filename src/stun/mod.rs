@@ -43,7 +43,7 @@ pub use builder::MessageBuilder;
 pub use client::{BindingClient, BindingConfig, BindingEvent, BindingFailure};
 pub use error::{DecodeError, EncodeError, StunError};
 pub use error_code::ErrorCode;
-pub use header::{Class, HEADER_LEN, MAGIC_COOKIE, Method, TransactionId, is_stun};
+pub use header::{Class, HEADER_LEN, MAGIC_COOKIE, Method, TransactionId, is_stun, peek};
 pub use integrity::IntegrityKey;
 pub use message::{Attributes, Message};
 pub use retransmission::{Retransmission, RetransmissionConfig, RetransmissionStep};

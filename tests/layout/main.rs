@@ -11,7 +11,7 @@ use std::path::Path;
 use source::{Crate, ModulePath};
 
 /// What each folder of `src/` may import from the crate, besides itself.
-const IMPORTS: [(&str, &[&str]); 19] = [
+const IMPORTS: [(&str, &[&str]); 20] = [
     ("layer", &[]),
     ("crypto", &[]),
     ("stun", &["layer", "crypto"]),
@@ -43,6 +43,7 @@ const IMPORTS: [(&str, &[&str]); 19] = [
             "media",
         ],
     ),
+    ("endpoint", &["layer", "stun", "session"]),
     ("sim", &["layer", "crypto"]),
     ("conformance", &["layer", "crypto", "sim"]),
     ("net", &["layer"]),
@@ -51,7 +52,20 @@ const IMPORTS: [(&str, &[&str]); 19] = [
     // Everything: it puts the outside world and a session together.
     (
         "peer_connection",
-        &["layer", "crypto", "ice", "dtls", "sctp", "datachannel", "rtp", "media", "sdp", "session", "net"],
+        &[
+            "layer",
+            "crypto",
+            "ice",
+            "dtls",
+            "sctp",
+            "datachannel",
+            "rtp",
+            "media",
+            "sdp",
+            "session",
+            "endpoint",
+            "net",
+        ],
     ),
 ];
 

@@ -4,6 +4,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicIsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use kaon_rtc::peer_connection::{
@@ -132,7 +133,40 @@ fn run(cycles: usize) {
     });
 }
 
+/// The counts are of the whole process.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 #[test]
 fn two_thousand_connections_leave_nothing_behind() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     run(2000);
+}
+
+/// Runtimes that end while their connections connect take all of it along.
+#[test]
+fn runtimes_that_end_early_leave_nothing_behind() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let end_early = |round: u64| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let build = || async { PeerConnection::builder().loopback(true).build().await.unwrap() };
+            let (alice, bob) = (build().await, build().await);
+            let _chat = alice.create_data_channel("chat").unwrap();
+            alice.set_local_description(None).unwrap();
+            alice.gathering_complete().await;
+            let offer = alice.local_description().unwrap();
+            bob.set_remote_description(&Description::offer(&offer.text()).unwrap()).unwrap();
+            bob.set_local_description(None).unwrap();
+            for _ in 0..round % 8 {
+                tokio::task::yield_now().await;
+            }
+        });
+    };
+    (0..WARM as u64).for_each(end_early);
+    let (heap, files) = (IN_USE.load(Ordering::Relaxed), open_files());
+    (0..200).for_each(end_early);
+    let growth = IN_USE.load(Ordering::Relaxed) - heap;
+    println!("200 runtimes: the heap grew by {growth} bytes");
+    assert_eq!(open_files(), files);
+    assert!(growth < MAX_GROWTH, "{growth} bytes are left of 200 runtimes");
 }

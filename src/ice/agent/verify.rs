@@ -24,8 +24,7 @@ impl Agent {
             pair.counters.round_trip_time,
         );
         // The peer may not have seen the nomination where it sees this side now.
-        verification.use_candidate =
-            self.role == IceRole::Controlling && pair.nomination == Nomination::Done;
+        verification.use_candidate = self.role == IceRole::Controlling && pair.nomination == Nomination::Done;
         self.verifications.push(verification);
         self.repeat_verifications(now);
     }
