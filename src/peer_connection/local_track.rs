@@ -5,8 +5,9 @@ use bytes::Bytes;
 use super::error::PeerConnectionError;
 use super::handle::Handle;
 use crate::layer::RtpTimestamp;
+use crate::rtp::payload::h264::PacketizationMode;
 use crate::rtp::payload::{Packetizer, PictureId, h264, opus, vp8, vp9};
-use crate::sdp::Direction;
+use crate::sdp::{Direction, H264Parameters};
 use crate::session::{NegotiatedCodec, OutgoingRtp, SessionError, Transceiver, TransceiverId};
 
 /// What a connection sends on a transceiver (W3C `RTCRtpSender`). Cheap to clone; it keeps the connection open.
@@ -80,7 +81,13 @@ impl LocalTrack {
         let packetizer: Box<dyn Packetizer + Send> = match name.as_str() {
             "VP8" => Box::new(vp8::Packetizer::new(vp8::Descriptor::default())),
             "VP9" => Box::new(vp9::Packetizer::new(PictureId::Long(0))),
-            "H264" => Box::new(h264::Packetizer::default()),
+            "H264" => {
+                let mode = match H264Parameters::from(&codec.codec.parameters).packetization_mode {
+                    0 => PacketizationMode::SingleNalUnit,
+                    _ => PacketizationMode::NonInterleaved,
+                };
+                Box::new(h264::Packetizer::new(mode, h264::StreamFormat::default()))
+            }
             "OPUS" => Box::new(opus::Packetizer),
             _ => return Err(PeerConnectionError::UnsupportedCodec(codec.codec.name.clone())),
         };

@@ -43,6 +43,7 @@ pub struct PacketWriter<'a> {
     len: usize,
     extensions: Option<OpenExtensions>,
     one_byte_only: bool,
+    two_byte_only: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -73,13 +74,21 @@ impl<'a> PacketWriter<'a> {
         for (slot, csrc) in out[FIXED_HEADER_LEN..].chunks_exact_mut(4).zip(csrcs) {
             slot.copy_from_slice(&csrc.0.to_be_bytes());
         }
-        Ok(PacketWriter { buffer, len, extensions: None, one_byte_only: false })
+        Ok(PacketWriter { buffer, len, extensions: None, one_byte_only: false, two_byte_only: false })
     }
 
     /// Refuses extension elements that would need the two-byte form.
     #[must_use]
     pub fn one_byte_only(mut self) -> Self {
         self.one_byte_only = true;
+        self
+    }
+
+    /// Writes every extension element in the two-byte form, for streams of which some elements need it and peers
+    /// without `a=extmap-allow-mixed`.
+    #[must_use]
+    pub fn two_byte_only(mut self) -> Self {
+        self.two_byte_only = true;
         self
     }
 
@@ -111,7 +120,7 @@ impl<'a> PacketWriter<'a> {
         if data.len() > 255 {
             return Err(WriteError::ExtensionTooLong(data.len()));
         }
-        let needs_two = !id.fits_one_byte() || !(1..=16).contains(&data.len());
+        let needs_two = self.two_byte_only || !id.fits_one_byte() || !(1..=16).contains(&data.len());
         if needs_two && self.one_byte_only {
             return Err(WriteError::NeedsTwoByteForm { id: id.value(), len: data.len() });
         }

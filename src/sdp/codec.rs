@@ -3,6 +3,7 @@
 use super::attribute::{Attribute, FeedbackKind, RtpMap};
 use super::format::FormatParameters;
 use super::media::MediaDescription;
+use super::static_formats::StaticFormat;
 use crate::layer::PayloadType;
 
 impl MediaDescription {
@@ -56,14 +57,42 @@ impl<'a> Codec<'a> {
         self.payload_type
     }
 
-    /// What it stands for; static payload types (RFC 3551) may have none.
+    /// The `a=rtpmap` that says what it stands for; static payload types (RFC 3551) may have none.
     pub fn rtp_map(&self) -> Option<&'a RtpMap> {
         self.rtp_map
     }
 
+    /// The name of the codec: that of the `a=rtpmap`, or that of a static payload type (RFC 3551 §6).
+    pub fn encoding(&self) -> Option<&'a str> {
+        match self.rtp_map {
+            Some(map) => Some(&map.encoding),
+            None => self.static_format().map(|format| format.encoding),
+        }
+    }
+
+    /// Ticks of the RTP timestamp per second.
+    pub fn clock_rate(&self) -> Option<u32> {
+        match self.rtp_map {
+            Some(map) => Some(map.clock_rate),
+            None => self.static_format().map(|format| format.clock_rate),
+        }
+    }
+
+    /// Audio channels, where they are told.
+    pub fn channels(&self) -> Option<u16> {
+        match self.rtp_map {
+            Some(map) => map.channels,
+            None => self.static_format().and_then(|format| format.channels),
+        }
+    }
+
+    fn static_format(&self) -> Option<StaticFormat> {
+        StaticFormat::of(self.payload_type)
+    }
+
     /// Whether it is the codec of this name, whose case has no meaning.
     pub fn is(&self, encoding: &str) -> bool {
-        self.rtp_map.is_some_and(|map| map.encoding.eq_ignore_ascii_case(encoding))
+        self.encoding().is_some_and(|own| own.eq_ignore_ascii_case(encoding))
     }
 
     /// Its parameters; empty when there are none.

@@ -79,5 +79,7 @@ pub enum Reason {
 
 /// The beginning of a text, for an error message.
 pub(super) fn excerpt(text: &str) -> String {
-    text.chars().take(64).collect()
+    // A line that is not one may hold the password of one that is.
+    let shown = ["ice-pwd", "crypto:"].iter().filter_map(|secret| text.find(secret)).min();
+    text[..shown.unwrap_or(text.len())].chars().take(64).collect()
 }

@@ -32,6 +32,7 @@ mod line;
 mod media;
 mod session;
 mod session_lines;
+mod static_formats;
 
 #[cfg(test)]
 mod tests;

@@ -21,13 +21,19 @@ pub struct SessionDescription {
     pub media: Vec<MediaDescription>,
 }
 
-/// The ICE credentials of a media section.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The ICE credentials of a media section. Its `Debug` leaves the password out.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct IceParameters<'a> {
     /// The user-name fragment.
     pub ufrag: &'a str,
     /// The password.
     pub pwd: &'a str,
+}
+
+impl fmt::Debug for IceParameters<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IceParameters").field("ufrag", &self.ufrag).finish_non_exhaustive()
+    }
 }
 
 impl SessionDescription {
@@ -50,7 +56,7 @@ impl SessionDescription {
             return Err(ParseError { line: 1, reason });
         }
         let mut lines = Lines::new(text, limits.max_lines);
-        if lines.required('v', "v=0 as the first line")? != "0" {
+        if lines.required('v', "v=0 as the first line")?.trim_end_matches(' ') != "0" {
             return Err(lines.error(Reason::Expected("v=0 as the first line")));
         }
         let origin = lines.required('o', "o= behind v=")?;

@@ -57,6 +57,16 @@ impl Codec {
         }
     }
 
+    /// G.711 in its µ-law form, RFC 3551 §4.5.14.
+    pub fn pcmu() -> Self {
+        Self::new("PCMU", 8000, PayloadType::from_low_bits(0))
+    }
+
+    /// G.711 in its A-law form, RFC 3551 §4.5.14.
+    pub fn pcma() -> Self {
+        Self::new("PCMA", 8000, PayloadType::from_low_bits(8))
+    }
+
     /// VP8, RFC 7741.
     pub fn vp8() -> Self {
         Self::video("VP8", 96, "")
@@ -77,6 +87,14 @@ impl Codec {
     pub fn h264_profile(profile_level_id: &str, preferred_payload_type: u8) -> Self {
         let parameters =
             format!("level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={profile_level_id}");
+        Self::video("H264", preferred_payload_type, &parameters)
+    }
+
+    /// H.264 with a `profile-level-id` of six hexadecimal digits, in packetization mode 0: each packet holds one
+    /// whole NAL unit, so that the encoder has to make them as small as packets are.
+    pub fn h264_single_nal_unit(profile_level_id: &str, preferred_payload_type: u8) -> Self {
+        let parameters =
+            format!("level-asymmetry-allowed=1;packetization-mode=0;profile-level-id={profile_level_id}");
         Self::video("H264", preferred_payload_type, &parameters)
     }
 
@@ -102,6 +120,33 @@ impl Codec {
     /// Whether both are the same codec in a configuration that either side can decode.
     pub fn is_compatible(&self, other: &Codec) -> bool {
         self.is_same_format(&other.name, other.clock_rate, other.channels, &other.parameters)
+    }
+
+    /// The parameters to answer those of `theirs`, which is compatible, with.
+    ///
+    /// RFC 6184 §8.2.2: unless both sides allow it to differ, the level is at most that of the offer.
+    pub(super) fn answer_parameters(&self, theirs: &Codec) -> FormatParameters {
+        const ASYMMETRY: &str = "level-asymmetry-allowed";
+        if !self.is("H264") || (self.parameters.flag(ASYMMETRY) && theirs.parameters.flag(ASYMMETRY)) {
+            return self.parameters.clone();
+        }
+        let mut profile = H264Parameters::from(&self.parameters).profile_level_id;
+        let offered = H264Parameters::from(&theirs.parameters).profile_level_id;
+        profile.level_idc = profile.level_idc.min(offered.level_idc);
+        let kept = self.parameters.iter().filter(|(name, _)| {
+            ![ASYMMETRY, "profile-level-id"].iter().any(|other| name.eq_ignore_ascii_case(other))
+        });
+        let mut text = String::new();
+        for (name, value) in kept {
+            text.push_str(name);
+            if let Some(value) = value {
+                text.push('=');
+                text.push_str(value);
+            }
+            text.push(';');
+        }
+        text.push_str(&format!("profile-level-id={profile}"));
+        FormatParameters::new(text)
     }
 
     fn is_same_format(
@@ -146,9 +191,11 @@ pub struct NegotiatedCodec {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MediaConfig {
-    /// Audio codecs, the preferred first. Opus by default.
+    /// Audio codecs, the preferred first. By default Opus and both forms of G.711, which every WebRTC endpoint
+    /// has (RFC 7874 §3).
     pub audio: Vec<Codec>,
-    /// Video codecs, the preferred first. VP8, VP9, and H.264 in three profiles by default.
+    /// Video codecs, the preferred first. VP8, VP9, and H.264 in three profiles, two of them
+    /// in either packetization mode, by default.
     pub video: Vec<Codec>,
     /// Header extensions of audio.
     pub audio_extensions: Vec<ExtensionKind>,
@@ -162,13 +209,15 @@ impl Default for MediaConfig {
             AbsSendTime, AudioLevel, Mid, RepairedRid, Rid, TransportSequenceNumber, VideoOrientation,
         };
         Self {
-            audio: vec![Codec::opus()],
+            audio: vec![Codec::opus(), Codec::pcmu(), Codec::pcma()],
             video: vec![
                 Codec::vp8(),
                 Codec::vp9(),
                 Codec::h264(),
                 Codec::h264_profile("42001f", 104),
                 Codec::h264_profile("640c1f", 106),
+                Codec::h264_single_nal_unit("42e01f", 108),
+                Codec::h264_single_nal_unit("42001f", 112),
             ],
             audio_extensions: vec![Mid, AbsSendTime, TransportSequenceNumber, AudioLevel],
             video_extensions: vec![

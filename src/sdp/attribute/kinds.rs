@@ -13,8 +13,9 @@ use crate::sdp::fields::{Fields, number};
 
 /// An attribute of the session or of a media section, RFC 8866 §5.13.
 ///
-/// The rare large ones are boxed: a session keeps its descriptions, which have a hundred lines and more.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The rare large ones are boxed: a session keeps its descriptions, which have a hundred lines and more. `Debug` is
+/// the text of the line, without what is secret: the ICE password, and the keys of `a=crypto` and `a=key-mgmt`.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Attribute {
     /// `a=group`, RFC 5888 and RFC 9143.
@@ -109,7 +110,7 @@ impl Attribute {
         }
         let attribute = match value {
             Some(value) => Self::parse_value(name, value)?,
-            None => Self::parse_flag(name),
+            None => Self::parse_flag(name.trim_end_matches(' ')),
         };
         Ok(attribute.unwrap_or_else(|| Attribute::other(name, value)))
     }
@@ -172,7 +173,12 @@ impl Attribute {
                 // RFC 8851 §6.2.2: the line is discarded, and not the description.
                 Err(_) => return Ok(None),
             },
-            "simulcast" => Attribute::Simulcast(Simulcast::parse(value)?),
+            "simulcast" => match Simulcast::parse(value) {
+                Ok(simulcast) => Attribute::Simulcast(simulcast),
+                // The form of a draft before RFC 8853, of which nothing else would be known either.
+                Err(_) if value.contains("rid=") => return Ok(None),
+                Err(error) => return Err(error),
+            },
             "sctp-port" => Attribute::SctpPort(number("a=sctp-port", "port", value.trim(), 65535)?),
             "max-message-size" => {
                 Attribute::MaxMessageSize(number("a=max-message-size", "size", value.trim(), u64::MAX)?)
@@ -185,6 +191,24 @@ impl Attribute {
             _ => return Ok(None),
         }))
     }
+}
+
+/// What stands for a secret.
+const SECRET: &str = "(secret)";
+
+impl fmt::Debug for Attribute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Attribute::IcePwd(_) => write!(f, "a=ice-pwd:{SECRET}"),
+            Attribute::Other { name, .. } if is_secret(name) => write!(f, "a={name}:{SECRET}"),
+            attribute => write!(f, "a={attribute}"),
+        }
+    }
+}
+
+/// Keys (RFC 4568, RFC 4567), and what only the case or spaces make another name than that of the password.
+fn is_secret(name: &str) -> bool {
+    ["ice-pwd", "crypto", "key-mgmt"].iter().any(|secret| name.trim().eq_ignore_ascii_case(secret))
 }
 
 impl fmt::Display for Attribute {
@@ -239,10 +263,11 @@ fn is_fraction(value: &str) -> bool {
 // RFC 8839 §5.4.
 fn ice_chars(line: &'static str, value: &str, min: usize, expected: &'static str) -> Result<String, Reason> {
     let value = value.trim_matches(' ');
-    // Some implementations use - and _ as well.
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_');
+    // Some implementations use -, _ and = as well.
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_' | b'=');
     if !(min..=256).contains(&value.len()) || !value.bytes().all(allowed) {
-        return Err(Fields::new(line, "").invalid("value", value, expected));
+        let shown = if line == "a=ice-pwd" { SECRET } else { value };
+        return Err(Fields::new(line, "").invalid("value", shown, expected));
     }
     Ok(value.to_owned())
 }

@@ -88,7 +88,9 @@ impl RtpMap {
             return Err(fields.invalid("encoding", encoding, "name/clock rate"));
         };
         let clock_rate = number("a=rtpmap", "clock rate", clock_rate, u64::from(u32::MAX))?;
-        let channels = parts.next().map(|text| number("a=rtpmap", "channels", text, 65535)).transpose()?;
+        // Some end in a slash.
+        let channels = parts.next().filter(|text| !text.is_empty());
+        let channels = channels.map(|text| number("a=rtpmap", "channels", text, 65535)).transpose()?;
         Ok(RtpMap { payload_type, encoding: name.to_owned(), clock_rate, channels })
     }
 }
@@ -163,7 +165,8 @@ impl RtcpFeedback {
             }
             _ => Some(payload_type(&mut fields)?),
         };
-        let kind = match fields.rest() {
+        let words = fields.rest().split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+        let kind = match words.as_str() {
             "" => return Err(Reason::Missing { line: "a=rtcp-fb", field: "kind" }),
             "nack" => FeedbackKind::Nack,
             "nack pli" => FeedbackKind::NackPli,

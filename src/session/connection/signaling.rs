@@ -97,7 +97,8 @@ impl Session {
         if self.jsep.remote_description().is_none() {
             return Err(SessionError::NoRemoteDescription);
         }
-        let mid = candidate.sdp_mid.as_deref();
+        // Some have no tag and write an empty one.
+        let mid = candidate.sdp_mid.as_deref().map(str::trim).filter(|mid| !mid.is_empty());
         if !self.jsep.has_remote_section(mid, candidate.sdp_m_line_index) {
             return Err(SessionError::UnknownSection);
         }

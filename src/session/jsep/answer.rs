@@ -1,7 +1,7 @@
 //! Making answers, RFC 8829 §5.3.
 
 use super::remote::{RemoteContent, RemoteSection};
-use super::section::{LocalTransport, MediaSection, data_section, rejected_section};
+use super::section::{LocalExtension, LocalTransport, MediaSection, data_section, rejected_section};
 use super::{AnsweredMedia, CreatedAnswer, Jsep, SectionContent};
 use crate::ice::random_credentials;
 use crate::layer::DtlsRole;
@@ -30,7 +30,7 @@ impl Jsep {
             None if restarts => random_credentials(&*self.random),
             None => self.agreement.local_credentials.clone(),
         };
-        let role = self.answer_role(offer.transport.as_ref().map(|transport| transport.setup));
+        let role = self.answer_role(offer.transport.as_ref().and_then(|transport| transport.setup));
         let setup = match role {
             DtlsRole::Client => Setup::Active,
             DtlsRole::Server => Setup::Passive,
@@ -56,30 +56,27 @@ impl Jsep {
                     section.mid,
                     self.config.sctp_port,
                     self.config.max_message_size,
+                    &section.terms,
                     &transport,
                 )),
                 _ => None,
             });
             match accepted {
                 Some(accepted) => {
-                    bundle.push(section.mid);
+                    bundle.extend(accepted.mid());
                     media.push(accepted);
                 }
                 None => media.push(rejected_section(
                     section.kind.clone(),
-                    &section.protocol,
+                    &section.terms.protocol,
                     section.formats.clone(),
-                    section.mid,
+                    section.terms.mid.then_some(section.mid),
                 )),
             }
         }
-        // RFC 9143 §7.3.3: no group unless one was offered.
-        if self.pending_remote.as_ref().and_then(|d| d.sdp.as_ref()).is_some_and(|sdp| sdp.bundle().is_none())
-        {
-            bundle.clear();
-        }
+        let terms = offer.terms;
         self.remote_offer = Some(offer);
-        let sdp = self.describe(media, bundle);
+        let sdp = self.describe(media, bundle, terms);
         self.created_answer = Some(CreatedAnswer { sdp: sdp.clone(), media: answered, credentials, role });
         Ok(sdp)
     }
@@ -87,9 +84,11 @@ impl Jsep {
     /// RFC 8842 §5.3: the role of before, since the DTLS association goes on; else the client's if there is a
     /// choice, which saves a round trip.
     fn answer_role(&self, offered: Option<Setup>) -> DtlsRole {
-        match (self.agreement.dtls_role, offered) {
+        // RFC 4145 §4.1.
+        const DEFAULT: Setup = Setup::Active;
+        match (self.agreement.dtls_role, offered.unwrap_or(DEFAULT)) {
             (Some(role), _) => role,
-            (None, Some(Setup::Active)) => DtlsRole::Server,
+            (None, Setup::Active) => DtlsRole::Server,
             (None, _) => DtlsRole::Client,
         }
     }
@@ -125,20 +124,24 @@ impl Jsep {
             sender: &transceiver.sender,
             has_sent: transceiver.negotiated.has_sent,
             receive_rids: &section.sources.rids,
+            terms: &section.terms,
         };
         let described = media.describe(transport);
         Some((agreed, described))
     }
 
-    /// The extensions of the offer that this side knows, under the offer's ids.
-    fn common_extensions(&self, section: &RemoteSection, kind: TrackKind) -> Vec<(u8, ExtensionKind)> {
+    /// The extensions of the offer that this side knows, under the offer's ids and in the direction that is left
+    /// (RFC 8285 §6).
+    fn common_extensions(&self, section: &RemoteSection, kind: TrackKind) -> Vec<LocalExtension> {
         let wanted = self.config.media.extensions(kind);
-        section
-            .extensions
-            .iter()
-            .filter_map(|(id, uri)| Some((*id, ExtensionKind::from_uri(uri)?)))
-            .filter(|(_, kind)| wanted.contains(kind))
-            .collect()
+        let common = |extension: &super::remote::RemoteExtension| {
+            let kind = ExtensionKind::from_uri(&extension.uri)?;
+            // What would name the section by a tag that the peer does not know.
+            let is_of_use = wanted.contains(&kind) && (kind != ExtensionKind::Mid || section.terms.mid);
+            let direction = extension.direction.map(Direction::reversed);
+            is_of_use.then_some(LocalExtension { id: extension.id, kind, direction })
+        };
+        section.extensions.iter().filter_map(common).collect()
     }
 }
 

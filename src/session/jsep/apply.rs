@@ -1,8 +1,10 @@
 //! Applying descriptions, RFC 8829 §5.5 to §5.11. What can fail is checked before anything changes.
 
 use super::answer::answer_direction;
-use super::remote::{Proposal, RemoteContent, RemoteDescription, RemoteSection, RemoteTransport};
-use super::{AnsweredMedia, CreatedAnswer, Jsep, RollbackPoint, Section, SectionContent};
+use super::remote::{
+    Proposal, ReadContext, RemoteContent, RemoteDescription, RemoteExtension, RemoteSection, RemoteTransport,
+};
+use super::{Agreement, AnsweredMedia, CreatedAnswer, Jsep, RollbackPoint, Section, SectionContent};
 use crate::layer::DtlsRole;
 use crate::sdp::{Direction, SessionDescription, Setup};
 use crate::session::codec::{Codec, NegotiatedCodec};
@@ -82,8 +84,10 @@ impl Jsep {
         ) {
             return Err(self.invalid_state("a remote offer"));
         }
-        let offer = RemoteDescription::read(sdp, Proposal::Offer, self.config.max_sections)?;
-        self.check_remote_offer(&offer)?;
+        // Of an offer of this side that collides, nothing is agreed on.
+        let before = self.rollback.as_ref().map_or(&self.agreement, |point| &point.agreement);
+        let offer = RemoteDescription::read(sdp, Proposal::Offer, &self.read_context(&before.sections))?;
+        self.check_remote_offer(before, &offer)?;
         // W3C WebRTC §4.4.1.5: an offer takes back the own one that it collides with; a newer offer replaces
         // the one before.
         if self.state != SignalingState::Stable {
@@ -99,13 +103,12 @@ impl Jsep {
         Ok(())
     }
 
+    fn read_context<'a>(&'a self, places: &'a [Section]) -> ReadContext<'a> {
+        ReadContext { max_sections: self.config.max_sections, places, media: &self.config.media }
+    }
+
     /// RFC 8829 §5.8: sections keep their places and are not taken away.
-    fn check_remote_offer(&self, offer: &RemoteDescription) -> Result<(), SessionError> {
-        // Of an offer of this side that collides, nothing is agreed on.
-        let before = match &self.rollback {
-            Some(point) => &point.agreement,
-            None => &self.agreement,
-        };
+    fn check_remote_offer(&self, before: &Agreement, offer: &RemoteDescription) -> Result<(), SessionError> {
         if offer.sections.len() < before.sections.len() {
             return Err(SessionError::Description(
                 "the offer has fewer media sections than were agreed on; a section that has ended keeps its \
@@ -135,7 +138,7 @@ impl Jsep {
             }
         }
         // RFC 8842 §5.3: other roles would need a new DTLS association.
-        let setup = offer.transport.as_ref().map(|transport| transport.setup);
+        let setup = offer.transport.as_ref().and_then(|transport| transport.setup);
         let turns = matches!(
             (before.dtls_role, setup),
             (Some(DtlsRole::Client), Some(Setup::Active)) | (Some(DtlsRole::Server), Some(Setup::Passive))
@@ -176,7 +179,7 @@ impl Jsep {
                 self.agreement.registry.learn_retransmission(rtx, codec.payload_type);
             }
         }
-        for (id, uri) in &section.extensions {
+        for RemoteExtension { id, uri, .. } in &section.extensions {
             self.agreement.registry.learn_extension(*id, uri);
         }
         let content = match section.content {
@@ -255,6 +258,7 @@ impl Jsep {
             agreed.push(self.settle(ours, section, rejected));
         }
         self.agreement.reduced_size = accepts_reduced_size(&offer);
+        self.agreement.mixed_extensions = offer.mixed_extensions();
         self.agreement.local_credentials = created.credentials.clone();
         if offer.transport.is_some() {
             self.agreement.dtls_role = Some(created.role);
@@ -283,7 +287,7 @@ impl Jsep {
         if !matches!(self.state, SignalingState::HaveLocalOffer | SignalingState::HaveRemotePrAnswer) {
             return Err(self.invalid_state("a remote answer"));
         }
-        let answer = RemoteDescription::read(sdp, Proposal::Answer, self.config.max_sections)?;
+        let answer = RemoteDescription::read(sdp, Proposal::Answer, &self.read_context(&self.offered))?;
         self.check_remote_answer(&answer)?;
         let sections = self.offered.clone();
         let mut agreed = Vec::with_capacity(sections.len());
@@ -307,11 +311,13 @@ impl Jsep {
             agreed.push(self.settle(ours, section, rejected));
         }
         self.agreement.reduced_size = accepts_reduced_size(&answer);
+        self.agreement.mixed_extensions = answer.mixed_extensions();
         if let Some(transport) = &answer.transport {
             // The association lives as long as the session, and so do its roles, whatever a later answer says:
             // Firefox says "active" to every offer that restarts ICE.
             self.agreement.dtls_role.get_or_insert(match transport.setup {
-                Setup::Active => DtlsRole::Server,
+                Some(Setup::Active) => DtlsRole::Server,
+                // RFC 4145 §4.1: the default of an answer is passive.
                 _ => DtlsRole::Client,
             });
         }
@@ -533,7 +539,7 @@ impl SectionContent {
     fn rejected(section: &RemoteSection) -> Self {
         SectionContent::Rejected {
             kind: section.kind.clone(),
-            protocol: section.protocol.clone(),
+            protocol: section.terms.protocol.clone(),
             formats: section.formats.clone(),
         }
     }

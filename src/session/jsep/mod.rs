@@ -7,6 +7,7 @@ mod offer;
 mod registry;
 mod remote;
 mod section;
+mod terms;
 
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use crate::sdp::{
 };
 use registry::Registry;
 use remote::RemoteDescription;
+use terms::SessionTerms;
 
 pub(super) use remote::{RemoteData, RemoteTransport};
 
@@ -80,6 +82,8 @@ struct Agreement {
     data: Option<RemoteData>,
     /// The peer takes RTCP packets without a report in front (RFC 5506).
     reduced_size: bool,
+    /// Both sides take header extensions of both forms in one stream (RFC 8285 §6).
+    mixed_extensions: bool,
     /// This side made the first offer.
     is_first_offerer: Option<bool>,
 }
@@ -165,6 +169,7 @@ impl Jsep {
                 dtls_role: None,
                 data: None,
                 reduced_size: false,
+                mixed_extensions: false,
                 is_first_offerer: None,
             },
             rollback: None,
@@ -221,6 +226,11 @@ impl Jsep {
 
     pub(super) fn reduced_size_rtcp(&self) -> bool {
         self.agreement.reduced_size
+    }
+
+    /// Whether one stream may have header extensions of both forms.
+    pub(super) fn mixed_extensions(&self) -> bool {
+        self.agreement.mixed_extensions
     }
 
     pub(super) fn registry(&self) -> &Registry {
@@ -396,41 +406,55 @@ impl Jsep {
         if any { Ok(()) } else { Err(SessionError::NoRemoteDescription) }
     }
 
-    /// Whether a section of the remote description has this tag or place.
+    /// Whether a section of the remote description has this tag, which may be one that this side gave it, or this
+    /// place.
     pub(super) fn has_remote_section(&self, mid: Option<&str>, index: Option<u16>) -> bool {
         let Some(sdp) = self.remote_description().and_then(|description| description.sdp.as_ref()) else {
             return false;
         };
+        let given = if self.offered.is_empty() { &self.agreement.sections } else { &self.offered };
         match (mid, index) {
-            (Some(mid), _) => sdp.media.iter().any(|media| media.mid().is_some_and(|m| m.as_str() == mid)),
+            (Some(mid), _) => sdp.media.iter().enumerate().any(|(place, media)| {
+                let own = media.mid().or_else(|| Some(given.get(place)?.mid));
+                own.is_some_and(|own| own.as_str() == mid)
+            }),
             (None, Some(index)) => usize::from(index) < sdp.media.len(),
             (None, None) => true,
         }
     }
 
     /// A description of this side around these sections.
-    fn describe(&mut self, media: Vec<MediaDescription>, bundle: Vec<Mid>) -> SessionDescription {
+    fn describe(
+        &mut self,
+        media: Vec<MediaDescription>,
+        bundle: Vec<Mid>,
+        terms: SessionTerms,
+    ) -> SessionDescription {
         self.session_version += 1;
         let connection = Connection { address: "127.0.0.1".to_owned(), ..Connection::unspecified() };
         let mut sdp = SessionDescription {
             origin: Origin {
                 username: "-".to_owned(),
                 session_id: self.session_id.clone(),
-                session_version: self.session_version,
+                session_version: self.session_version.to_string(),
                 connection,
             },
             session_name: "-".to_owned(),
             lines: vec![Line::Timing(Timing::default())],
             media,
         };
-        if !bundle.is_empty() {
+        if terms.bundle && !bundle.is_empty() {
             sdp.push(Attribute::Group(crate::sdp::Group {
                 semantics: crate::sdp::Group::BUNDLE.to_owned(),
                 mids: bundle,
             }));
         }
-        sdp.push(Attribute::ExtMapAllowMixed);
-        sdp.push(Attribute::other("msid-semantic", Some(" WMS *")));
+        if terms.mixed_extensions {
+            sdp.push(Attribute::ExtMapAllowMixed);
+        }
+        if terms.msid_semantic {
+            sdp.push(Attribute::other("msid-semantic", Some(" WMS *")));
+        }
         sdp
     }
 

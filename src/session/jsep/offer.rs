@@ -1,11 +1,11 @@
 //! Making offers, RFC 8829 §5.2.
 
 use super::registry::Registry;
-use super::section::{LocalTransport, MediaSection, data_section, rejected_section};
+use super::section::{LocalExtension, LocalTransport, MediaSection, data_section, rejected_section};
+use super::terms::{DATA_FORMAT, DATA_PROFILE, MEDIA_PROFILE, SectionTerms, SessionTerms};
 use super::{CreatedOffer, Jsep, Section, SectionContent};
 use crate::ice::random_credentials;
-use crate::layer::{DtlsRole, Mid};
-use crate::rtp::ExtensionKind;
+use crate::layer::Mid;
 use crate::sdp::{MediaDescription, MediaKind, SessionDescription, Setup};
 use crate::session::codec::{NegotiatedCodec, TrackKind};
 use crate::session::error::SessionError;
@@ -33,6 +33,7 @@ impl Jsep {
                     section.mid,
                     self.config.sctp_port,
                     self.config.max_message_size,
+                    &SectionTerms::offer(DATA_PROFILE),
                     &self.offer_transport(&credentials),
                 )),
                 SectionContent::Rejected { .. } => None,
@@ -44,7 +45,7 @@ impl Jsep {
             .filter(|section| !matches!(section.content, SectionContent::Rejected { .. }))
             .map(|section| section.mid)
             .collect();
-        let sdp = self.describe(media, bundle);
+        let sdp = self.describe(media, bundle, SessionTerms::OFFER);
         self.created_offer = Some(CreatedOffer { sdp: sdp.clone(), sections, credentials, registry });
         Ok(sdp)
     }
@@ -77,7 +78,7 @@ impl Jsep {
         let has_data = sections.iter().any(|section| section.content == SectionContent::Data);
         let data = (self.wants_data && !has_data).then_some(SectionContent::Data);
         for content in media.chain(data) {
-            let mid = unused_mid(&mids);
+            let mid = unused_mid(&mut mids.len(), |mid| mids.contains(mid));
             mids.push(mid);
             let section = Section { mid, content };
             match sections.iter().position(was_given_up) {
@@ -114,25 +115,27 @@ impl Jsep {
             sender: &transceiver.sender,
             has_sent: transceiver.negotiated.has_sent,
             receive_rids: &transceiver.negotiated.remote.rids,
+            terms: &SectionTerms::offer(MEDIA_PROFILE),
         };
         Some(section.describe(&self.offer_transport(credentials)))
     }
 
-    fn offer_extensions(&self, kind: TrackKind, registry: &mut Registry) -> Vec<(u8, ExtensionKind)> {
-        let wanted = self.config.media.extensions(kind);
-        wanted.iter().filter_map(|kind| Some((registry.extension_id(*kind)?, *kind))).collect()
+    fn offer_extensions(&self, kind: TrackKind, registry: &mut Registry) -> Vec<LocalExtension> {
+        let wanted = self.config.media.extensions(kind).iter();
+        wanted
+            .filter_map(|kind| {
+                let id = registry.extension_id(*kind)?;
+                Some(LocalExtension { id, kind: *kind, direction: None })
+            })
+            .collect()
     }
 
     fn offer_transport<'a>(&'a self, credentials: &'a crate::layer::IceCredentials) -> LocalTransport<'a> {
         LocalTransport {
             credentials,
             fingerprints: &self.config.fingerprints,
-            // RFC 8842 §5.2: the choice is left at first, and the role of before goes on later.
-            setup: match self.agreement.dtls_role {
-                None => Setup::ActPass,
-                Some(DtlsRole::Client) => Setup::Active,
-                Some(DtlsRole::Server) => Setup::Passive,
-            },
+            // RFC 8842 §5.5: in every offer. The answer goes on with the roles that there are.
+            setup: Setup::ActPass,
             cname: &self.cname,
         }
     }
@@ -145,36 +148,33 @@ impl SectionContent {
             TrackKind::Audio => MediaKind::Audio,
             TrackKind::Video => MediaKind::Video,
         };
-        SectionContent::Rejected {
-            kind,
-            protocol: "UDP/TLS/RTP/SAVPF".to_owned(),
-            formats: vec!["0".to_owned()],
-        }
+        SectionContent::Rejected { kind, protocol: MEDIA_PROFILE.to_owned(), formats: vec!["0".to_owned()] }
     }
 }
 
 pub(super) fn rejected(section: &Section) -> MediaDescription {
     match &section.content {
         SectionContent::Rejected { kind, protocol, formats } => {
-            rejected_section(kind.clone(), protocol, formats.clone(), section.mid)
+            rejected_section(kind.clone(), protocol, formats.clone(), Some(section.mid))
         }
         SectionContent::Media(_) | SectionContent::Data => rejected_section(
             MediaKind::Application,
-            "UDP/DTLS/SCTP",
-            vec!["webrtc-datachannel".to_owned()],
-            section.mid,
+            DATA_PROFILE,
+            vec![DATA_FORMAT.to_owned()],
+            Some(section.mid),
         ),
     }
 }
 
-/// RFC 8829 §5.2.1: short, unlike the others, and the same each time an offer is made anew.
-fn unused_mid(used: &[Mid]) -> Mid {
-    let mut number = used.len();
+/// RFC 8829 §5.2.1: short, unlike the others, and the same each time an offer is made anew. The numbers from `next`
+/// on were not tried yet.
+pub(super) fn unused_mid(next: &mut usize, is_used: impl Fn(&Mid) -> bool) -> Mid {
     loop {
-        let text = number.to_string();
+        let text = next.to_string();
+        *next += 1;
         match Mid::new(text.as_bytes()) {
-            Ok(mid) if !used.contains(&mid) => return mid,
-            _ => number += 1,
+            Ok(mid) if !is_used(&mid) => return mid,
+            _ => {}
         }
     }
 }

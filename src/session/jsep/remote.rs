@@ -2,12 +2,19 @@
 
 use std::collections::BTreeSet;
 
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::offer::unused_mid;
+use super::terms::{DATA_FORMAT, SectionTerms, SessionTerms};
+use super::{Section, SectionContent};
+
 use crate::layer::{Candidate, Fingerprint, IceCredentials, Mid, PayloadType, Rid};
 use crate::rtp::{ExtensionId, ExtensionKind, ExtensionMap};
 use crate::sdp::{
-    Attribute, Direction, FeedbackKind, MediaDescription, MediaKind, RidDirection, SessionDescription, Setup,
+    Attribute, Direction, FeedbackKind, MediaDescription, MediaKind, Msid, RidDirection, SessionDescription,
+    Setup,
 };
-use crate::session::codec::{Codec, NegotiatedCodec, TrackKind};
+use crate::session::codec::{Codec, MediaConfig, NegotiatedCodec, TrackKind};
 use crate::session::error::{SectionError, SessionError};
 use crate::session::transceiver::RemoteSources;
 
@@ -17,6 +24,8 @@ pub(in crate::session) struct RemoteDescription {
     pub(super) sections: Vec<RemoteSection>,
     /// `None` when all sections are rejected.
     pub(super) transport: Option<RemoteTransport>,
+    /// What the answer to it may say.
+    pub(super) terms: SessionTerms,
 }
 
 /// How to reach the peer: from the section that stands for the BUNDLE group.
@@ -28,7 +37,8 @@ pub(in crate::session) struct RemoteTransport {
     pub(in crate::session) local_ufrag: String,
     pub(in crate::session) ice_lite: bool,
     pub(in crate::session) fingerprints: Vec<Fingerprint>,
-    pub(in crate::session) setup: Setup,
+    /// `None`: the peer left it to the default, which differs between offer and answer.
+    pub(in crate::session) setup: Option<Setup>,
     pub(in crate::session) candidates: Vec<Candidate>,
     pub(in crate::session) has_all_candidates: bool,
 }
@@ -39,13 +49,14 @@ pub(super) struct RemoteSection {
     pub(super) mid: Mid,
     pub(super) content: RemoteContent,
     pub(super) kind: MediaKind,
-    pub(super) protocol: String,
+    /// What the answer to it may say, and in which form.
+    pub(super) terms: SectionTerms,
     pub(super) formats: Vec<String>,
     /// It has port 0, or cannot share the one transport.
     pub(super) rejected: bool,
     pub(super) direction: Direction,
     pub(super) codecs: Vec<RemoteCodec>,
-    pub(super) extensions: Vec<(u8, String)>,
+    pub(super) extensions: Vec<RemoteExtension>,
     pub(super) sources: RemoteSources,
     pub(super) reduced_size: bool,
     pub(super) data: Option<RemoteData>,
@@ -57,6 +68,15 @@ pub(super) enum RemoteContent {
     Media(TrackKind),
     Data,
     Unknown,
+}
+
+/// A header extension of the peer.
+#[derive(Debug)]
+pub(super) struct RemoteExtension {
+    pub(super) id: u8,
+    pub(super) uri: String,
+    /// Who sends it, as the peer sees it; both if it does not say.
+    pub(super) direction: Option<Direction>,
 }
 
 /// A codec of the peer.
@@ -83,44 +103,155 @@ pub(in crate::session) enum Proposal {
 }
 
 impl RemoteDescription {
-    pub(in crate::session) fn read(
+    /// Reads what a peer proposes or accepts.
+    pub(super) fn read(
         sdp: &SessionDescription,
         proposal: Proposal,
-        limit: usize,
+        context: &ReadContext<'_>,
     ) -> Result<Self, SessionError> {
+        let limit = context.max_sections;
         if sdp.media.len() > limit {
             return Err(SessionError::Limit { what: "media sections", limit });
         }
-        let bundle = sdp.bundle().map(|group| group.mids.as_slice());
-        let mut sections: Vec<RemoteSection> = Vec::with_capacity(sdp.media.len());
-        for (index, media) in sdp.media.iter().enumerate() {
+        let mids = context.mids(sdp)?;
+        let mut sections = Vec::with_capacity(sdp.media.len());
+        for (index, (media, mid)) in sdp.media.iter().zip(mids).enumerate() {
             let error = |reason| SessionError::Section { index, reason };
-            let mut section = RemoteSection::read(sdp, media).map_err(error)?;
-            if sections.iter().any(|other| other.mid == section.mid) {
-                return Err(error(SectionError::Invalid("a=mid has the value of an earlier section")));
-            }
-            // Without BUNDLE every section would have a transport of its own; there is one, for the first.
-            let is_first = sections.iter().all(|other| other.rejected);
-            section.rejected |= match bundle {
-                Some(mids) => !mids.contains(&section.mid),
-                None => !is_first,
-            };
-            sections.push(section);
+            sections.push(RemoteSection::read(sdp, media, mid).map_err(error)?);
         }
-        // RFC 9143 §7.2: the first of the group that is not rejected carries the attributes for all.
-        let tagged = match bundle {
-            Some(mids) => {
-                mids.iter().find_map(|mid| sections.iter().position(|s| s.mid == *mid && !s.rejected))
-            }
-            None => sections.iter().position(|section| !section.rejected),
+        let group = Group::find(sdp, &sections);
+        let is_usable = |section: &RemoteSection| match section.content {
+            RemoteContent::Unknown => false,
+            RemoteContent::Media(kind) if proposal == Proposal::Offer => context.has_codec(section, kind),
+            RemoteContent::Media(_) | RemoteContent::Data => true,
         };
+        let tagged = group.tagged(sdp, &sections, is_usable);
+        let shared = tagged.map(|index| (sections[index].terms.rtcp_mux, sections[index].reduced_size));
+        for (index, section) in sections.iter_mut().enumerate() {
+            // Without BUNDLE every section would have a transport of its own; there is one, for the first of use.
+            section.rejected |= match &group {
+                Group::Bundle(mids) => !mids.contains(&section.mid),
+                Group::None => Some(index) != tagged,
+            };
+            if section.rejected || !matches!(section.content, RemoteContent::Media(_)) {
+                continue;
+            }
+            // RFC 9143 §7.1.3: what is one for the group need not be repeated.
+            let (rtcp_mux, reduced_size) = shared.unwrap_or_default();
+            section.reduced_size |= reduced_size;
+            if !section.terms.rtcp_mux && !rtcp_mux {
+                let reason = SectionError::Missing("a=rtcp-mux, which this side requires,");
+                return Err(SessionError::Section { index, reason });
+            }
+        }
         let transport = tagged
             .map(|index| {
                 RemoteTransport::read(sdp, &sdp.media[index], proposal)
                     .map_err(|reason| SessionError::Section { index, reason })
             })
             .transpose()?;
-        Ok(Self { sections, transport })
+        let terms = SessionTerms::read(sdp, matches!(group, Group::Bundle(_)));
+        Ok(Self { sections, transport, terms })
+    }
+
+    /// Whether the peer takes streams whose packets have header extensions of either form, in all of its sections
+    /// for media.
+    pub(super) fn mixed_extensions(&self) -> bool {
+        let mut media =
+            self.sections.iter().filter(|section| !section.rejected && section.media_kind().is_some());
+        self.terms.mixed_extensions || media.all(|section| section.terms.mixed_extensions)
+    }
+}
+
+/// What a description is read with.
+#[derive(Debug)]
+pub(super) struct ReadContext<'a> {
+    pub(super) max_sections: usize,
+    /// The sections of before, or of the offer that is answered.
+    pub(super) places: &'a [Section],
+    pub(super) media: &'a MediaConfig,
+}
+
+impl ReadContext<'_> {
+    /// The tag of each section: its own, that of its place, or a new one (RFC 8829 §5.10).
+    fn mids(&self, sdp: &SessionDescription) -> Result<Vec<Mid>, SessionError> {
+        let mut used: FxHashSet<Mid> = self.places.iter().map(|section| section.mid).collect();
+        let mut told = FxHashSet::default();
+        for (index, mid) in
+            sdp.media.iter().enumerate().filter_map(|(index, media)| Some((index, media.mid()?)))
+        {
+            if !told.insert(mid) {
+                let reason = SectionError::Invalid("a=mid has the value of an earlier section");
+                return Err(SessionError::Section { index, reason });
+            }
+        }
+        used.extend(&told);
+        let mut next = 0;
+        let tag = |(index, media): (usize, &MediaDescription)| {
+            let of_place = || {
+                let place = self.places.get(index)?;
+                let is_over = matches!(place.content, SectionContent::Rejected { .. });
+                (!(is_over && !media.is_rejected()) && !told.contains(&place.mid)).then_some(place.mid)
+            };
+            media.mid().or_else(of_place).unwrap_or_else(|| {
+                let mid = unused_mid(&mut next, |mid| used.contains(mid));
+                used.insert(mid);
+                mid
+            })
+        };
+        Ok(sdp.media.iter().enumerate().map(tag).collect())
+    }
+
+    fn has_codec(&self, section: &RemoteSection, kind: TrackKind) -> bool {
+        section.codecs.iter().any(|codec| codec.find(self.media.codecs(kind)).is_some())
+    }
+}
+
+/// Which sections share a transport.
+#[derive(Debug)]
+enum Group {
+    Bundle(FxHashSet<Mid>),
+    /// There is no group, or one that names none of the sections.
+    None,
+}
+
+impl Group {
+    fn find(sdp: &SessionDescription, sections: &[RemoteSection]) -> Self {
+        let mids: FxHashSet<Mid> =
+            sdp.bundle().map(|group| group.mids.iter().copied().collect()).unwrap_or_default();
+        if sections.iter().any(|section| section.terms.mid && mids.contains(&section.mid)) {
+            Self::Bundle(mids)
+        } else {
+            Self::None
+        }
+    }
+
+    /// The section that carries the transport for all: the first in the order of the group (RFC 9143 §7.2) that is
+    /// of use and tells one, else the first that is not rejected.
+    fn tagged(
+        &self,
+        sdp: &SessionDescription,
+        sections: &[RemoteSection],
+        is_usable: impl Fn(&RemoteSection) -> bool,
+    ) -> Option<usize> {
+        let order: Vec<usize> = match self {
+            Self::Bundle(_) => {
+                let places: FxHashMap<Mid, usize> =
+                    sections.iter().enumerate().map(|(index, section)| (section.mid, index)).collect();
+                let mids = sdp.bundle().map(|group| group.mids.as_slice()).unwrap_or_default();
+                mids.iter().filter_map(|mid| places.get(mid).copied()).collect()
+            }
+            Self::None => (0..sections.len()).collect(),
+        };
+        let open = || order.iter().copied().filter(|index| !sections[*index].rejected);
+        let is_told = |index: &usize| sdp.ice_parameters(&sdp.media[*index]).is_some();
+        let usable = || open().filter(|index| is_usable(&sections[*index]));
+        match self {
+            Self::Bundle(_) => usable().find(is_told).or_else(|| open().find(is_told)),
+            Self::None => None,
+        }
+        .or_else(|| usable().next())
+        .or_else(|| open().next())
     }
 }
 
@@ -137,10 +268,12 @@ impl RemoteTransport {
         if fingerprints.is_empty() {
             return Err(SectionError::Missing("a=fingerprint with sha-256, sha-384 or sha-512"));
         }
-        let setup = sdp.setup(media).ok_or(SectionError::Missing("a=setup"))?;
+        let setup = sdp.setup(media);
         match (setup, proposal) {
-            (Setup::HoldConn, _) => return Err(SectionError::Invalid("a=setup:holdconn is not supported")),
-            (Setup::ActPass, Proposal::Answer) => {
+            (Some(Setup::HoldConn), _) => {
+                return Err(SectionError::Invalid("a=setup:holdconn is not supported"));
+            }
+            (Some(Setup::ActPass), Proposal::Answer) => {
                 return Err(SectionError::Invalid("an answer has a=setup:active or a=setup:passive"));
             }
             _ => {}
@@ -159,54 +292,41 @@ impl RemoteTransport {
 }
 
 impl RemoteSection {
-    fn read(sdp: &SessionDescription, media: &MediaDescription) -> Result<Self, SectionError> {
-        let mid = media.mid().ok_or(SectionError::Missing("a=mid"))?;
-        let is_rtp = media.protocol.ends_with("/TLS/RTP/SAVPF") || media.protocol.ends_with("/TLS/RTP/SAVP");
-        let is_data = matches!(media.protocol.as_str(), "UDP/DTLS/SCTP" | "TCP/DTLS/SCTP")
-            && media.formats.iter().any(|format| format == "webrtc-datachannel");
+    fn read(sdp: &SessionDescription, media: &MediaDescription, mid: Mid) -> Result<Self, SectionError> {
+        let is_rtp = is_rtp_profile(&media.protocol);
+        let data = RemoteData::read(media);
         let content = match &media.kind {
             MediaKind::Audio if is_rtp => RemoteContent::Media(TrackKind::Audio),
             MediaKind::Video if is_rtp => RemoteContent::Media(TrackKind::Video),
-            MediaKind::Application if is_data => RemoteContent::Data,
+            MediaKind::Application if data.is_some() => RemoteContent::Data,
             _ => RemoteContent::Unknown,
         };
         let rejected = media.is_rejected();
-        if !rejected && matches!(content, RemoteContent::Media(_)) && !media.rtcp_mux() {
-            return Err(SectionError::Missing("a=rtcp-mux, which this side requires,"));
-        }
-        let data = (content == RemoteContent::Data && !rejected)
-            .then(|| {
-                let port = media.sctp_port().ok_or(SectionError::Missing("a=sctp-port"))?;
-                Ok(RemoteData { port, max_message_size: media.max_message_size().unwrap_or(0) })
-            })
-            .transpose()?;
         let direction = sdp.direction(media);
+        let terms = SectionTerms::read(media);
         Ok(Self {
             mid,
             content,
             kind: media.kind.clone(),
-            protocol: media.protocol.clone(),
             formats: media.formats.clone(),
             rejected,
             direction,
             codecs: RemoteCodec::read_all(media),
-            extensions: media
-                .ext_maps()
-                .filter_map(|map| Some((ExtensionId::new(u8::try_from(map.id).ok()?)?, &map.uri)))
-                .map(|(id, uri)| (id.value(), uri.clone()))
-                .collect(),
+            extensions: RemoteExtension::read_all(media),
             sources: remote_sources(media, direction),
-            reduced_size: media.attributes().any(|attribute| *attribute == Attribute::RtcpReducedSize),
-            data,
+            reduced_size: terms.reduced_size,
+            terms,
+            data: data.filter(|_| !rejected),
         })
     }
 
-    /// The extensions of `wanted` that the peer has, too, under the ids of the description.
+    /// The extensions of `wanted` that the peer receives, under the ids of the description.
     pub(super) fn extension_map(&self, wanted: &[ExtensionKind]) -> ExtensionMap {
         let mut map = ExtensionMap::new();
-        for (id, uri) in &self.extensions {
+        for RemoteExtension { id, uri, direction } in &self.extensions {
             if let (Some(id), Some(kind)) = (ExtensionId::new(*id), ExtensionKind::from_uri(uri))
                 && wanted.contains(&kind)
+                && direction.is_none_or(Direction::receives)
             {
                 map.insert(id, kind);
             }
@@ -217,7 +337,12 @@ impl RemoteSection {
     /// The codecs of `ours` that the peer has, too, in the peer's order and under its payload types, as this
     /// side receives them.
     pub(super) fn receive_codecs(&self, ours: &[Codec]) -> Vec<NegotiatedCodec> {
-        self.codecs.iter().filter_map(|theirs| theirs.negotiate(ours)).collect()
+        let receive = |theirs: &RemoteCodec| {
+            let mut negotiated = theirs.negotiate(ours)?;
+            negotiated.codec.parameters = negotiated.codec.answer_parameters(&theirs.codec);
+            Some(negotiated)
+        };
+        self.codecs.iter().filter_map(receive).collect()
     }
 
     /// The same codecs as the peer receives them.
@@ -231,16 +356,73 @@ impl RemoteSection {
     }
 }
 
+/// RFC 8829 §5.1.2: the eight that are accepted, and those over other transports that end alike. None says more than
+/// the attributes do.
+fn is_rtp_profile(protocol: &str) -> bool {
+    const PROFILES: [&str; 4] = ["RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF"];
+    let over = ["UDP/TLS/", "TCP/DTLS/", "TCP/TLS/", "DCCP/TLS/"];
+    match over.iter().find_map(|over| protocol.strip_prefix(over)) {
+        Some(profile) => PROFILES[2..].contains(&profile),
+        None => PROFILES.contains(&protocol),
+    }
+}
+
+impl RemoteData {
+    /// `None` if the section is not for data channels.
+    fn read(media: &MediaDescription) -> Option<Self> {
+        // RFC 8829 §5.1.2: the third is for peers of before RFC 8841.
+        if !["UDP/DTLS/SCTP", "TCP/DTLS/SCTP", "DTLS/SCTP"].contains(&media.protocol.as_str()) {
+            return None;
+        }
+        let max_message_size = media.max_message_size().unwrap_or(0);
+        if media.formats.iter().any(|format| format == DATA_FORMAT) {
+            return Some(Self { port: media.sctp_port().unwrap_or(DEFAULT_SCTP_PORT), max_message_size });
+        }
+        // Before, the port was the format, and `a=sctpmap` said what it carries.
+        let format = media.formats.first()?;
+        let is_mapped = media.attributes().any(|attribute| match attribute {
+            Attribute::Other { name, value: Some(value) } if name == "sctpmap" => {
+                let mut fields = value.split_ascii_whitespace();
+                fields.next() == Some(format) && fields.next() == Some(DATA_FORMAT)
+            }
+            _ => false,
+        });
+        let port = format.parse().ok().filter(|_| is_mapped)?;
+        Some(Self { port, max_message_size })
+    }
+}
+
+impl RemoteExtension {
+    /// Those with an id that packets can have. An id or an extension that comes again is left out.
+    fn read_all(media: &MediaDescription) -> Vec<Self> {
+        let mut extensions: Vec<Self> = Vec::new();
+        for map in media.ext_maps() {
+            let Some(id) = u8::try_from(map.id).ok().and_then(ExtensionId::new) else { continue };
+            let id = id.value();
+            if extensions.len() < MAX_EXTENSIONS
+                && !extensions.iter().any(|other| other.id == id || other.uri == map.uri)
+            {
+                extensions.push(Self { id, uri: map.uri.clone(), direction: map.direction });
+            }
+        }
+        extensions
+    }
+}
+
 impl RemoteCodec {
     fn read_all(media: &MediaDescription) -> Vec<Self> {
+        let mut seen = [false; 128];
         media
             .codecs()
+            .filter(|described| !looks_like_rtcp(described.payload_type()))
+            .filter(|described| {
+                !std::mem::replace(&mut seen[usize::from(described.payload_type().value())], true)
+            })
             .filter_map(|described| {
-                let map = described.rtp_map()?;
                 let codec = Codec {
-                    name: map.encoding.clone(),
-                    clock_rate: map.clock_rate,
-                    channels: map.channels,
+                    name: described.encoding()?.to_owned(),
+                    clock_rate: described.clock_rate()?,
+                    channels: described.channels(),
                     parameters: described.parameters().clone(),
                     feedback: described.feedback().take(MAX_FEEDBACK).cloned().collect(),
                     retransmission: false,
@@ -248,7 +430,7 @@ impl RemoteCodec {
                 };
                 Some(Self {
                     payload_type: described.payload_type(),
-                    rtx_payload_type: described.retransmission(),
+                    rtx_payload_type: described.retransmission().filter(|rtx| !looks_like_rtcp(*rtx)),
                     codec,
                 })
             })
@@ -287,14 +469,66 @@ fn remote_sources(media: &MediaDescription, direction: Direction) -> RemoteSourc
     };
     let declared: BTreeSet<Rid> =
         media.rids().filter(|rid| rid.direction == RidDirection::Send).map(|rid| rid.id).collect();
+    let mut msids: Vec<Msid> = media.msids().cloned().collect();
+    if msids.is_empty() {
+        msids = source_msids(media);
+    }
     RemoteSources {
         sends: direction.sends() && !media.is_rejected(),
-        msids: media.msids().cloned().collect(),
+        msids,
         ssrcs,
         groups: media.ssrc_groups().take(MAX_SSRCS).cloned().collect(),
         rids: rids.into_iter().filter(|rid| declared.contains(rid)).take(MAX_RIDS).collect(),
     }
 }
+
+/// Streams and tracks that only the sources name: by `msid` (RFC 5576 form of the drafts before RFC 8830), or in two
+/// lines, as before that.
+fn source_msids(media: &MediaDescription) -> Vec<Msid> {
+    let mut msids: Vec<Msid> = Vec::new();
+    let mut add = |msid: Msid| {
+        if !msids.contains(&msid) && msids.len() < MAX_SOURCE_MSIDS {
+            msids.push(msid);
+        }
+    };
+    let (mut stream, mut track) = (None, None);
+    for attribute in media.ssrcs() {
+        let Some(value) = attribute.value.as_deref().map(str::trim).filter(|value| !value.is_empty()) else {
+            continue;
+        };
+        match attribute.name.as_str() {
+            "msid" => {
+                let mut names = value.split_ascii_whitespace().map(str::to_owned);
+                if let Some(stream) = names.next() {
+                    add(Msid { stream, track: names.next() });
+                }
+            }
+            "mslabel" => stream = stream.or(Some(value)),
+            "label" => track = track.or(Some(value)),
+            _ => {}
+        }
+    }
+    if msids.is_empty()
+        && let Some(stream) = stream
+    {
+        msids.push(Msid { stream: stream.to_owned(), track: track.map(str::to_owned) });
+    }
+    msids
+}
+
+/// RFC 5761 §4: with the marker bit, packets of these types cannot be told from RTCP.
+fn looks_like_rtcp(payload_type: PayloadType) -> bool {
+    (64..=95).contains(&payload_type.value())
+}
+
+/// The port of a peer that does not say one.
+const DEFAULT_SCTP_PORT: u16 = 5000;
+
+/// The most header extensions of one media section that are kept.
+const MAX_EXTENSIONS: usize = 255;
+
+/// The most tracks that the sources of one media section name.
+const MAX_SOURCE_MSIDS: usize = 8;
 
 /// The most sources of one media section that are remembered: a simulcast of several layers with its
 /// retransmissions, or several tracks of a peer without MID.
@@ -315,7 +549,7 @@ mod tests {
             "v=0\no=- 1 2 IN IP4 h\ns=-\nt=0 0\nm=video 9 UDP/TLS/RTP/SAVPF {formats}\na=mid:0\na=rtcp-mux\n{lines}"
         );
         let sdp: SessionDescription = text.parse().unwrap();
-        RemoteSection::read(&sdp, &sdp.media[0]).unwrap()
+        RemoteSection::read(&sdp, &sdp.media[0], Mid::new(b"0").unwrap()).unwrap()
     }
 
     /// What each of many codecs has in common is not kept for each.
@@ -335,7 +569,9 @@ mod tests {
              a=ice-ufrag:abcd\na=ice-pwd:0123456789012345678901\nm=audio 9 UDP/TLS/RTP/SAVPF 0\na=mid:0\na=rtcp-mux\n"
         );
         let sdp: SessionDescription = text.parse().unwrap();
-        let remote = RemoteDescription::read(&sdp, Proposal::Offer, 1).unwrap();
+        let media = MediaConfig::default();
+        let context = ReadContext { max_sections: 1, places: &[], media: &media };
+        let remote = RemoteDescription::read(&sdp, Proposal::Offer, &context).unwrap();
         assert!(remote.transport.unwrap().has_all_candidates);
     }
 

@@ -1,5 +1,6 @@
 //! Media sections of descriptions of this side.
 
+use super::terms::{DATA_FORMAT, SectionTerms};
 use crate::layer::{Fingerprint, IceCredentials, Mid, Rid, Ssrc};
 use crate::rtp::ExtensionKind;
 use crate::sdp::{
@@ -26,12 +27,22 @@ pub(super) struct MediaSection<'a> {
     pub(super) kind: TrackKind,
     pub(super) direction: Direction,
     pub(super) codecs: &'a [NegotiatedCodec],
-    pub(super) extensions: &'a [(u8, ExtensionKind)],
+    pub(super) extensions: &'a [LocalExtension],
     pub(super) sender: &'a SenderIdentity,
     /// The sender was known to the peer before.
     pub(super) has_sent: bool,
     /// Simulcast streams of the peer that this side takes.
     pub(super) receive_rids: &'a [Rid],
+    /// What else it may say.
+    pub(super) terms: &'a SectionTerms,
+}
+
+/// A header extension as this side describes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LocalExtension {
+    pub(super) id: u8,
+    pub(super) kind: ExtensionKind,
+    pub(super) direction: Option<Direction>,
 }
 
 impl MediaSection<'_> {
@@ -46,16 +57,23 @@ impl MediaSection<'_> {
             .flat_map(|codec| std::iter::once(codec.payload_type).chain(codec.rtx_payload_type))
             .map(|payload_type| payload_type.to_string())
             .collect();
-        let mut media = open_section(kind, "UDP/TLS/RTP/SAVPF", formats);
-        media.push(Attribute::Rtcp(Box::new(Rtcp { port: 9, connection: Some(Connection::unspecified()) })));
-        push_transport(&mut media, self.mid, transport);
-        for (id, kind) in self.extensions {
+        let terms = self.terms;
+        let mut media = open_section(kind, &terms.protocol, formats);
+        if terms.rtcp {
+            let rtcp = Rtcp { port: 9, connection: Some(Connection::unspecified()) };
+            media.push(Attribute::Rtcp(Box::new(rtcp)));
+        }
+        push_transport(&mut media, terms.mid.then_some(self.mid), transport);
+        for LocalExtension { id, kind, direction } in self.extensions {
             media.push(Attribute::ExtMap(ExtMap {
                 id: u16::from(*id),
-                direction: None,
+                direction: *direction,
                 uri: kind.uri().to_owned(),
                 attributes: String::new(),
             }));
+        }
+        if terms.mixed_extensions {
+            media.push(Attribute::ExtMapAllowMixed);
         }
         media.push(Attribute::Direction(self.direction));
         // What was said of a sender stays as it is while it does not send, and one that never did is not named:
@@ -65,8 +83,12 @@ impl MediaSection<'_> {
         if names_sender {
             self.msids().for_each(|msid| media.push(Attribute::Msid(msid)));
         }
-        media.push(Attribute::RtcpMux);
-        media.push(Attribute::RtcpReducedSize);
+        if terms.rtcp_mux {
+            media.push(Attribute::RtcpMux);
+        }
+        if terms.reduced_size {
+            media.push(Attribute::RtcpReducedSize);
+        }
         for codec in self.codecs {
             push_codec(&mut media, codec);
         }
@@ -131,13 +153,20 @@ pub(super) fn data_section(
     mid: Mid,
     port: u16,
     max_message_size: usize,
+    terms: &SectionTerms,
     transport: &LocalTransport<'_>,
 ) -> MediaDescription {
-    let formats = vec!["webrtc-datachannel".to_owned()];
-    let mut media = open_section(MediaKind::Application, "UDP/DTLS/SCTP", formats);
-    push_transport(&mut media, mid, transport);
-    media.push(Attribute::SctpPort(port));
-    media.push(Attribute::MaxMessageSize(max_message_size as u64));
+    let format = if terms.sctp_map { port.to_string() } else { DATA_FORMAT.to_owned() };
+    let mut media = open_section(MediaKind::Application, &terms.protocol, vec![format]);
+    push_transport(&mut media, terms.mid.then_some(mid), transport);
+    if terms.sctp_map {
+        // The drafts before RFC 8841: the port, the protocol, and how many streams. Peers of that time take it as
+        // it stands and read no number.
+        media.push(Attribute::other("sctpmap", Some(&format!("{port} {DATA_FORMAT} 1024"))));
+    } else {
+        media.push(Attribute::SctpPort(port));
+        media.push(Attribute::MaxMessageSize(max_message_size as u64));
+    }
     media
 }
 
@@ -146,11 +175,13 @@ pub(super) fn rejected_section(
     kind: MediaKind,
     protocol: &str,
     formats: Vec<String>,
-    mid: Mid,
+    mid: Option<Mid>,
 ) -> MediaDescription {
     let mut media = open_section(kind, protocol, formats);
     media.port = 0;
-    media.push(Attribute::Mid(mid));
+    if let Some(mid) = mid {
+        media.push(Attribute::Mid(mid));
+    }
     media.push(Attribute::Direction(Direction::Inactive));
     media
 }
@@ -167,7 +198,7 @@ fn open_section(kind: MediaKind, protocol: &str, formats: Vec<String>) -> MediaD
     }
 }
 
-fn push_transport(media: &mut MediaDescription, mid: Mid, transport: &LocalTransport<'_>) {
+fn push_transport(media: &mut MediaDescription, mid: Option<Mid>, transport: &LocalTransport<'_>) {
     media.push(Attribute::IceUfrag(transport.credentials.ufrag().to_owned()));
     media.push(Attribute::IcePwd(transport.credentials.password().to_owned()));
     media.push(Attribute::IceOptions(vec!["trickle".to_owned()]));
@@ -175,7 +206,9 @@ fn push_transport(media: &mut MediaDescription, mid: Mid, transport: &LocalTrans
         media.push(Attribute::Fingerprint(fingerprint.clone()));
     }
     media.push(Attribute::Setup(transport.setup));
-    media.push(Attribute::Mid(mid));
+    if let Some(mid) = mid {
+        media.push(Attribute::Mid(mid));
+    }
 }
 
 fn push_codec(media: &mut MediaDescription, negotiated: &NegotiatedCodec) {

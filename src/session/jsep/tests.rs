@@ -1,4 +1,5 @@
 mod descriptions;
+mod left_out;
 mod sections;
 mod states;
 

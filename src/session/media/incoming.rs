@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 
 use crate::layer::{Mid, PayloadType, Rid, SequenceNumber, Ssrc};
 use crate::media::{NackConfig, NackGenerator, ReceiverStatistics, SequenceCheck};
+use crate::rtcp::FirEntry;
 use crate::rtp::{ExtensionMap, ExtensionValues, Packet};
 use crate::sdp::FeedbackKind;
 use crate::session::codec::TrackKind;
@@ -44,7 +45,6 @@ pub(in crate::session) struct Incoming {
 #[derive(Debug)]
 struct Route {
     transceiver: TransceiverId,
-    kind: TrackKind,
     mid: Option<Mid>,
     formats: Vec<Format>,
     sources: RemoteSources,
@@ -57,7 +57,23 @@ struct Format {
     clock_rate: u32,
     rtx: Option<PayloadType>,
     nack: bool,
-    pli: bool,
+    key_frames: Option<KeyFrameFeedback>,
+}
+
+/// How the peer is asked for a key frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum KeyFrameFeedback {
+    /// RFC 4585 §6.3.1
+    Pli,
+    /// RFC 5104 §4.3.1, for peers that take nothing else.
+    Fir,
+}
+
+/// A request for a key frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeyFrameRequest {
+    Pli(Ssrc),
+    Fir(FirEntry),
 }
 
 #[derive(Debug)]
@@ -80,8 +96,9 @@ pub(in crate::session) struct MediaStream {
     pub(in crate::session) statistics: ReceiverStatistics,
     pub(in crate::session) counters: IncomingCounters,
     nack: Option<NackGenerator>,
-    pli: bool,
-    last_pli: Option<Instant>,
+    last_key_frame_request: Option<Instant>,
+    /// The number of the next FIR: each asks for a key frame of its own, RFC 5104 §4.3.1.1.
+    next_fir: u8,
 }
 
 /// What is counted of a stream besides packets and bytes.
@@ -92,6 +109,7 @@ pub(in crate::session) struct IncomingCounters {
     pub(in crate::session) retransmitted_bytes: u64,
     pub(in crate::session) nacks: u64,
     pub(in crate::session) plis: u64,
+    pub(in crate::session) firs: u64,
     pub(in crate::session) last_packet: Option<Instant>,
 }
 
@@ -110,7 +128,7 @@ pub(super) enum Routed {
 }
 
 /// A key frame is not asked for again within this time: the first one asked for is under way.
-const PLI_INTERVAL: Duration = Duration::from_millis(500);
+const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A source that sent nothing for this time gives way to a new one when there are too many: five of the longest
 /// intervals between reports, RFC 3550 §6.2.1.
@@ -211,8 +229,8 @@ impl Incoming {
             statistics: ReceiverStatistics::new(ssrc, format.clock_rate),
             counters: IncomingCounters::default(),
             nack: format.nack.then(|| NackGenerator::new(NackConfig::default())),
-            pli: format.pli && route.kind == TrackKind::Video,
-            last_pli: None,
+            last_key_frame_request: None,
+            next_fir: 0,
         };
         self.streams.insert(ssrc, IncomingStream::Media(Box::new(stream)));
         Some(Routed::Media { transceiver, rid })
@@ -303,17 +321,30 @@ impl Incoming {
             .collect()
     }
 
-    /// The next source to ask for a key frame.
-    pub(super) fn take_key_frame_wanted(&mut self, now: Instant) -> Option<Ssrc> {
+    /// The next request for a key frame, in the form that the peer takes for what it sends now.
+    pub(super) fn take_key_frame_wanted(&mut self, now: Instant) -> Option<KeyFrameRequest> {
         while let Some(ssrc) = self.key_frames_wanted.pop() {
-            if let Some(IncomingStream::Media(stream)) = self.streams.get_mut(&ssrc)
-                && stream.pli
-                && stream.last_pli.is_none_or(|last| now.saturating_duration_since(last) >= PLI_INTERVAL)
-            {
-                stream.last_pli = Some(now);
-                stream.counters.plis += 1;
-                return Some(ssrc);
+            let Some(IncomingStream::Media(stream)) = self.streams.get_mut(&ssrc) else { continue };
+            let last = stream.last_key_frame_request;
+            if last.is_some_and(|last| now.saturating_duration_since(last) < KEY_FRAME_INTERVAL) {
+                continue;
             }
+            let route = self.routes.iter().find(|route| route.transceiver == stream.transceiver);
+            let format = route.and_then(|route| route.format(stream.payload_type));
+            let Some(feedback) = format.and_then(|format| format.key_frames) else { continue };
+            stream.last_key_frame_request = Some(now);
+            return Some(match feedback {
+                KeyFrameFeedback::Pli => {
+                    stream.counters.plis += 1;
+                    KeyFrameRequest::Pli(ssrc)
+                }
+                KeyFrameFeedback::Fir => {
+                    stream.counters.firs += 1;
+                    let sequence_number = stream.next_fir;
+                    stream.next_fir = sequence_number.wrapping_add(1);
+                    KeyFrameRequest::Fir(FirEntry { ssrc, sequence_number })
+                }
+            });
         }
         None
     }
@@ -386,8 +417,21 @@ impl IncomingStream {
     }
 }
 
+impl KeyFrameFeedback {
+    /// Both ask for the same, and PLI may be answered with less (RFC 5104 §3.5.1).
+    fn of(negotiated: &[FeedbackKind]) -> Option<Self> {
+        let takes = |kind: FeedbackKind| negotiated.contains(&kind);
+        match (takes(FeedbackKind::NackPli), takes(FeedbackKind::CcmFir)) {
+            (true, _) => Some(Self::Pli),
+            (false, true) => Some(Self::Fir),
+            (false, false) => None,
+        }
+    }
+}
+
 impl Route {
     fn new(transceiver: &Transceiver) -> Self {
+        let is_video = transceiver.kind() == TrackKind::Video;
         let formats = transceiver
             .receive_codecs()
             .iter()
@@ -396,12 +440,11 @@ impl Route {
                 clock_rate: negotiated.codec.clock_rate,
                 rtx: negotiated.rtx_payload_type,
                 nack: negotiated.codec.feedback.contains(&FeedbackKind::Nack),
-                pli: negotiated.codec.feedback.contains(&FeedbackKind::NackPli),
+                key_frames: KeyFrameFeedback::of(&negotiated.codec.feedback).filter(|_| is_video),
             })
             .collect();
         Self {
             transceiver: transceiver.id(),
-            kind: transceiver.kind(),
             mid: transceiver.mid(),
             formats,
             sources: transceiver.negotiated.remote.clone(),

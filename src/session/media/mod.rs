@@ -62,7 +62,7 @@ impl Media {
 
     /// Brings the streams to what the signalling agreed on.
     pub(super) fn follow(&mut self, now: Instant, jsep: &Jsep) {
-        let ended = self.outgoing.follow(jsep.transceivers(), &*self.random.0);
+        let ended = self.outgoing.follow(jsep.transceivers(), jsep.mixed_extensions(), &*self.random.0);
         self.reports.end(&ended);
         self.incoming.follow(jsep.transceivers(), jsep.registry().extension_map());
         self.reports.follow(now, jsep, &*self.random.0);

@@ -11,8 +11,8 @@ use crate::crypto::SecureRandom;
 use crate::layer::{Mid, PayloadType, RtpTimestamp, SequenceNumber, Ssrc};
 use crate::media::{PacketCache, PacketCacheConfig, Retransmission, RtxSender, SenderStatistics};
 use crate::rtp::{
-    AbsSendTime, AudioLevel, ExtensionMap, Header, Packet, PacketWriter, TransportSequenceNumber,
-    VideoOrientation, WriteError,
+    AbsSendTime, AudioLevel, ExtensionForm, ExtensionKind, ExtensionMap, Header, Packet, PacketWriter,
+    TransportSequenceNumber, VideoOrientation, WriteError,
 };
 use crate::sdp::FeedbackKind;
 use crate::session::codec::NegotiatedCodec;
@@ -82,6 +82,8 @@ pub(in crate::session) struct OutgoingStream {
     next: SequenceNumber,
     codecs: Vec<NegotiatedCodec>,
     extensions: ExtensionMap,
+    /// The form of header extensions in every packet; `None` where it may change from packet to packet.
+    extension_form: Option<ExtensionForm>,
     transport_feedback: bool,
     cache: PacketCache<Kept>,
     pub(in crate::session) statistics: Option<SenderStatistics>,
@@ -155,7 +157,13 @@ impl Outgoing {
     }
 
     /// Brings the streams to what was negotiated, and tells which sources have ended.
-    pub(super) fn follow(&mut self, transceivers: &[Transceiver], random: &dyn SecureRandom) -> Vec<Ssrc> {
+    /// `mixed`: header extensions of both forms may stand in one stream.
+    pub(super) fn follow(
+        &mut self,
+        transceivers: &[Transceiver],
+        mixed: bool,
+        random: &dyn SecureRandom,
+    ) -> Vec<Ssrc> {
         for transceiver in transceivers.iter().filter(|transceiver| transceiver.may_send()) {
             let config = PacketCacheConfig { max_packets: self.max_cached, ..PacketCacheConfig::default() };
             let stream = self.streams.entry(transceiver.id()).or_insert_with(|| {
@@ -173,6 +181,7 @@ impl Outgoing {
                     next: first(a, b),
                     codecs: Vec::new(),
                     extensions: ExtensionMap::new(),
+                    extension_form: None,
                     transport_feedback: false,
                     cache: PacketCache::new(config),
                     statistics: None,
@@ -185,6 +194,7 @@ impl Outgoing {
             stream.mid = transceiver.mid();
             stream.codecs = transceiver.send_codecs().to_vec();
             stream.extensions = transceiver.negotiated.extensions.clone();
+            stream.extension_form = if mixed { None } else { Some(stream.one_extension_form()) };
             stream.transport_feedback =
                 stream.codecs.iter().any(|codec| codec.codec.feedback.contains(&FeedbackKind::TransportCc));
         }
@@ -380,7 +390,12 @@ impl OutgoingStream {
             ssrc: self.ssrc,
         };
         let map = &self.extensions;
-        let mut writer = PacketWriter::new(out, &header, &[])?;
+        let writer = PacketWriter::new(out, &header, &[])?;
+        let mut writer = match self.extension_form {
+            None => writer,
+            Some(ExtensionForm::OneByte) => writer.one_byte_only(),
+            Some(ExtensionForm::TwoByte) => writer.two_byte_only(),
+        };
         writer.extension(map, &AbsSendTime::from_ntp(clock.ntp(now)))?;
         if let Some(number) = transport_number {
             writer.extension(map, &TransportSequenceNumber(number))?;
@@ -395,6 +410,14 @@ impl OutgoingStream {
             writer.extension(map, orientation)?;
         }
         Ok(writer.finish_header())
+    }
+
+    /// RFC 8285 §4.1.2: the form that every extension of the stream fits.
+    fn one_extension_form(&self) -> ExtensionForm {
+        let fits = self.extensions.iter().all(|(id, _)| id.fits_one_byte());
+        let is_short = self.mid.is_none_or(|mid| mid.as_bytes().len() <= 16);
+        let has_mid = self.extensions.id(ExtensionKind::Mid).is_some();
+        if fits && (is_short || !has_mid) { ExtensionForm::OneByte } else { ExtensionForm::TwoByte }
     }
 
     fn codec(&self, payload_type: PayloadType) -> Option<&NegotiatedCodec> {

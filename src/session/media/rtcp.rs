@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::clock::Clock;
-use super::incoming::Incoming;
+use super::incoming::{Incoming, KeyFrameRequest};
 use super::outgoing::Outgoing;
 use crate::crypto::SecureRandom;
 use crate::layer::{SequenceNumber, Ssrc};
@@ -120,10 +120,17 @@ impl Reports {
 
     /// The next datagram to protect and send.
     pub(super) fn pop(&mut self, now: Instant, incoming: &mut Incoming) -> Option<Vec<u8>> {
-        while let Some(media) = incoming.take_key_frame_wanted(now) {
-            if let Some(sender) = self.local_ssrc {
-                self.write_feedback(&Pli { sender, media });
-            }
+        while let Some(request) = incoming.take_key_frame_wanted(now) {
+            let Some(sender) = self.local_ssrc else { continue };
+            match request {
+                KeyFrameRequest::Pli(media) => self.write_feedback(&Pli { sender, media }),
+                KeyFrameRequest::Fir(entry) => {
+                    // RFC 5104 §4.3.1.2: the header names no source, the entry does.
+                    let entries = [entry];
+                    let entries = Records::from(&entries[..]);
+                    self.write_feedback(&Fir { sender, media: Ssrc(0), entries })
+                }
+            };
         }
         self.outbox.pop_front()
     }
@@ -373,4 +380,51 @@ fn random_u32(random: &dyn SecureRandom) -> u32 {
     let mut bytes = [0; 4];
     random.fill(&mut bytes);
     u32::from_be_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::SeededRandom;
+    use crate::layer::NtpTimestamp;
+    use crate::rtcp::FirEntry;
+    use crate::sdp::Direction;
+    use crate::session::transceiver::{Negotiated, SenderIdentity, Transceiver, TransceiverId};
+
+    /// RFC 5104 §4.3.1.1: what has the number of the last request repeats it.
+    #[test]
+    fn a_repeated_fir_is_one_request() {
+        let now = Instant::now();
+        let ssrc = Ssrc(7);
+        let transceiver = Transceiver {
+            id: TransceiverId(0),
+            kind: TrackKind::Video,
+            direction: Direction::SendOnly,
+            codecs: Vec::new(),
+            sender: SenderIdentity { ssrc, rtx_ssrc: Ssrc(8), streams: Vec::new(), track_id: String::new() },
+            by_track: true,
+            by_remote: false,
+            stopping: false,
+            stopped: false,
+            negotiated: Negotiated { current_direction: Some(Direction::SendOnly), ..Negotiated::default() },
+        };
+        let (mut incoming, mut outgoing) = (Incoming::new(8), Outgoing::new(8, 8));
+        outgoing.follow(&[transceiver], true, &SeededRandom::new(1));
+        let clock = Clock::new(now, NtpTimestamp(1 << 63));
+        let mut reports = Reports::new();
+        let mut requests = |sequence_number| {
+            let entries = [FirEntry { ssrc, sequence_number }, FirEntry { ssrc: Ssrc(9), sequence_number }];
+            let fir = Fir { sender: Ssrc(1), media: Ssrc(0), entries: Records::from(&entries[..]) };
+            let mut datagram = vec![0; fir.encoded_len()];
+            fir.encode(&mut datagram).unwrap();
+            let mut count = 0;
+            reports.receive(now, &clock, &datagram, &mut incoming, &mut outgoing, &mut |event| {
+                assert!(matches!(event, SessionEvent::KeyFrameRequested { .. }), "{event:?}");
+                count += 1;
+            });
+            count
+        };
+        let counts = [255, 255, 0, 0, 1, 255].map(&mut requests);
+        assert_eq!(counts, [1, 0, 1, 0, 1, 1]);
+    }
 }

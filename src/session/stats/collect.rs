@@ -150,6 +150,7 @@ impl Sources<'_> {
             retransmitted_bytes_received: counters.retransmitted_bytes,
             nack_count: counters.nacks,
             pli_count: counters.plis,
+            fir_count: counters.firs,
         }));
         if let Some(sent) = sender_report {
             report.add(Stats::RemoteOutboundRtp(RemoteOutboundRtpStats {

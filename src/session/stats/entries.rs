@@ -146,6 +146,8 @@ pub struct InboundRtpStats {
     pub nack_count: u64,
     /// Key frames asked for by PLI.
     pub pli_count: u64,
+    /// Key frames asked for by FIR.
+    pub fir_count: u64,
 }
 
 /// A stream that is sent (W3C `RTCOutboundRtpStreamStats`).

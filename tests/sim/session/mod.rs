@@ -1,3 +1,4 @@
+mod left_out;
 mod logging;
 mod renegotiation;
 mod statistics;
@@ -35,6 +36,8 @@ fn config(seed: u64) -> SessionConfig {
 struct Node {
     session: Session,
     received: Vec<(TransceiverId, SequenceNumber, RtpTimestamp, Vec<u8>)>,
+    /// The forms of header extensions that were seen.
+    extension_forms: Vec<u16>,
     wakes: usize,
 }
 
@@ -43,9 +46,11 @@ impl Layer for Node {
     type Error = SessionError;
 
     fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), SessionError> {
-        let received = &mut self.received;
+        let (received, forms) = (&mut self.received, &mut self.extension_forms);
         self.session.receive(now, datagram, &mut |rtp| {
             let packet = rtp.packet;
+            let form = packet.extension_profile().filter(|form| !forms.contains(form));
+            forms.extend(form);
             let payload = packet.payload().to_vec();
             received.push((rtp.transceiver, packet.sequence_number(), packet.timestamp(), payload));
         })
@@ -100,7 +105,10 @@ impl Peers {
             let mut session = Session::new(epoch, config);
             session.add_host_address(epoch, address).unwrap();
             session.end_of_host_addresses(epoch);
-            simulation.add_layer(host, Node { session, received: Vec::new(), wakes: 0 });
+            simulation.add_layer(
+                host,
+                Node { session, received: Vec::new(), extension_forms: Vec::new(), wakes: 0 },
+            );
             host
         });
         Self { simulation, hosts, events: [Vec::new(), Vec::new()] }

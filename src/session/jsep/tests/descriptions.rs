@@ -17,14 +17,11 @@ fn bad_descriptions_change_nothing() {
         text.lines().find(|line| line.starts_with(prefix)).unwrap().to_owned() + "\r\n"
     };
     let without = |text: &str, prefix: &str| text.replace(&line(text, prefix), "");
-    let section = |error: &SessionError, want: SectionError| matches!(error, SessionError::Section { reason, .. } if *reason == want);
 
-    let bad_answers: [BadDescription<'_>; 8] = [
+    let bad_answers: [BadDescription<'_>; 6] = [
         (without(&answer, "a=ice-ufrag"), &|e| e.to_string().contains("ice-ufrag")),
         (without(&answer, "a=fingerprint"), &|e| e.to_string().contains("a=fingerprint")),
-        (without(&answer, "a=setup"), &|e| e.to_string().contains("a=setup")),
         (answer.replace("a=setup:active", "a=setup:actpass"), &|e| e.to_string().contains("a=setup:active")),
-        (without(&answer, "a=mid"), &|e| section(e, SectionError::Missing("a=mid"))),
         (answer.replacen("a=mid:0", "a=mid:7", 1).replace("BUNDLE 0", "BUNDLE 7"), &|e| {
             matches!(e, SessionError::Section { index: 0, reason: SectionError::Mismatch { .. } })
         }),
@@ -54,7 +51,7 @@ fn bad_descriptions_change_nothing() {
             e.to_string().contains("fewer media sections")
         }),
         (offer.replacen("m=audio", "m=video", 1), &|e| e.to_string().contains("kind of media")),
-        (offer.replace("a=setup:active", "a=setup:passive"), &|e| {
+        (offer.replace("a=setup:actpass", "a=setup:passive"), &|e| {
             matches!(e, SessionError::Description(super::super::apply::DTLS_ROLES_TURNED))
         }),
         (offer.replacen("a=mid:1", "a=mid:0", 1), &|e| e.to_string().contains("a=mid")),
