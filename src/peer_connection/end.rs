@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::error::PeerConnectionError;
 use crate::layer::FiveTuple;
 
 /// Why an [`Endpoint`](super::Endpoint) has ended. Its connections are closed.
@@ -26,13 +25,4 @@ pub(super) enum ConnectionEnd {
     Endpoint(EndpointEnded),
     /// Another connection has the only path.
     PathInUse(FiveTuple),
-}
-
-impl From<&ConnectionEnd> for PeerConnectionError {
-    fn from(end: &ConnectionEnd) -> Self {
-        match end {
-            ConnectionEnd::Endpoint(end) => Self::EndpointEnded(end.clone()),
-            ConnectionEnd::PathInUse(path) => Self::PathInUse { local: path.local, remote: path.remote },
-        }
-    }
 }

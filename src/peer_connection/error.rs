@@ -1,7 +1,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use super::end::EndpointEnded;
+use super::end::{ConnectionEnd, EndpointEnded};
 use crate::datachannel::DataChannelError;
 use crate::dtls::DtlsError;
 use crate::net::BindError;
@@ -59,4 +59,13 @@ pub enum PeerConnectionError {
     /// Nothing can be sent now.
     #[error("the send buffer is full")]
     WouldBlock,
+}
+
+impl From<&ConnectionEnd> for PeerConnectionError {
+    fn from(end: &ConnectionEnd) -> Self {
+        match end {
+            ConnectionEnd::Endpoint(end) => Self::EndpointEnded(end.clone()),
+            ConnectionEnd::PathInUse(path) => Self::PathInUse { local: path.local, remote: path.remote },
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! What the assembler has to know of each payload format.
 
-use crate::rtp::payload::h264::{self, NalUnitType, StreamFormat};
+use super::access_unit::AccessUnits;
+use super::boundary::Boundary;
 use crate::rtp::payload::{DepacketizeError, Depacketizer, Piece, opus, vp8, vp9};
 
 /// The payload formats that a [`FrameAssembler`](super::FrameAssembler) can put together.
@@ -21,15 +22,8 @@ pub enum FrameFormat {
 pub(super) enum Format {
     Vp8(vp8::Depacketizer),
     Vp9(Box<vp9::Depacketizer>),
-    H264(H264),
+    H264(AccessUnits),
     Opus(opus::Depacketizer),
-}
-
-#[derive(Debug)]
-pub(super) struct H264 {
-    depacketizer: h264::Depacketizer,
-    // Pictures that need no other bring their parameter sets with them.
-    sets_in_band: bool,
 }
 
 impl Format {
@@ -37,10 +31,7 @@ impl Format {
         match format {
             FrameFormat::Vp8 => Format::Vp8(vp8::Depacketizer::new(max_frame_len)),
             FrameFormat::Vp9 => Format::Vp9(Box::new(vp9::Depacketizer::new(max_frame_len))),
-            FrameFormat::H264 => Format::H264(H264 {
-                depacketizer: h264::Depacketizer::new(StreamFormat::AnnexB, max_frame_len),
-                sets_in_band: false,
-            }),
+            FrameFormat::H264 => Format::H264(AccessUnits::new(max_frame_len)),
             FrameFormat::Opus => Format::Opus(opus::Depacketizer::new(max_frame_len)),
         }
     }
@@ -59,11 +50,7 @@ impl Format {
         match self {
             Format::Vp8(depacketizer) => depacketizer.push(payload, marker, frame),
             Format::Vp9(depacketizer) => depacketizer.push(payload, marker, frame),
-            Format::H264(h264) => {
-                let piece = h264.depacketizer.push(payload, marker, frame)?;
-                h264.sets_in_band |= h264.depacketizer.units().sps;
-                Ok(piece)
-            }
+            Format::H264(units) => units.push(payload, marker, frame),
             Format::Opus(depacketizer) => depacketizer.push(payload, marker, frame),
         }
     }
@@ -72,15 +59,41 @@ impl Format {
         match self {
             Format::Vp8(depacketizer) => depacketizer.reset(),
             Format::Vp9(depacketizer) => depacketizer.reset(),
-            Format::H264(h264) => h264.depacketizer.reset(),
+            Format::H264(units) => units.reset(),
             Format::Opus(depacketizer) => depacketizer.reset(),
         }
     }
 
-    /// Whether a payload with another timestamp shows that the frame under way is whole: not all senders of
-    /// H.264 set the marker, RFC 6184 §5.1.
-    pub(super) fn ends_with_timestamp(&self) -> bool {
-        matches!(self, Format::H264(h264) if !h264.depacketizer.has_open_fragment())
+    /// What the next payload means for the frame under way.
+    pub(super) fn boundary(&mut self, same_timestamp: bool, payload: &[u8]) -> Boundary {
+        match self {
+            Format::H264(units) => units.boundary(same_timestamp, payload),
+            _ if same_timestamp => Boundary::Inside,
+            // The layer with the marker may have been dropped on the way.
+            Format::Vp9(depacketizer) if depacketizer.is_between_frames() => Boundary::After,
+            Format::Vp8(_) | Format::Vp9(_) | Format::Opus(_) => Boundary::Broken,
+        }
+    }
+
+    /// Whether a payload goes on with the frame that a marker has ended, which has the same timestamp.
+    pub(super) fn continues_ended(&mut self, payload: &[u8]) -> bool {
+        match self {
+            Format::H264(units) => units.continues_ended(payload),
+            Format::Vp8(_) | Format::Vp9(_) | Format::Opus(_) => false,
+        }
+    }
+
+    /// Whether what follows a marker is the first of a frame.
+    pub(super) fn trusts_markers(&self) -> bool {
+        !matches!(self, Format::H264(units) if !units.trusts_markers())
+    }
+
+    /// Payloads with start codes, where RTP has none.
+    pub(super) fn annex_b_payloads(&self) -> u64 {
+        match self {
+            Format::H264(units) => units.annex_b_payloads(),
+            Format::Vp8(_) | Format::Vp9(_) | Format::Opus(_) => 0,
+        }
     }
 
     /// Whether a payload is the first of a frame, of which the packets before are not known.
@@ -90,33 +103,8 @@ impl Format {
             Format::Vp9(_) => vp9::Descriptor::parse(payload).is_ok_and(|(first, _)| {
                 first.begins_frame && first.layers.is_none_or(|layers| layers.spatial == 0)
             }),
-            Format::H264(h264) => starts_access_unit(payload, h264.sets_in_band),
+            Format::H264(units) => units.starts(payload),
             Format::Opus(_) => true,
         }
-    }
-}
-
-// H.264 §7.4.1.2.3: which NAL units come first in an access unit. A picture parameter set or supplemental
-// information may come first too, but behind a sequence parameter set that is lost it may not be told.
-fn starts_access_unit(payload: &[u8], sets_in_band: bool) -> bool {
-    // An aggregate inside of an aggregate is malformed, RFC 6184 §5.7: only one is opened.
-    let unit = match payload {
-        [header, _, _, unit @ ..] if NalUnitType::from_header(*header) == NalUnitType::StapA => unit,
-        _ => payload,
-    };
-    let Some((&header, body)) = unit.split_first() else { return false };
-    let (kind, slice) = match (NalUnitType::from_header(header), body) {
-        (NalUnitType::FuA, [fu, slice @ ..]) if fu & 0x80 != 0 => {
-            (NalUnitType::from_header(fu & 0x1f), slice)
-        }
-        (kind, slice) => (kind, slice),
-    };
-    // first_mb_in_slice is an Exp-Golomb code, whose zero is a single bit that is set.
-    let is_first_slice = slice.first().is_some_and(|byte| byte & 0x80 != 0);
-    match kind {
-        NalUnitType::AccessUnitDelimiter | NalUnitType::Sps => true,
-        NalUnitType::Slice => is_first_slice,
-        NalUnitType::Idr => is_first_slice && !sets_in_band,
-        _ => false,
     }
 }

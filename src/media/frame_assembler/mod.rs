@@ -1,5 +1,7 @@
 //! Packets of a stream, in any order, become frames in order.
 
+mod access_unit;
+mod boundary;
 mod format;
 mod reorder_buffer;
 #[cfg(test)]
@@ -15,6 +17,7 @@ use crate::rtp::{Packet, SequenceUnwrapper};
 
 pub use format::FrameFormat;
 
+use boundary::Boundary;
 use format::Format;
 use reorder_buffer::{Buffered, Inserted, ReorderBuffer};
 
@@ -110,6 +113,9 @@ pub struct FrameAssemblerStatistics {
     pub duplicate_packets: u64,
     /// Packets whose payload is not of the format.
     pub malformed_packets: u64,
+    /// Packets of H.264 with start codes in their payload, which RTP does not have (RFC 6184 §5.6): they are taken
+    /// all the same.
+    pub annex_b_packets: u64,
 }
 
 /// Puts the frames of one stream together.
@@ -128,6 +134,8 @@ pub struct FrameAssembler {
     buffer: ReorderBuffer,
     frame: Vec<u8>,
     partial: Option<Partial>,
+    // The timestamp of the last frame that a marker has ended.
+    ended: Option<RtpTimestamp>,
     // It is not known whether the next packet is the first of a frame.
     searching: bool,
     waiting_for_key_frame: bool,
@@ -160,6 +168,7 @@ impl FrameAssembler {
             buffer: ReorderBuffer::new(config.max_packets.min(0x7fff), config.max_bytes),
             frame: Vec::new(),
             partial: None,
+            ended: None,
             searching: true,
             waiting_for_key_frame,
             next_request: None,
@@ -183,15 +192,8 @@ impl FrameAssembler {
     /// The next frame that is whole; to be called until it returns `None`.
     pub fn poll_frame(&mut self, now: Instant) -> Option<Frame> {
         loop {
-            if let Some(packet) = self.buffer.front()
-                && self.partial.is_some_and(|partial| partial.timestamp != packet.timestamp)
-            {
-                // The frame under way had no marker.
-                if !self.format.ends_with_timestamp() {
-                    self.break_frame(now);
-                } else if let Some(frame) = self.finish(now) {
-                    return Some(frame);
-                }
+            if let Some(frame) = self.look_ahead(now) {
+                return Some(frame);
             }
             if let Some((number, packet)) = self.buffer.pop() {
                 let frame = self.take(now, number, &packet);
@@ -204,6 +206,27 @@ impl FrameAssembler {
                 self.lose(now, gap);
             } else {
                 return None;
+            }
+        }
+    }
+
+    /// Whether the next packet shows that the frame under way is whole, or will never be.
+    fn look_ahead(&mut self, now: Instant) -> Option<Frame> {
+        let (packet, partial) = (self.buffer.front()?, self.partial.as_mut()?);
+        if packet.payload.is_empty() {
+            return None;
+        }
+        let same_timestamp = partial.timestamp == packet.timestamp;
+        match self.format.boundary(same_timestamp, &packet.payload) {
+            Boundary::Inside => None,
+            Boundary::Adopted => {
+                partial.timestamp = packet.timestamp;
+                None
+            }
+            Boundary::After => self.finish(now),
+            Boundary::Broken => {
+                self.break_frame(now);
+                None
             }
         }
     }
@@ -240,6 +263,7 @@ impl FrameAssembler {
     /// Begins anew with the next packet, for a source that has restarted.
     pub fn reset(&mut self, now: Instant) {
         self.lose(now, 0);
+        self.ended = None;
         self.buffer.clear();
         self.unwrapper = SequenceUnwrapper::new();
     }
@@ -254,9 +278,13 @@ impl FrameAssembler {
             // Padding only, to probe the path.
             return None;
         }
+        if self.partial.is_none() && self.ended == Some(*timestamp) && self.format.continues_ended(payload) {
+            // The frame that came out was only the beginning of one.
+            self.break_frame(now);
+            return None;
+        }
         if self.partial.is_none() && self.searching && !self.format.starts_frame(payload) {
-            // What follows the last packet of a frame is the first of another.
-            self.searching = !marker;
+            self.search_behind(*marker);
             self.contiguous = false;
             self.want_key_frame(now);
             return None;
@@ -271,11 +299,13 @@ impl FrameAssembler {
             dimensions: None,
             arrival: *arrival,
         });
-        match self.format.push(payload, *marker, &mut self.frame) {
+        let pushed = self.format.push(payload, *marker, &mut self.frame);
+        self.statistics.annex_b_packets = self.format.annex_b_payloads();
+        match pushed {
             // The frame before had no end.
             Ok(piece) if piece.starts_frame && !starts => {
                 self.break_frame(now);
-                self.searching = !marker;
+                self.search_behind(*marker);
                 None
             }
             Ok(_) if self.frame.is_empty() => {
@@ -290,15 +320,25 @@ impl FrameAssembler {
                 partial.marker = *marker;
                 partial.dimensions = piece.dimensions.or(partial.dimensions);
                 partial.arrival = partial.arrival.max(*arrival);
-                if piece.ends_frame { self.finish(now) } else { None }
+                if piece.ends_frame {
+                    self.ended = Some(*timestamp);
+                    self.finish(now)
+                } else {
+                    None
+                }
             }
             Err(_) => {
                 self.statistics.malformed_packets += 1;
                 self.break_frame(now);
-                self.searching = !marker;
+                self.search_behind(*marker);
                 None
             }
         }
+    }
+
+    /// What follows the last packet of a frame is the first of another.
+    fn search_behind(&mut self, marker: bool) {
+        self.searching = !(marker && self.format.trusts_markers());
     }
 
     /// Ends the frame under way; `None` when it is not wanted.

@@ -375,3 +375,145 @@ proptest! {
         }
     }
 }
+
+/// What comes out of H.264 packets (timestamp, marker, payload), and the assembler.
+fn h264_frames(packets: &[(u32, bool, &[u8])]) -> (Vec<Vec<u8>>, FrameAssembler) {
+    let now = Instant::now();
+    let mut assembler = FrameAssembler::new(FrameFormat::H264, video());
+    let mut frames = Vec::new();
+    for (number, (timestamp, marker, payload)) in (0..).zip(packets) {
+        let pushed = push(&mut assembler, now, &packet(number, *timestamp, *marker, payload));
+        frames.extend(pushed.into_iter().map(|frame| {
+            assert_eq!(frame.timestamp.0 % 10, 0);
+            frame.data.to_vec()
+        }));
+    }
+    (frames, assembler)
+}
+
+fn units(units: &[&[u8]]) -> Vec<u8> {
+    units.iter().flat_map(|unit| [&[0, 0, 0, 1][..], unit].concat()).collect()
+}
+
+const SPS: &[u8] = &[0x67, 1];
+const PPS: &[u8] = &[0x68, 1];
+const SEI: &[u8] = &[0x06, 1];
+const IDR: [&[u8]; 2] = [&[0x65, 0x88, 1], &[0x65, 0x48, 2]];
+const SLICE: [&[u8]; 2] = [&[0x41, 0x9a, 1], &[0x41, 0x4a, 2]];
+
+#[test]
+fn h264_with_a_marker_on_each_unit() {
+    let mut packets = vec![(10, true, SPS), (10, true, PPS), (10, true, IDR[0]), (10, true, IDR[1])];
+    for timestamp in [20, 30] {
+        packets.extend(SLICE.map(|slice| (timestamp, true, slice)));
+    }
+    packets.extend([
+        (40, true, SPS),
+        (40, true, PPS),
+        (40, true, IDR[0]),
+        (40, true, IDR[1]),
+        (50, true, SLICE[0]),
+    ]);
+    let (frames, mut assembler) = h264_frames(&packets);
+    let key = units(&[SPS, PPS, IDR[0], IDR[1]]);
+    assert_eq!(frames, [key.clone(), units(&SLICE), units(&SLICE), key]);
+    assert!(!assembler.poll_key_frame_request(Instant::now()));
+    assert_eq!(assembler.statistics().dropped_frames, 0);
+}
+
+/// One slice to a picture: the markers are right but for those on parameter sets, and later frames do not wait.
+#[test]
+fn h264_with_markers_on_parameter_sets() {
+    let packets = [
+        (10, true, SPS),
+        (10, true, PPS),
+        (10, true, IDR[0]),
+        (20, true, SLICE[0]),
+        (30, true, SPS),
+        (30, true, PPS),
+        (30, true, IDR[0]),
+    ];
+    let (frames, _) = h264_frames(&packets);
+    let key = units(&[SPS, PPS, IDR[0]]);
+    assert_eq!(frames, [key.clone(), units(&SLICE[..1]), key]);
+}
+
+#[test]
+fn h264_with_parameter_sets_under_the_timestamp_before() {
+    for marker in [false, true] {
+        let packets = [
+            (10, marker, SPS),
+            (10, marker, PPS),
+            (20, true, IDR[0]),
+            (30, true, SLICE[0]),
+            (30, marker, SPS),
+            (30, marker, PPS),
+            (40, true, IDR[0]),
+            (50, true, SLICE[0]),
+            (60, true, SLICE[0]),
+        ];
+        let (frames, assembler) = h264_frames(&packets);
+        let (key, other) = (units(&[SPS, PPS, IDR[0]]), units(&SLICE[..1]));
+        assert_eq!(frames[..4], [key.clone(), other.clone(), key, other]);
+        assert_eq!(assembler.statistics().dropped_frames, 0);
+    }
+}
+
+/// A stream whose markers turn out to be on each slice only after its first frame came out.
+#[test]
+fn h264_of_several_slices_with_a_marker_on_each() {
+    let mut packets = vec![(10, false, SPS), (10, false, PPS), (10, true, IDR[0]), (10, true, IDR[1])];
+    packets.extend([(20, false, SPS), (20, false, PPS), (20, true, IDR[0]), (20, true, IDR[1])]);
+    packets.extend([(30, true, SLICE[0]), (30, true, SLICE[1]), (40, true, SLICE[0])]);
+    let (frames, _) = h264_frames(&packets);
+    assert_eq!(frames[1..], [units(&[SPS, PPS, IDR[0], IDR[1]]), units(&SLICE)]);
+}
+
+/// H.264 §7.4.1.2.3, where neither markers nor timestamps tell.
+#[test]
+fn h264_access_units_of_one_timestamp_are_told_apart() {
+    let packets = [
+        (10, false, SPS),
+        (10, false, PPS),
+        (10, false, IDR[0]),
+        (10, false, IDR[1]),
+        (10, false, SEI),
+        (10, false, SLICE[0]),
+        (10, false, SLICE[1]),
+        (10, false, SLICE[0]),
+        (10, false, SPS),
+    ];
+    let (frames, _) = h264_frames(&packets);
+    let (key, one) = (units(&[SPS, PPS, IDR[0], IDR[1]]), units(&SLICE[..1]));
+    assert_eq!(frames, [key, units(&[SEI, SLICE[0], SLICE[1]]), one]);
+}
+
+#[test]
+fn h264_with_start_codes_is_taken_and_counted() {
+    let whole = units(&[SPS, PPS, IDR[0]]);
+    let (frames, assembler) =
+        h264_frames(&[(10, true, &whole), (20, true, &whole[4..]), (30, true, SLICE[0])]);
+    assert_eq!(frames, [whole.clone(), whole, units(&SLICE[..1])]);
+    assert_eq!(assembler.statistics().annex_b_packets, 2);
+}
+
+/// A forwarder dropped the upper layer, and with it the marker.
+#[test]
+fn vp9_without_its_marker_ends_with_the_next_timestamp() {
+    let now = Instant::now();
+    let mut assembler = FrameAssembler::new(FrameFormat::Vp9, video());
+    // I B E, of a key frame and of frames that refer to the one before.
+    let packets: [(u32, &[u8]); 4] = [
+        (10, &[0x8c, 1, 0x82, 0x49, 0x83, 0x42, 7]),
+        (20, &[0xcc, 2, 0x86, 0]),
+        (30, &[0xc8, 3, 0x86, 0]),
+        (40, &[0xcc, 4, 0x86, 0]),
+    ];
+    let mut frames = Vec::new();
+    for (number, (timestamp, payload)) in (0..).zip(packets) {
+        frames.extend(push(&mut assembler, now, &packet(number, timestamp, false, payload)));
+    }
+    assert_eq!(frames.iter().map(|frame| frame.timestamp.0).collect::<Vec<_>>(), [10, 20]);
+    // The last fragment of the third is missing.
+    assert_eq!(assembler.statistics().dropped_frames, 1);
+}

@@ -2,6 +2,7 @@
 
 mod nal;
 
+pub(crate) use nal::without_start_code;
 pub use nal::{NalUnitType, NalUnits, StreamFormat};
 
 use super::format::append;
@@ -170,6 +171,7 @@ pub struct Depacketizer {
     broken: bool,
     fragment: Option<Fragment>,
     units: Units,
+    annex_b_payloads: u64,
 }
 
 /// A fragmented NAL unit of which the last fragment is yet to come.
@@ -191,6 +193,8 @@ pub struct Units {
     pub pps: bool,
     /// A slice of a picture that needs no other.
     pub idr: bool,
+    /// A slice of any picture.
+    pub picture: bool,
 }
 
 impl Default for Depacketizer {
@@ -210,12 +214,19 @@ impl Depacketizer {
             broken: false,
             fragment: None,
             units: Units::default(),
+            annex_b_payloads: 0,
         }
     }
 
     /// Which kinds of NAL units the payload pushed last brought, whole or the beginning of.
     pub fn units(&self) -> Units {
         self.units
+    }
+
+    /// Payloads so far that had start codes in them, which RTP does not have (RFC 6184 §5.6). Some cameras send what their
+    /// encoder gave; the NAL units between the start codes are taken as if each had come by itself.
+    pub fn annex_b_payloads(&self) -> u64 {
+        self.annex_b_payloads
     }
 
     /// Whether a NAL unit is under way whose last fragment is yet to come.
@@ -226,6 +237,9 @@ impl Depacketizer {
     fn push_units(&mut self, payload: &[u8], frame: &mut Vec<u8>) -> Result<(), DepacketizeError> {
         let (&header, body) = payload.split_first().ok_or(DepacketizeError::EmptyPayload)?;
         let kind = NalUnitType::from_header(header);
+        if holds_start_codes(kind, payload) {
+            return self.push_annex_b(payload, frame);
+        }
         if kind == NalUnitType::Reserved || is_reserved_fragment(kind, body) {
             // RFC 6184 §5.4: to be ignored, as payloads, in aggregates and in fragments.
             return Ok(());
@@ -251,6 +265,26 @@ impl Depacketizer {
         }
         append(frame, &self.format.prefix(unit.len()), self.max_frame_len)?;
         append(frame, unit, self.max_frame_len)
+    }
+
+    fn push_annex_b(&mut self, payload: &[u8], frame: &mut Vec<u8>) -> Result<(), DepacketizeError> {
+        if self.fragment.take().is_some() {
+            return Err(DepacketizeError::Malformed("a fragmented NAL unit ends without its last fragment"));
+        }
+        self.annex_b_payloads += 1;
+        let (first, mut rest) = nal::split_at_start_code(payload).unwrap_or((payload, None));
+        let mut unit = Some(first);
+        while let Some(bytes) = unit {
+            let bytes = nal::without_trailing_zeros(bytes);
+            if NalUnitType::of(bytes).is_some_and(NalUnitType::is_coded_unit) {
+                self.push_unit(bytes, frame)?;
+            }
+            (unit, rest) = match rest.and_then(nal::split_at_start_code) {
+                Some((next, behind)) => (Some(next), behind),
+                None => (None, None),
+            };
+        }
+        Ok(())
     }
 
     fn push_aggregate(&mut self, mut body: &[u8], frame: &mut Vec<u8>) -> Result<(), DepacketizeError> {
@@ -282,10 +316,6 @@ impl Depacketizer {
     ) -> Result<(), DepacketizeError> {
         let (&fu_header, data) = body.split_first().ok_or(DepacketizeError::Truncated("FU header"))?;
         let (starts, ends, kind) = (fu_header & 0x80 != 0, fu_header & 0x40 != 0, fu_header & 0x1f);
-        if starts && ends {
-            // RFC 6184 §5.8: a NAL unit in one fragment has to travel whole.
-            return Err(DepacketizeError::Malformed("a fragment is both first and last"));
-        }
         let start = match fragment {
             None if starts => {
                 let header = (indicator & 0xe0) | kind;
@@ -293,6 +323,7 @@ impl Depacketizer {
                     return Err(DepacketizeError::Malformed("FU-A of something that is not a NAL unit"));
                 }
                 self.note(NalUnitType::from_header(header));
+                self.note_embedded(header, data);
                 let start = frame.len();
                 append(frame, &self.format.prefix(0), self.max_frame_len)?;
                 append(frame, &[header], self.max_frame_len)?;
@@ -317,10 +348,36 @@ impl Depacketizer {
         Ok(())
     }
 
+    /// A fragmented unit may hold others behind start codes, as a whole one may.
+    fn note_embedded(&mut self, header: u8, data: &[u8]) {
+        if !holds_start_codes(NalUnitType::from_header(header), data) {
+            return;
+        }
+        self.annex_b_payloads += 1;
+        let mut rest = nal::split_at_start_code(data).and_then(|(_, rest)| rest);
+        while let Some((unit, behind)) = rest.and_then(nal::split_at_start_code) {
+            NalUnitType::of(unit).into_iter().for_each(|kind| self.note(kind));
+            rest = behind;
+        }
+    }
+
     fn note(&mut self, kind: NalUnitType) {
         self.units.sps |= kind == NalUnitType::Sps;
         self.units.pps |= kind == NalUnitType::Pps;
         self.units.idr |= kind == NalUnitType::Idr;
+        self.units.picture |= matches!(kind, NalUnitType::Slice | NalUnitType::Idr);
+    }
+}
+
+/// Whether a payload is, or has in it, what an encoder gives: NAL units behind start codes. Slices, which most payloads
+/// hold, are not looked through: what follows one comes in a packet of its own.
+fn holds_start_codes(kind: NalUnitType, payload: &[u8]) -> bool {
+    match kind {
+        NalUnitType::Reserved => nal::without_start_code(payload).len() < payload.len(),
+        NalUnitType::Sps | NalUnitType::Pps | NalUnitType::Sei | NalUnitType::AccessUnitDelimiter => {
+            nal::split_at_start_code(payload).is_some_and(|(_, rest)| rest.is_some())
+        }
+        _ => false,
     }
 }
 

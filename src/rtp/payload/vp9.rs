@@ -11,13 +11,15 @@ use super::{DEFAULT_MAX_FRAME_LEN, DepacketizeError, PacketizeError, Payload, Pi
 
 /// Splits VP9 frames into payloads.
 ///
-/// By itself it writes the flexible mode for one layer: an inter-coded frame refers to the frame before it,
-/// and a key frame carries a scalability structure with the picture's size. A sender of layers hands the
+/// By itself it writes one layer outside of flexible mode, which not every receiver knows: the scalability structure of
+/// a key frame tells the picture's size, and that each picture refers to the one before it. A sender of layers hands the
 /// descriptor of each layer frame to [`set_descriptor`](Self::set_descriptor), and pushes the layer frames one
 /// by one.
 #[derive(Debug, Clone)]
 pub struct Packetizer {
     picture_id: PictureId,
+    /// The running number of pictures: all are of the base layer.
+    tl0_pic_idx: u8,
     next: Option<NextFrame>,
 }
 
@@ -30,7 +32,7 @@ struct NextFrame {
 impl Packetizer {
     /// A packetizer whose first picture has this number.
     pub fn new(first: PictureId) -> Self {
-        Packetizer { picture_id: first, next: None }
+        Packetizer { picture_id: first, tl0_pic_idx: 0, next: None }
     }
 
     /// Gives the next layer frame this descriptor; its begin and end bits are set per packet.
@@ -40,17 +42,17 @@ impl Packetizer {
         self.next = Some(NextFrame { descriptor, ends_picture });
     }
 
-    // One layer in flexible mode.
+    // One layer, each picture of which refers to the one before it.
     fn describe(&self, frame: &[u8]) -> Result<NextFrame, PacketizeError> {
         let header = FrameHeader::parse(frame)
             .ok_or(PacketizeError::Malformed { codec: "VP9", reason: "no uncompressed header" })?;
-        let mut descriptor = Descriptor { flexible: true, ..Descriptor::default() };
-        descriptor.picture_id = Some(self.picture_id);
+        let mut descriptor = Descriptor { picture_id: Some(self.picture_id), ..Descriptor::default() };
+        descriptor.layers =
+            Some(LayerIndices { tl0_pic_idx: Some(self.tl0_pic_idx), ..LayerIndices::default() });
         if header.key_frame {
-            descriptor.structure = header.dimensions.map(ScalabilityStructure::single_layer);
+            descriptor.structure = header.dimensions.map(ScalabilityStructure::single_layer_group);
         } else if !header.intra_only {
             descriptor.inter_predicted = true;
-            descriptor.references = ReferenceList::from_slice(&[1]);
         }
         Ok(NextFrame { descriptor, ends_picture: true })
     }
@@ -95,6 +97,7 @@ impl super::Packetizer for Packetizer {
         }
         if ends_picture {
             self.picture_id = descriptor.picture_id.unwrap_or(self.picture_id).next();
+            self.tl0_pic_idx = self.tl0_pic_idx.wrapping_add(1);
         }
         Ok(())
     }
@@ -126,6 +129,12 @@ impl Depacketizer {
     /// A depacketizer that refuses pictures of more than `max_frame_len` bytes.
     pub fn new(max_frame_len: usize) -> Self {
         Depacketizer { state: State::BetweenPictures, last: Descriptor::default(), max_frame_len }
+    }
+
+    /// Whether the last layer frame is whole, and its picture not known to be: it may have had a layer more, with the
+    /// marker, that was dropped on the way.
+    pub fn is_between_frames(&self) -> bool {
+        self.state == State::BetweenFrames
     }
 
     /// The descriptor of the payload pushed last; its end bit tells where layer frames end.

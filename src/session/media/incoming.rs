@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
-use crate::layer::{Mid, PayloadType, Rid, SequenceNumber, Ssrc};
+use crate::layer::{Mid, PayloadType, Recency, Rid, SequenceNumber, Ssrc};
 use crate::media::{NackConfig, NackGenerator, ReceiverStatistics, SequenceCheck};
 use crate::rtcp::FirEntry;
 use crate::rtp::{ExtensionMap, ExtensionValues, Packet};
@@ -32,9 +32,15 @@ pub struct IncomingRtp<'a> {
 #[derive(Debug)]
 pub(in crate::session) struct Incoming {
     routes: Vec<Route>,
+    /// Where the route of a transceiver stands.
+    route_of: FxHashMap<TransceiverId, usize>,
     extensions: ExtensionMap,
     streams: FxHashMap<Ssrc, IncomingStream>,
+    recency: Recency<Ssrc, Instant>,
     max_streams: usize,
+    round_trip_time: Option<Duration>,
+    /// Sources that have ended, until SRTP has forgotten them.
+    ended: Vec<Ssrc>,
     /// Not later than the first NACK is due.
     next_nack: Option<Instant>,
     /// Streams of which a key frame is to be asked for.
@@ -83,6 +89,7 @@ pub(in crate::session) enum IncomingStream {
     Repair {
         of: Ssrc,
         transceiver: TransceiverId,
+        last_packet: Instant,
     },
 }
 
@@ -97,6 +104,8 @@ pub(in crate::session) struct MediaStream {
     pub(in crate::session) counters: IncomingCounters,
     nack: Option<NackGenerator>,
     last_key_frame_request: Option<Instant>,
+    /// The source of its retransmissions.
+    repaired_by: Option<Ssrc>,
     /// The number of the next FIR: each asks for a key frame of its own, RFC 5104 §4.3.1.1.
     next_fir: u8,
 }
@@ -130,17 +139,17 @@ pub(super) enum Routed {
 /// A key frame is not asked for again within this time: the first one asked for is under way.
 const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(500);
 
-/// A source that sent nothing for this time gives way to a new one when there are too many: five of the longest
-/// intervals between reports, RFC 3550 §6.2.1.
-const SILENCE: Duration = Duration::from_secs(25);
-
 impl Incoming {
     pub(super) fn new(max_streams: usize) -> Self {
         Self {
             routes: Vec::new(),
+            route_of: FxHashMap::default(),
             extensions: ExtensionMap::new(),
             streams: FxHashMap::default(),
+            recency: Recency::new(),
             max_streams,
+            round_trip_time: None,
+            ended: Vec::new(),
             next_nack: None,
             key_frames_wanted: Vec::new(),
         }
@@ -157,8 +166,36 @@ impl Incoming {
             })
             .map(Route::new)
             .collect();
-        let routes = &self.routes;
-        self.streams.retain(|_, stream| routes.iter().any(|route| route.transceiver == stream.transceiver()));
+        self.route_of = self.routes.iter().map(|route| route.transceiver).zip(0..).collect();
+        let (route_of, ended) = (&self.route_of, &mut self.ended);
+        self.streams.retain(|ssrc, stream| {
+            let goes_on = route_of.contains_key(&stream.transceiver());
+            if !goes_on {
+                ended.push(*ssrc);
+            }
+            goes_on
+        });
+    }
+
+    fn insert(&mut self, now: Instant, source: Ssrc, stream: IncomingStream) {
+        self.make_room(now);
+        self.streams.insert(source, stream);
+        let streams = &self.streams;
+        self.recency.insert(source, now, streams.len(), |source| {
+            streams.get(source).map(|stream| stream.last_packet().unwrap_or(now))
+        });
+    }
+
+    /// Sources that have ended since the last call.
+    pub(super) fn take_ended(&mut self) -> impl Iterator<Item = Ssrc> {
+        self.ended.drain(..)
+    }
+
+    pub(super) fn by_ssrc(&mut self, ssrc: Ssrc) -> Option<&mut MediaStream> {
+        match self.streams.get_mut(&ssrc)? {
+            IncomingStream::Media(stream) => Some(stream),
+            IncomingStream::Repair { .. } => None,
+        }
     }
 
     /// Finds out what a packet is, and learns of a stream that it is the first of. `None`: nobody's.
@@ -169,9 +206,9 @@ impl Incoming {
         extensions: &ExtensionValues,
     ) -> Option<Routed> {
         let (ssrc, payload_type) = (packet.ssrc(), packet.payload_type());
-        if let Some(stream) = self.streams.get(&ssrc) {
+        if let Some(stream) = self.streams.get_mut(&ssrc) {
             let transceiver = stream.transceiver();
-            let route = self.routes.iter().find(|route| route.transceiver == transceiver)?;
+            let route = self.routes.get(*self.route_of.get(&transceiver)?)?;
             // RFC 8843 §9.2: a packet with another MID moves its source.
             let has_moved = extensions.mid.is_some_and(|mid| route.mid != Some(mid));
             if !has_moved {
@@ -180,7 +217,8 @@ impl Incoming {
                         Some(Routed::Media { transceiver, rid: stream.rid })
                     }
                     IncomingStream::Media(_) => None,
-                    IncomingStream::Repair { of, .. } => {
+                    IncomingStream::Repair { of, last_packet, .. } => {
+                        *last_packet = now;
                         let payload_type = route.repaired_by(payload_type)?;
                         Some(Routed::Repair { of: *of, payload_type })
                     }
@@ -193,9 +231,6 @@ impl Incoming {
 
     /// A source that was not seen before.
     fn learn(&mut self, now: Instant, packet: &Packet<'_>, extensions: &ExtensionValues) -> Option<Routed> {
-        if self.streams.len() >= self.max_streams && !self.forget_silent(now) {
-            return None;
-        }
         let (ssrc, payload_type) = (packet.ssrc(), packet.payload_type());
         let route = match extensions.mid {
             Some(mid) => self.routes.iter().find(|route| route.mid == Some(mid))?,
@@ -208,19 +243,20 @@ impl Incoming {
         let transceiver = route.transceiver;
         if let Some(repaired) = route.repaired_by(payload_type) {
             let of = self.find_repaired(route, ssrc, extensions)?;
-            self.streams.insert(ssrc, IncomingStream::Repair { of, transceiver });
+            self.insert(now, ssrc, IncomingStream::Repair { of, transceiver, last_packet: now });
+            if let Some(IncomingStream::Media(media)) = self.streams.get_mut(&of) {
+                media.repaired_by = Some(ssrc);
+            }
             return Some(Routed::Repair { of, payload_type: repaired });
         }
         let format = *route.format(payload_type)?;
         let rid = extensions.rid.filter(|rid| route.sources.rids.contains(rid));
         // RFC 8852 §3.2: a new source with the RID of another takes its place.
-        let replaced = |stream: &IncomingStream| match stream {
-            IncomingStream::Media(stream) => {
-                rid.is_some() && stream.transceiver == transceiver && stream.rid == rid
-            }
-            IncomingStream::Repair { .. } => false,
-        };
-        self.streams.retain(|_, stream| !replaced(stream));
+        if rid.is_some()
+            && let Some(replaced) = self.sources(transceiver, rid).first().copied()
+        {
+            self.end(replaced);
+        }
         let stream = MediaStream {
             transceiver,
             rid,
@@ -230,30 +266,35 @@ impl Incoming {
             counters: IncomingCounters::default(),
             nack: format.nack.then(|| NackGenerator::new(NackConfig::default())),
             last_key_frame_request: None,
+            repaired_by: None,
             next_fir: 0,
         };
-        self.streams.insert(ssrc, IncomingStream::Media(Box::new(stream)));
+        self.insert(now, ssrc, IncomingStream::Media(Box::new(stream)));
         Some(Routed::Media { transceiver, rid })
     }
 
     /// Forgets a source that has ended (RFC 3550 §6.6), and the stream that repairs it.
     pub(super) fn end(&mut self, source: Ssrc) {
-        self.streams.retain(|ssrc, stream| {
-            *ssrc != source && !matches!(stream, IncomingStream::Repair { of, .. } if *of == source)
-        });
+        let Some(stream) = self.streams.remove(&source) else { return };
+        self.ended.push(source);
+        if let IncomingStream::Media(stream) = stream
+            && let Some(repair) = stream.repaired_by
+            && self.streams.remove(&repair).is_some()
+        {
+            self.ended.push(repair);
+        }
     }
 
-    /// Makes room for a new source by forgetting those that said nothing for long (RFC 3550 §6.3.5), and tells
-    /// whether there were any.
-    fn forget_silent(&mut self, now: Instant) -> bool {
-        let is_silent = |stream: &MediaStream| {
-            let last = stream.counters.last_packet;
-            last.is_none_or(|last| now.saturating_duration_since(last) >= SILENCE)
-        };
-        let silent: Vec<Ssrc> =
-            self.media().filter(|stream| is_silent(stream)).map(|stream| stream.ssrc).collect();
-        silent.iter().for_each(|source| self.end(*source));
-        !silent.is_empty()
+    /// Makes room for a new source: the one that was silent longest has ended.
+    fn make_room(&mut self, now: Instant) {
+        while self.streams.len() >= self.max_streams.max(1) {
+            let streams = &self.streams;
+            let oldest = self
+                .recency
+                .take_oldest(|source| streams.get(source).map(|stream| stream.last_packet().unwrap_or(now)));
+            let Some(oldest) = oldest else { return };
+            self.end(oldest);
+        }
     }
 
     /// The source that a stream of retransmissions repairs: by `a=ssrc-group`, by the repaired RID, or because
@@ -329,7 +370,7 @@ impl Incoming {
             if last.is_some_and(|last| now.saturating_duration_since(last) < KEY_FRAME_INTERVAL) {
                 continue;
             }
-            let route = self.routes.iter().find(|route| route.transceiver == stream.transceiver);
+            let route = self.route_of.get(&stream.transceiver).and_then(|at| self.routes.get(*at));
             let format = route.and_then(|route| route.format(stream.payload_type));
             let Some(feedback) = format.and_then(|format| format.key_frames) else { continue };
             stream.last_key_frame_request = Some(now);
@@ -369,6 +410,7 @@ impl Incoming {
         for stream in self.streams.values_mut() {
             let IncomingStream::Media(stream) = stream else { continue };
             let Some(generator) = &mut stream.nack else { continue };
+            self.round_trip_time.into_iter().for_each(|time| generator.set_round_trip_time(time));
             let count = generator.poll_nack(now, &mut entries);
             if count > 0 && nack(stream.ssrc, &entries[..count]) {
                 stream.counters.nacks += 1;
@@ -379,14 +421,9 @@ impl Incoming {
         }
     }
 
+    /// Counts from the next NACK of each stream on.
     pub(super) fn set_round_trip_time(&mut self, round_trip_time: Duration) {
-        for stream in self.streams.values_mut() {
-            if let IncomingStream::Media(stream) = stream
-                && let Some(nack) = &mut stream.nack
-            {
-                nack.set_round_trip_time(round_trip_time);
-            }
-        }
+        self.round_trip_time = Some(round_trip_time);
     }
 
     pub(super) fn media_mut(&mut self) -> impl Iterator<Item = &mut MediaStream> {
@@ -406,6 +443,13 @@ impl IncomingStream {
         match self {
             Self::Media(stream) => stream.transceiver,
             Self::Repair { transceiver, .. } => *transceiver,
+        }
+    }
+
+    fn last_packet(&self) -> Option<Instant> {
+        match self {
+            Self::Media(stream) => stream.counters.last_packet,
+            Self::Repair { last_packet, .. } => Some(*last_packet),
         }
     }
 

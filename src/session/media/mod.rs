@@ -17,7 +17,7 @@ use super::event::SessionEvent;
 use super::jsep::Jsep;
 use super::transceiver::TransceiverId;
 use crate::crypto::SecureRandom;
-use crate::layer::{FiveTuple, Rid, SrtpTransport, Transmit, TransmitBatch};
+use crate::layer::{FiveTuple, Rid, SrtpTransport, Ssrc, Transmit, TransmitBatch};
 use crate::media::unwrap_rtx;
 use crate::rtp::Packet;
 use clock::Clock;
@@ -37,6 +37,8 @@ pub(super) struct Media {
     reports: Reports,
     random: Random,
     dropped_packets: u64,
+    /// Sources of this side that have ended, until SRTP has forgotten them.
+    ended: Vec<Ssrc>,
 }
 
 /// The provider's random source.
@@ -57,6 +59,7 @@ impl Media {
             reports: Reports::new(),
             random: Random(config.provider.random.clone()),
             dropped_packets: 0,
+            ended: Vec::new(),
         }
     }
 
@@ -64,6 +67,7 @@ impl Media {
     pub(super) fn follow(&mut self, now: Instant, jsep: &Jsep) {
         let ended = self.outgoing.follow(jsep.transceivers(), jsep.mixed_extensions(), &*self.random.0);
         self.reports.end(&ended);
+        self.ended.extend(ended);
         self.incoming.follow(jsep.transceivers(), jsep.registry().extension_map());
         self.reports.follow(now, jsep, &*self.random.0);
     }
@@ -116,6 +120,7 @@ impl Media {
         deliver: &mut dyn FnMut(IncomingRtp<'_>),
     ) -> Result<(), SessionError> {
         let len = srtp.unprotect_rtp(bytes)?;
+        self.incoming.take_ended().for_each(|source| srtp.forget(source.0));
         let bytes = &mut bytes[..len];
         let malformed = |_| SessionError::Ignored("not an RTP packet");
         let packet = Packet::parse(bytes).map_err(malformed)?;
@@ -181,6 +186,8 @@ impl Media {
         if let Some(transmit) = self.poll_rtcp(now, srtp, path, out) {
             return Some(transmit);
         }
+        // Their last words have been said.
+        self.ended.drain(..).for_each(|source| srtp.forget(source.0));
         if self.outgoing.is_empty() {
             return None;
         }
@@ -190,7 +197,7 @@ impl Media {
             let start = segments.datagram_start();
             let limit = segments.max_datagram();
             let written = self.outgoing.write_next(now, &self.clock, limit, overhead, segments.datagram());
-            let keep = match written {
+            let (stream, keep) = match written {
                 Written::Nothing => break,
                 // The run of equal segments ends here, unless no datagram is long enough.
                 Written::TooLong if !segments.is_empty() => break,
@@ -203,7 +210,7 @@ impl Media {
                     segments.end_datagram();
                     continue;
                 }
-                Written::Plain(keep) => keep,
+                Written::Plain { stream, keep } => (stream, keep),
             };
             let buffer = segments.datagram();
             let len = buffer.len() - start;
@@ -211,13 +218,14 @@ impl Media {
             match srtp.protect_rtp(&mut buffer[start..], len) {
                 Ok(protected) => {
                     buffer.truncate(start + protected);
-                    if let Some((id, number)) = keep {
-                        self.outgoing.keep(now, id, number, &buffer[start..]);
+                    if let Some(number) = keep {
+                        self.outgoing.keep(now, stream, number, &buffer[start..]);
                     }
                     segments.end_datagram();
                 }
-                Err(_) => {
+                Err(error) => {
                     self.dropped_packets += 1;
+                    self.outgoing.refused(stream, error);
                     segments.abandon_datagram();
                 }
             }

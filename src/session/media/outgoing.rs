@@ -8,8 +8,10 @@ use rustc_hash::FxHashMap;
 
 use super::clock::Clock;
 use crate::crypto::SecureRandom;
-use crate::layer::{Mid, PayloadType, RtpTimestamp, SequenceNumber, Ssrc};
-use crate::media::{PacketCache, PacketCacheConfig, Retransmission, RtxSender, SenderStatistics};
+use crate::layer::{Mid, PayloadType, RtpTimestamp, SequenceNumber, SrtpError, Ssrc};
+use crate::media::{
+    PacketCache, PacketCacheConfig, RepairBudget, Retransmission, RtxSender, SenderStatistics,
+};
 use crate::rtp::{
     AbsSendTime, AudioLevel, ExtensionForm, ExtensionKind, ExtensionMap, Header, Packet, PacketWriter,
     TransportSequenceNumber, VideoOrientation, WriteError,
@@ -63,6 +65,7 @@ impl OutgoingRtp {
 #[derive(Debug)]
 pub(in crate::session) struct Outgoing {
     streams: FxHashMap<TransceiverId, OutgoingStream>,
+    by_ssrc: FxHashMap<Ssrc, TransceiverId>,
     queue: VecDeque<Queued>,
     max_queued: usize,
     max_cached: usize,
@@ -86,6 +89,9 @@ pub(in crate::session) struct OutgoingStream {
     extension_form: Option<ExtensionForm>,
     transport_feedback: bool,
     cache: PacketCache<Kept>,
+    repair: RepairBudget,
+    /// What SRTP refused the last packet for, until the application has learnt of it.
+    refusal: Option<SrtpError>,
     pub(in crate::session) statistics: Option<SenderStatistics>,
     pub(in crate::session) counters: OutgoingCounters,
     pub(in crate::session) last_payload_type: Option<PayloadType>,
@@ -112,6 +118,16 @@ enum Kept {
     Protected(Bytes),
 }
 
+impl Kept {
+    /// The bytes that sending it again takes, or nearly.
+    fn len(&self) -> usize {
+        match self {
+            Self::Packet(packet) => packet.payload.len() + MAX_HEADER / 4,
+            Self::Protected(bytes) => bytes.len(),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Queued {
     stream: TransceiverId,
@@ -132,8 +148,8 @@ pub(super) enum Written {
     Nothing,
     /// The next packet is longer than the limit.
     TooLong,
-    /// A packet, to be protected, and to be [kept](Outgoing::keep) then if a stream is named.
-    Plain(Option<(TransceiverId, SequenceNumber)>),
+    /// A packet of a stream, to be protected, and to be [kept](Outgoing::keep) then under the number.
+    Plain { stream: TransceiverId, keep: Option<SequenceNumber> },
     /// A packet that is protected already.
     Protected,
 }
@@ -148,6 +164,7 @@ impl Outgoing {
     pub(super) fn new(max_queued: usize, max_cached: usize) -> Self {
         Self {
             streams: FxHashMap::default(),
+            by_ssrc: FxHashMap::default(),
             queue: VecDeque::new(),
             max_queued,
             max_cached,
@@ -184,6 +201,8 @@ impl Outgoing {
                     extension_form: None,
                     transport_feedback: false,
                     cache: PacketCache::new(config),
+                    repair: RepairBudget::default(),
+                    refusal: None,
                     statistics: None,
                     counters: OutgoingCounters::default(),
                     last_payload_type: None,
@@ -212,6 +231,7 @@ impl Outgoing {
             }
             goes_on
         });
+        self.by_ssrc = self.streams.iter().map(|(id, stream)| (stream.ssrc, *id)).collect();
         ended
     }
 
@@ -223,6 +243,9 @@ impl Outgoing {
     pub(super) fn send(&mut self, id: TransceiverId, mut packet: OutgoingRtp) -> Result<(), SessionError> {
         let stream = self.streams.get_mut(&id).filter(|stream| stream.is_active);
         let stream = stream.ok_or(SessionError::NotSending(id))?;
+        if let Some(refusal) = stream.refusal.take() {
+            return Err(refusal.into());
+        }
         if !stream.codecs.iter().any(|codec| codec.payload_type == packet.payload_type) {
             let payload_type = packet.payload_type.value();
             return Err(SessionError::PayloadType { payload_type, transceiver: id });
@@ -244,17 +267,19 @@ impl Outgoing {
         numbers: impl Iterator<Item = SequenceNumber>,
         round_trip_time: Duration,
     ) {
-        let Some((id, stream)) = self.streams.iter_mut().find(|(_, stream)| stream.ssrc == ssrc) else {
-            return;
-        };
+        let Some(id) = self.by_ssrc.get(&ssrc).copied() else { return };
+        let Some(stream) = self.streams.get_mut(&id) else { return };
         stream.counters.nacks += 1;
         for number in numbers {
             if self.queue.len() >= self.max_queued {
                 return;
             }
             if let Retransmission::Packet(kept) = stream.cache.retransmit(now, number, round_trip_time) {
+                if !stream.repair.take(kept.len()) {
+                    return;
+                }
                 let what = QueuedPacket::Again(kept.clone());
-                self.queue.push_back(Queued { stream: *id, number, what });
+                self.queue.push_back(Queued { stream: id, number, what });
             }
         }
     }
@@ -264,7 +289,8 @@ impl Outgoing {
     }
 
     pub(super) fn by_ssrc(&mut self, ssrc: Ssrc) -> Option<(TransceiverId, &mut OutgoingStream)> {
-        self.streams.iter_mut().find(|(_, stream)| stream.ssrc == ssrc).map(|(id, stream)| (*id, stream))
+        let id = *self.by_ssrc.get(&ssrc)?;
+        Some((id, self.streams.get_mut(&id)?))
     }
 
     pub(in crate::session) fn stream(&self, id: TransceiverId) -> Option<&OutgoingStream> {
@@ -329,7 +355,7 @@ impl Outgoing {
                     out.extend_from_slice(&head[..head_len]);
                     out.extend_from_slice(&packet.payload);
                     let keep = stream.sent(now, head_len, number, packet);
-                    Written::Plain(keep.then_some((id, number)))
+                    Written::Plain { stream: id, keep: keep.then_some(number) }
                 }
                 QueuedPacket::Again(kept) => {
                     if let Kept::Packet(packet) = kept {
@@ -345,7 +371,7 @@ impl Outgoing {
                         stream.counters.retransmitted_packets += 1;
                         stream.counters.retransmitted_bytes += packet.payload.len() as u64;
                     }
-                    Written::Plain(None)
+                    Written::Plain { stream: id, keep: None }
                 }
             };
         }
@@ -356,6 +382,13 @@ impl Outgoing {
         if let Some(stream) = self.streams.get_mut(&id) {
             let kept = Kept::Protected(Bytes::copy_from_slice(bytes));
             stream.cache.insert(now, number, bytes.len(), kept);
+        }
+    }
+
+    /// SRTP has refused a packet of a stream: the application is told when it sends the next.
+    pub(super) fn refused(&mut self, id: TransceiverId, error: SrtpError) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.refusal = Some(error);
         }
     }
 
@@ -440,6 +473,7 @@ impl OutgoingStream {
         let is_repaired = codec.codec.feedback.contains(&FeedbackKind::Nack);
         let has_rtx = codec.rtx_payload_type.is_some();
         let (ssrc, payload_len) = (self.ssrc, packet.payload.len());
+        self.repair.sent(head_len + payload_len);
         self.last_payload_type = Some(payload_type);
         self.statistics.get_or_insert_with(|| SenderStatistics::new(ssrc, clock_rate)).sent(
             now,

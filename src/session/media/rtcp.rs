@@ -264,7 +264,7 @@ impl Reports {
         for packet in packets(datagram).flatten() {
             match packet {
                 Packet::SenderReport(report) => {
-                    if let Some(stream) = incoming.media_mut().find(|stream| stream.ssrc == report.ssrc) {
+                    if let Some(stream) = incoming.by_ssrc(report.ssrc) {
                         stream.statistics.sender_report_received(now, &report);
                     }
                     self.take_blocks(now, clock, report.blocks.iter(), incoming, outgoing);

@@ -121,9 +121,9 @@ impl<'a> NalUnits<'a> {
             let (unit, rest) = split_at_start_code(self.rest)?;
             self.rest = rest.unwrap_or(&[]);
             // H.264 Annex B: zeros behind a unit (the first byte of a long start code too) are not of it.
-            let len = unit.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
-            if len > 0 {
-                return Some(Ok(&unit[..len]));
+            let unit = without_trailing_zeros(unit);
+            if !unit.is_empty() {
+                return Some(Ok(unit));
             }
         }
     }
@@ -161,8 +161,22 @@ fn malformed(reason: &'static str) -> PacketizeError {
     PacketizeError::Malformed { codec: "H.264", reason }
 }
 
+pub(super) fn without_trailing_zeros(unit: &[u8]) -> &[u8] {
+    let len = unit.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
+    &unit[..len]
+}
+
+/// What follows the start code that `data` begins with, or all of it if it begins with none.
+pub(crate) fn without_start_code(data: &[u8]) -> &[u8] {
+    let zeros = data.iter().take_while(|byte| **byte == 0).count();
+    match data.get(zeros) {
+        Some(1) if zeros >= 2 => &data[zeros + 1..],
+        _ => data,
+    }
+}
+
 // What is before the next 00 00 01, and what is behind it; `None` when there is nothing left.
-fn split_at_start_code(data: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
+pub(super) fn split_at_start_code(data: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     if data.is_empty() {
         return None;
     }

@@ -41,7 +41,7 @@ fn parameter_sets_are_aggregated_and_the_picture_fragmented() {
     let mut assembled = Vec::new();
     let piece = depacketizer.push(&sent[0].0, false, &mut assembled).unwrap();
     assert!(piece.starts_frame && !piece.key_frame);
-    assert_eq!(depacketizer.units(), Units { sps: true, pps: true, idr: false });
+    assert_eq!(depacketizer.units(), Units { sps: true, pps: true, ..Units::default() });
     assert!(depacketizer.push(&sent[1].0, false, &mut assembled).unwrap().key_frame);
     let piece = depacketizer.push(&sent[2].0, true, &mut assembled).unwrap();
     assert!(piece.ends_frame && !piece.starts_frame);
@@ -131,7 +131,6 @@ fn malformed_payloads() {
     assert_eq!(error(&[&[]]), DepacketizeError::EmptyPayload);
     assert_eq!(error(&[&[28]]), DepacketizeError::Truncated("FU header"));
     assert_eq!(error(&[&[28, 0x05, 1]]), DepacketizeError::MissingStart);
-    assert_eq!(error(&[&[28, 0xc5, 1]]), DepacketizeError::Malformed("a fragment is both first and last"));
     assert_eq!(
         error(&[&[28, 0x85, 1], &[0x65, 1]]),
         DepacketizeError::Malformed("a fragmented NAL unit ends without its last fragment")
@@ -215,4 +214,42 @@ proptest! {
         let format = if is_avc { StreamFormat::Avc } else { StreamFormat::AnnexB };
         let _ = payloads(&mut Packetizer::new(PacketizationMode::NonInterleaved, format), &frame, max);
     }
+}
+
+// RFC 6184 §5.8 forbids it, and cameras do it.
+#[test]
+fn a_fragment_may_be_both_first_and_last() {
+    for (format, expected) in
+        [(StreamFormat::AnnexB, annex_b(&[&[0x65, 1, 2]])), (StreamFormat::Avc, avc(&[&[0x65, 1, 2]]))]
+    {
+        let mut depacketizer = Depacketizer::new(format, 100);
+        let (frame, pieces) = assemble(&mut depacketizer, &[(vec![0x7c, 0xc5, 1, 2], true)]);
+        assert_eq!(frame, expected);
+        assert!(pieces[0].starts_frame && pieces[0].key_frame && pieces[0].ends_frame);
+    }
+}
+
+#[test]
+fn start_codes_in_payloads_separate_units() {
+    let whole: &[&[u8]] = &[&[0x67, 1], &[0x68, 2], &[0x65, 0x88, 3]];
+    let sent = annex_b(whole);
+    // With the first start code, with a short one, and with none.
+    for payload in [&sent[..], &sent[1..], &sent[4..]] {
+        for (format, expected) in [(StreamFormat::AnnexB, annex_b(whole)), (StreamFormat::Avc, avc(whole))] {
+            let mut depacketizer = Depacketizer::new(format, 100);
+            let mut frame = Vec::new();
+            let piece = depacketizer.push(payload, true, &mut frame).unwrap();
+            assert_eq!(frame, expected);
+            assert!(piece.key_frame && depacketizer.units().sps && depacketizer.units().picture);
+            assert_eq!(depacketizer.annex_b_payloads(), 1);
+        }
+    }
+    // In fragments.
+    let mut depacketizer = Depacketizer::default();
+    let (first, last) = sent[5..].split_at(8);
+    let fragment = |fu: u8, data: &[u8]| [&[0x7c, fu], data].concat();
+    let (frame, pieces) =
+        assemble(&mut depacketizer, &[(fragment(0x87, first), false), (fragment(0x47, last), true)]);
+    assert_eq!(frame, sent);
+    assert!(pieces[0].starts_frame && depacketizer.annex_b_payloads() == 1);
 }

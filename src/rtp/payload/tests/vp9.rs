@@ -23,7 +23,7 @@ fn frame_headers() {
 }
 
 #[test]
-fn one_layer_in_flexible_mode() {
+fn one_layer_outside_of_flexible_mode() {
     // 3 bits of colour space, 1 of range, 16 of width - 1, 16 of height - 1, behind 8 + 24 bits.
     let mut key = vec![0x82, 0x49, 0x83, 0x42];
     let bits: u64 = (1 << 33) | (1279 << 16) | 719;
@@ -31,17 +31,19 @@ fn one_layer_in_flexible_mode() {
     key.resize(38, 7);
     let mut packetizer = Packetizer::new(PictureId::Long(5));
     let mut depacketizer = Depacketizer::default();
-    let sent = payloads(&mut packetizer, &key, 25).unwrap();
-    assert_eq!(sent[0].0[0], 0x80 | 0x10 | 0x08 | 0x02); // I, F, B, V
-    assert_eq!(sent[0].0[1..8], [0x80, 5, 0x10, 0x05, 0x00, 0x02, 0xd0]);
-    assert_eq!(sent[1].0[..3], [0x80 | 0x10 | 0x04, 0x80, 5]); // I, F, E
+    let sent = payloads(&mut packetizer, &key, 30).unwrap();
+    assert_eq!(sent[0].0[0], 0x80 | 0x20 | 0x08 | 0x02); // I, L, B, V
+    // The number, the layers with TL0PICIDX, the size, and a group of one picture that refers to the one before.
+    assert_eq!(sent[0].0[1..5], [0x80, 5, 0, 0]);
+    assert_eq!(sent[0].0[5..13], [0x18, 0x05, 0x00, 0x02, 0xd0, 1, 0x14, 1]);
+    assert_eq!(sent[1].0[..5], [0x80 | 0x20 | 0x04, 0x80, 5, 0, 0]); // I, L, E
     let (frame, pieces) = assemble(&mut depacketizer, &sent);
     assert_eq!(frame, key);
     assert!(pieces[0].starts_frame && pieces[0].key_frame && pieces[1].ends_frame);
     assert_eq!(pieces[0].dimensions, Some(Dimensions { width: 1280, height: 720 }));
 
     let sent = payloads(&mut packetizer, &INTER, 25).unwrap();
-    assert_eq!(sent[0].0[..4], [0x80 | 0x40 | 0x10 | 0x08 | 0x04, 0x80, 6, 0x02]);
+    assert_eq!(sent[0].0[..5], [0x80 | 0x40 | 0x20 | 0x08 | 0x04, 0x80, 6, 0, 1]); // I, P, L, B, E
     let (frame, pieces) = assemble(&mut depacketizer, &sent);
     assert_eq!(frame, INTER);
     assert!(!pieces[0].key_frame);

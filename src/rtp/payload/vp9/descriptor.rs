@@ -107,6 +107,16 @@ impl ScalabilityStructure {
         }
     }
 
+    /// One spatial layer of this size, of which each picture refers to the one before it.
+    pub fn single_layer_group(dimensions: Dimensions) -> Self {
+        let picture =
+            GroupPicture { temporal: 0, switching_up: true, references: ReferenceList::from_slice(&[1]) };
+        ScalabilityStructure {
+            group: Some(SmallVec::from_elem(picture, 1)),
+            ..Self::single_layer(dimensions)
+        }
+    }
+
     fn read(reader: &mut Reader<'_>) -> Result<Self, DepacketizeError> {
         let first = reader.byte("scalability structure")?;
         let spatial_layers = (first >> 5) + 1;

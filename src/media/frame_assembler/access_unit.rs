@@ -1,0 +1,167 @@
+//! Where access units of H.264 begin and end, H.264 §7.4.1.2.3, whatever a sender does with markers and timestamps.
+
+use super::boundary::Boundary;
+use crate::rtp::payload::h264::{self, NalUnitType, StreamFormat};
+use crate::rtp::payload::{DepacketizeError, Depacketizer as _, Piece};
+
+/// Puts access units together, and finds out what the markers of the stream are worth.
+#[derive(Debug)]
+pub(super) struct AccessUnits {
+    depacketizer: h264::Depacketizer,
+    /// Pictures that need no other bring their parameter sets with them.
+    sets_in_band: bool,
+    /// The access unit under way has a slice.
+    has_picture: bool,
+    markers: Markers,
+    /// A marker that did not end the access unit under way.
+    has_held_marker: bool,
+}
+
+/// Whether a marker ends an access unit, as RFC 6184 §5.1 has it: some cameras set it on each NAL unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Markers {
+    /// It does as far as is known.
+    Trusted,
+    /// One was on parameter sets alone. The next is not obeyed before it is seen what comes behind it.
+    Suspected,
+    /// What came behind it was the next access unit.
+    Proven,
+    /// What came behind it was more of the same picture.
+    Worthless,
+}
+
+impl AccessUnits {
+    pub(super) fn new(max_frame_len: usize) -> Self {
+        Self {
+            depacketizer: h264::Depacketizer::new(StreamFormat::AnnexB, max_frame_len),
+            sets_in_band: false,
+            has_picture: false,
+            markers: Markers::Trusted,
+            has_held_marker: false,
+        }
+    }
+
+    pub(super) fn push(
+        &mut self,
+        payload: &[u8],
+        marker: bool,
+        frame: &mut Vec<u8>,
+    ) -> Result<Piece, DepacketizeError> {
+        // Whether the marker counts is found out here.
+        let mut piece = self.depacketizer.push(payload, false, frame)?;
+        let units = self.depacketizer.units();
+        self.sets_in_band |= units.sps;
+        self.has_picture |= units.picture;
+        if !marker {
+            return Ok(piece);
+        }
+        if self.depacketizer.has_open_fragment() {
+            return Err(DepacketizeError::Malformed("the marker is set before the last fragment"));
+        }
+        if !self.has_picture {
+            if !frame.is_empty() && self.markers == Markers::Trusted {
+                self.markers = Markers::Suspected;
+            }
+            return Ok(piece);
+        }
+        piece.ends_frame = matches!(self.markers, Markers::Trusted | Markers::Proven);
+        self.has_held_marker = !piece.ends_frame;
+        Ok(piece)
+    }
+
+    /// What a payload means for the access unit under way.
+    pub(super) fn boundary(&mut self, same_timestamp: bool, payload: &[u8]) -> Boundary {
+        if self.depacketizer.has_open_fragment() {
+            return if same_timestamp { Boundary::Inside } else { Boundary::Broken };
+        }
+        if !self.has_picture {
+            // Parameter sets may come under the timestamp of the picture before.
+            return if same_timestamp { Boundary::Inside } else { Boundary::Adopted };
+        }
+        let begins = !same_timestamp || First::of(payload).is_some_and(First::begins_behind_picture);
+        if self.has_held_marker && self.markers == Markers::Suspected {
+            self.markers = if begins { Markers::Proven } else { Markers::Worthless };
+        }
+        if begins { Boundary::After } else { Boundary::Inside }
+    }
+
+    /// A payload came behind an access unit that a marker has ended, with the same timestamp. Says whether it is more
+    /// of the same picture: then that was no end.
+    pub(super) fn continues_ended(&mut self, payload: &[u8]) -> bool {
+        let continues = First::of(payload).is_some_and(|first| first.is_later_slice());
+        if continues {
+            self.markers = Markers::Worthless;
+        }
+        continues
+    }
+
+    /// Whether a marker may have ended an access unit that was given up.
+    pub(super) fn trusts_markers(&self) -> bool {
+        matches!(self.markers, Markers::Trusted | Markers::Proven)
+    }
+
+    /// Whether a payload is the first of an access unit, of which the packets before are not known. A picture parameter
+    /// set or supplemental information may come first too, but behind a sequence parameter set that is lost it may not
+    /// be told.
+    pub(super) fn starts(&self, payload: &[u8]) -> bool {
+        let Some(first) = First::of(payload) else { return false };
+        match first.kind {
+            NalUnitType::AccessUnitDelimiter | NalUnitType::Sps => true,
+            NalUnitType::Slice => first.is_first_slice,
+            NalUnitType::Idr => first.is_first_slice && !self.sets_in_band,
+            _ => false,
+        }
+    }
+
+    pub(super) fn reset(&mut self) {
+        self.depacketizer.reset();
+        self.has_picture = false;
+        self.has_held_marker = false;
+    }
+
+    pub(super) fn annex_b_payloads(&self) -> u64 {
+        self.depacketizer.annex_b_payloads()
+    }
+}
+
+/// The first NAL unit of a payload, or the fragment of one.
+#[derive(Clone, Copy, Debug)]
+struct First {
+    kind: NalUnitType,
+    /// The first slice of a picture: first_mb_in_slice is an Exp-Golomb code, whose zero is a single bit that is set.
+    is_first_slice: bool,
+}
+
+impl First {
+    /// `None` for fragments but the first, and for what is empty.
+    fn of(payload: &[u8]) -> Option<Self> {
+        let payload = h264::without_start_code(payload);
+        // An aggregate inside of an aggregate is malformed, RFC 6184 §5.7: only one is opened.
+        let unit = match payload {
+            [header, _, _, unit @ ..] if NalUnitType::from_header(*header) == NalUnitType::StapA => unit,
+            _ => payload,
+        };
+        let (&header, body) = unit.split_first()?;
+        let (kind, slice) = match (NalUnitType::from_header(header), body) {
+            (NalUnitType::FuA, [fu, slice @ ..]) if fu & 0x80 != 0 => {
+                (NalUnitType::from_header(fu & 0x1f), slice)
+            }
+            (NalUnitType::FuA, _) => return None,
+            (kind, slice) => (kind, slice),
+        };
+        Some(Self { kind, is_first_slice: slice.first().is_some_and(|byte| byte & 0x80 != 0) })
+    }
+
+    /// H.264 §7.4.1.2.3: which NAL units begin another access unit behind a primary coded picture.
+    fn begins_behind_picture(self) -> bool {
+        match self.kind {
+            NalUnitType::AccessUnitDelimiter | NalUnitType::Sps | NalUnitType::Pps | NalUnitType::Sei => true,
+            NalUnitType::Slice | NalUnitType::Idr => self.is_first_slice,
+            _ => false,
+        }
+    }
+
+    fn is_later_slice(self) -> bool {
+        matches!(self.kind, NalUnitType::Slice | NalUnitType::Idr) && !self.is_first_slice
+    }
+}
