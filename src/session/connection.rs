@@ -19,7 +19,8 @@ use super::state::{ConnectionState, SignalingState};
 use super::stats::{Sources, StatsReport, Traffic};
 use super::transport::{DtlsEnd, Transport, TransportEvent};
 use crate::layer::{
-    CandidatePair, Datagram, FiveTuple, IceConnectionState, IceEvent, Layer, PathProof, Transmit, TransmitBatch,
+    CandidatePair, Datagram, FiveTuple, IceConnectionState, IceEvent, Layer, PathProof, Transmit,
+    TransmitBatch,
 };
 use crate::stun;
 
@@ -49,6 +50,7 @@ impl Session {
             config.data_channels.clone(),
             config.sctp_port,
             config.mtu,
+            config.handshake_timeout,
         );
         let jsep_config = JsepConfig {
             media: config.media.clone(),
