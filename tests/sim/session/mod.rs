@@ -1,3 +1,4 @@
+mod handshake;
 mod logging;
 mod renegotiation;
 mod statistics;
@@ -36,6 +37,8 @@ struct Node {
     session: Session,
     received: Vec<(TransceiverId, SequenceNumber, RtpTimestamp, Vec<u8>)>,
     wakes: usize,
+    /// DTLS is lost on the way.
+    is_deaf: bool,
 }
 
 impl Layer for Node {
@@ -43,6 +46,9 @@ impl Layer for Node {
     type Error = SessionError;
 
     fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), SessionError> {
+        if self.is_deaf && matches!(datagram.bytes.first(), Some(20..=63)) {
+            return Ok(());
+        }
         let received = &mut self.received;
         self.session.receive(now, datagram, &mut |rtp| {
             let packet = rtp.packet;
@@ -100,7 +106,7 @@ impl Peers {
             let mut session = Session::new(epoch, config);
             session.add_host_address(epoch, address).unwrap();
             session.end_of_host_addresses(epoch);
-            simulation.add_layer(host, Node { session, received: Vec::new(), wakes: 0 });
+            simulation.add_layer(host, Node { session, received: Vec::new(), wakes: 0, is_deaf: false });
             host
         });
         Self { simulation, hosts, events: [Vec::new(), Vec::new()] }
