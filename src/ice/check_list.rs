@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
-use super::pair::{Nomination, Pair, PairCounters, PairFoundation, PairId, PairState};
+use super::pair::{Claim, Nomination, Pair, PairCounters, PairFoundation, PairId, PairState};
 use super::priority::pair_priority;
 use super::remote::RemoteCandidates;
 use crate::layer::{FiveTuple, IceRole};
@@ -57,13 +58,13 @@ impl CheckList {
         self.pairs.iter().find(|pair| pair.awaits(id)).map(|pair| pair.id)
     }
 
-    /// Adds a pair; `None` if it is known already or if its priority is too low for the limit.
-    pub(super) fn add(&mut self, role: IceRole, new: NewPair) -> Option<PairId> {
+    /// Adds a pair; `None` if it is known already or if its claim is too weak for the limit.
+    pub(super) fn add(&mut self, role: IceRole, new: NewPair, claim: Claim) -> Option<PairId> {
         if self.find(&new.path).is_some() {
             return None;
         }
         let priority = pair_priority(role, new.local_priority, new.remote_priority);
-        if self.pairs.len() >= self.limit && !self.make_room(priority) {
+        if self.pairs.len() >= self.limit && !self.make_room(claim, priority) {
             return None;
         }
         let id = PairId(self.next_id);
@@ -75,6 +76,7 @@ impl CheckList {
             path: new.path,
             state: self.initial_state(&new.foundation),
             foundation: new.foundation,
+            claim,
             local_priority: new.local_priority,
             remote_priority: new.remote_priority,
             priority,
@@ -93,23 +95,35 @@ impl CheckList {
         Some(id)
     }
 
-    /// RFC 8445 §6.1.2.5: gives up the least of the pairs that are not yet checked, if it is less than the
-    /// new one; before those, one whose check has failed.
-    fn make_room(&mut self, priority: u64) -> bool {
-        let failed = self.pairs.iter().rposition(|pair| pair.state == PairState::Failed);
-        let least = failed.or_else(|| {
-            self.pairs.iter().rposition(|pair| {
-                matches!(pair.state, PairState::Frozen | PairState::Waiting) && pair.priority < priority
-            })
-        });
-        match least {
-            Some(position) => {
-                let id = self.pairs.remove(position).id;
-                self.triggered.retain(|triggered| *triggered != id);
-                true
-            }
-            None => false,
-        }
+    /// RFC 8445 §6.1.2.5: gives up one whose check has failed, or the least of the pairs that are not yet checked,
+    /// if it is less than the new one. For what the peer has proved, any of those that it only said, and then the
+    /// oldest that has not answered.
+    fn make_room(&mut self, claim: Claim, priority: u64) -> bool {
+        let is_proven = claim == Claim::Proven;
+        let failed = |pair: &Pair| pair.state == PairState::Failed;
+        let unchecked = |pair: &Pair| {
+            matches!(pair.state, PairState::Frozen | PairState::Waiting)
+                && pair.claim < Claim::Proven
+                && (pair.claim, pair.priority) < (claim, priority)
+        };
+        let unproven = |pair: &Pair| is_proven && pair.claim < Claim::Proven && !pair.is_valid();
+        let least = (self.pairs.iter().rposition(failed))
+            .or_else(|| self.least(unchecked))
+            .or_else(|| self.least(unproven))
+            .or_else(|| {
+                let oldest = self.pairs.iter().enumerate().filter(|(_, pair)| is_proven && !pair.is_valid());
+                oldest.min_by_key(|(_, pair)| pair.id.0).map(|(position, _)| position)
+            });
+        let Some(position) = least else { return false };
+        let id = self.pairs.remove(position).id;
+        self.triggered.retain(|triggered| *triggered != id);
+        true
+    }
+
+    /// The pair with the weakest claim among some, and of those the one of the lowest priority.
+    fn least(&self, is_one: impl Fn(&Pair) -> bool) -> Option<usize> {
+        let some = self.pairs.iter().enumerate().filter(|(_, pair)| is_one(pair));
+        some.min_by_key(|(_, pair)| (pair.claim, pair.priority)).map(|(position, _)| position)
     }
 
     /// RFC 8445 §6.1.2.6 and RFC 8838 §12: one pair of a foundation is checked first, the others when it has
@@ -120,9 +134,9 @@ impl CheckList {
         if may_wait { PairState::Waiting } else { PairState::Frozen }
     }
 
-    /// Whether a pair has this remote candidate.
-    pub(super) fn uses(&self, remote: usize) -> bool {
-        self.pairs.iter().any(|pair| pair.remote == remote)
+    /// The pairs with this remote candidate.
+    pub(super) fn pairs_with(&self, remote: usize) -> impl Iterator<Item = &Pair> {
+        self.pairs.iter().filter(move |pair| pair.remote == remote)
     }
 
     /// Some remote candidates were forgotten, and with them their pairs; the others have new indices.
@@ -168,39 +182,48 @@ impl CheckList {
     }
 
     /// The next pair to check, if any (RFC 8445 §6.1.4.2).
-    pub(super) fn next_check(&mut self) -> Option<PairId> {
+    pub(super) fn next_check(&mut self, now: Instant) -> Option<PairId> {
         while let Some(id) = self.triggered.pop_front() {
             if self.get(id).is_some() {
                 return Some(id);
             }
         }
         let waiting = self.pairs.iter().position(|pair| pair.state == PairState::Waiting);
-        let next = waiting.or_else(|| self.thaw())?;
+        let next = waiting.or_else(|| self.thaw(now))?;
         Some(self.pairs[next].id)
     }
 
     /// Whether [`next_check`](Self::next_check) has one.
-    pub(super) fn has_next_check(&self) -> bool {
+    pub(super) fn has_next_check(&self, now: Instant) -> bool {
         !self.triggered.is_empty()
             || self.pairs.iter().any(|pair| pair.state == PairState::Waiting)
-            || self.first_to_thaw().is_some()
+            || self.first_to_thaw(now).is_some()
     }
 
-    fn thaw(&mut self) -> Option<usize> {
-        let position = self.first_to_thaw()?;
+    fn thaw(&mut self, now: Instant) -> Option<usize> {
+        let position = self.first_to_thaw(now)?;
         self.pairs[position].state = PairState::Waiting;
         Some(position)
     }
 
     /// RFC 8445 §6.1.4.2: a frozen pair none like which is waiting or being checked.
-    fn first_to_thaw(&self) -> Option<usize> {
+    fn first_to_thaw(&self, now: Instant) -> Option<usize> {
         self.pairs.iter().position(|frozen| {
             frozen.state == PairState::Frozen
-                && !self.pairs.iter().any(|pair| {
-                    pair.foundation == frozen.foundation
-                        && matches!(pair.state, PairState::Waiting | PairState::InProgress)
-                })
+                && !self
+                    .pairs
+                    .iter()
+                    .any(|pair| pair.foundation == frozen.foundation && holds_back(pair, now))
         })
+    }
+
+    /// When a frozen pair may have waited long enough.
+    pub(super) fn thaw_due(&self, now: Instant) -> Option<Instant> {
+        if !self.pairs.iter().any(|pair| pair.state == PairState::Frozen) {
+            return None;
+        }
+        let checks = self.pairs.iter().filter_map(|pair| pair.check.as_ref());
+        checks.map(|check| check.started + HOLD).filter(|due| *due > now).min()
     }
 
     /// A check of the pair has succeeded: pairs like it are likely to, as well (RFC 8445 §7.2.5.3.3).
@@ -243,12 +266,22 @@ impl CheckList {
 
     /// The nominated pair of the highest priority.
     pub(super) fn nominated(&self) -> Option<&Pair> {
-        self.pairs.iter().find(|pair| pair.is_valid() && pair.nomination == Nomination::Done)
+        self.serving().find(|pair| pair.nomination == Nomination::Done)
     }
 
     /// The valid pair of the highest priority.
     pub(super) fn best_valid(&self) -> Option<&Pair> {
-        self.pairs.iter().find(|pair| pair.is_valid())
+        self.serving().next()
+    }
+
+    /// Whether a valid pair is there beside `id`.
+    pub(super) fn has_alternative(&self, id: PairId) -> bool {
+        self.pairs.iter().any(|pair| pair.id != id && pair.is_valid())
+    }
+
+    /// The pairs that data can be sent on.
+    fn serving(&self) -> impl Iterator<Item = &Pair> {
+        self.pairs.iter().filter(|pair| pair.is_valid() && !pair.has_lapsed)
     }
 
     /// Whether a pair is to be or being checked.
@@ -269,6 +302,19 @@ impl CheckList {
 
     pub(super) fn is_nominating(&self) -> bool {
         self.pairs.iter().any(|pair| pair.nomination == Nomination::Requested)
+    }
+}
+
+/// How long pairs wait for one with the same foundation whose check is under way: a row of candidates that nobody
+/// answers for would take longer than any patience, were each waited for to the end.
+const HOLD: Duration = Duration::from_millis(500);
+
+/// Whether pairs like this one wait for its outcome.
+fn holds_back(pair: &Pair, now: Instant) -> bool {
+    match pair.state {
+        PairState::Waiting => true,
+        PairState::InProgress => pair.check.as_ref().is_none_or(|check| now < check.started + HOLD),
+        _ => false,
     }
 }
 

@@ -30,16 +30,30 @@ pub struct Config {
     pub consent_timeout: Duration,
     /// The time without an answer to a consent check after which the agent is disconnected. 5 s by default.
     pub disconnected_timeout: Duration,
-    /// How long the agent waits for a check of the peer before it has failed, even when all its own pairs
-    /// have (RFC 8863 §4). 39.5 s by default.
+    /// How long the agent waits for a pair to work, counted from when the last candidate came, before it has
+    /// failed (RFC 8863 §4): even when all its pairs have failed before, since the peer's checks may still come,
+    /// and no longer when there are so many that their checks are not over. 39.5 s by default.
     pub patience: Duration,
+    /// The same while the peer has not said that it has no further candidate: after [`patience`](Self::patience)
+    /// the agent is disconnected, and has failed only after this time. 5 minutes by default: a person may carry
+    /// what is signalled.
+    pub candidate_patience: Duration,
+    /// How long the agent waits for [`resolve_name`](crate::layer::IceTransport::resolve_name) before it takes the
+    /// name of a candidate for unknown. 10 s by default.
+    pub name_resolution_timeout: Duration,
     /// The time between two questions to a STUN server that keep a candidate alive (RFC 8445 §5.1.1.4). 15 s
     /// by default.
     pub server_keepalive: Duration,
-    /// How many local candidates there are at most. 64 by default.
+    /// How many local candidates there are at most. 64 by default. A quarter of them is kept for reflexive ones, and
+    /// for host addresses on the link of a remote candidate or of a family that has no other.
     pub max_local_candidates: usize,
-    /// How many remote candidates there are at most. 64 by default.
+    /// How many remote candidates are kept that the peer signalled, names among them. 64 by default. Of more, those
+    /// are left out that failed, then those of the commonest kind with the lowest priority.
     pub max_remote_candidates: usize,
+    /// How many remote candidates are kept that were found by authentic checks of the peer, beside those that it
+    /// signalled (RFC 8445 §7.3.1.3). 32 by default, one at least; a new one takes the place of the oldest that has
+    /// not answered.
+    pub max_peer_reflexive_candidates: usize,
     /// How many pairs are checked at most; those of the lowest priority are left out (RFC 8445 §6.1.2.5).
     /// 100 by default.
     pub max_pairs: usize,
@@ -64,9 +78,12 @@ impl Default for Config {
             consent_timeout: Duration::from_secs(30),
             disconnected_timeout: Duration::from_secs(5),
             patience: Duration::from_millis(39_500),
+            candidate_patience: Duration::from_secs(300),
+            name_resolution_timeout: Duration::from_secs(10),
             server_keepalive: Duration::from_secs(15),
             max_local_candidates: 64,
             max_remote_candidates: 64,
+            max_peer_reflexive_candidates: 32,
             max_pairs: 100,
             max_queued_responses: 64,
         }
@@ -90,6 +107,8 @@ impl Config {
             &mut self.consent_timeout,
             &mut self.disconnected_timeout,
             &mut self.patience,
+            &mut self.candidate_patience,
+            &mut self.name_resolution_timeout,
             &mut self.server_keepalive,
         ] {
             // A clock can be asked for a time so far ahead, not for any.

@@ -88,6 +88,11 @@ impl Consent {
         Some(now.saturating_duration_since(sent))
     }
 
+    /// Whether a check waits for its answer.
+    pub(super) fn is_unanswered(&self) -> bool {
+        !self.unanswered.is_empty()
+    }
+
     pub(super) fn is_disconnected(&self, now: Instant) -> bool {
         self.disconnects().is_some_and(|at| now >= at)
     }

@@ -1,6 +1,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::priority::{LocalPreference, candidate_priority};
+use super::remote::is_on_link_of;
 use crate::layer::{Candidate, CandidateAddress, CandidateKind, Protocol};
 
 /// The local candidates of an agent and the bases they are sent from.
@@ -9,8 +10,13 @@ pub(super) struct LocalCandidates {
     bases: Vec<Base>,
     candidates: Vec<LocalCandidate>,
     foundations: Vec<FoundationKey>,
+    /// Host addresses that there was no room for, in case that the peer turns out to be on their link.
+    spare: Vec<SocketAddr>,
     limit: usize,
 }
+
+/// Host addresses without room that are remembered.
+const MAX_SPARE: usize = 256;
 
 /// A transport address of this machine.
 #[derive(Debug)]
@@ -49,7 +55,7 @@ pub(super) enum Added {
 
 impl LocalCandidates {
     pub(super) fn new(limit: usize) -> Self {
-        Self { bases: Vec::new(), candidates: Vec::new(), foundations: Vec::new(), limit }
+        Self { bases: Vec::new(), candidates: Vec::new(), foundations: Vec::new(), spare: Vec::new(), limit }
     }
 
     pub(super) fn bases(&self) -> &[Base] {
@@ -69,17 +75,60 @@ impl LocalCandidates {
         self.candidates.iter().position(|local| local.address == address && local.base == base)
     }
 
-    pub(super) fn add_host(&mut self, address: SocketAddr) -> Added {
+    /// Adds a host address; `is_on_link` says that a remote candidate is its neighbour.
+    pub(super) fn add_host(&mut self, address: SocketAddr, is_on_link: bool) -> Added {
         if self.base_of(address).is_some() {
             return Added::Redundant;
         }
-        if self.candidates.len() >= self.limit {
+        if !self.has_room_for_host(address, is_on_link) {
+            if self.spare.len() < MAX_SPARE && !self.spare.contains(&address) {
+                self.spare.push(address);
+            }
             return Added::Full;
         }
+        self.spare.retain(|spare| *spare != address);
         let same_family = self.bases.iter().filter(|base| base.address.is_ipv4() == address.is_ipv4());
         let preference = LocalPreference::new(address.ip(), same_family.count());
         self.bases.push(Base { address, preference });
         self.add(CandidateKind::Host, address, self.bases.len() - 1, None)
+    }
+
+    /// Host addresses do not take all places: without a reflexive candidate a peer beyond a NAT is not reached, and
+    /// the link that leads to the peer may be the last in the list.
+    fn has_room_for_host(&self, address: SocketAddr, is_on_link: bool) -> bool {
+        let is_like = |base: &Base| base.address.is_ipv4() == address.is_ipv4();
+        let is_preferred = is_on_link || !self.bases.iter().any(is_like);
+        let kept = if is_preferred { self.limit / 8 } else { self.limit / 4 };
+        self.bases.len() < self.limit - kept && self.candidates.len() < self.limit
+    }
+
+    /// How many host addresses there was no room for.
+    pub(super) fn left_out(&self) -> usize {
+        self.spare.len()
+    }
+
+    /// A host address that there was no room for, on a link where `remote` is.
+    pub(super) fn spare_on_link_of(&self, remote: IpAddr) -> Option<SocketAddr> {
+        self.spare.iter().copied().find(|spare| is_on_link_of(spare.ip(), remote))
+    }
+
+    /// Puts a peer-reflexive candidate into the place of one that `is_used` does not claim by its index, if there is
+    /// no other place: a NAT may give new addresses for as long as a connection lives.
+    pub(super) fn replace_unused(
+        &mut self,
+        address: SocketAddr,
+        base: usize,
+        is_used: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        if self.candidates.len() < self.limit {
+            return None;
+        }
+        let is_prflx = |local: &LocalCandidate| local.candidate.kind == CandidateKind::PeerReflexive;
+        let mut places = self.candidates.iter().enumerate();
+        let (place, _) = places.find(|(place, local)| is_prflx(local) && !is_used(*place))?;
+        self.add(CandidateKind::PeerReflexive, address, base, None);
+        self.candidates.swap_remove(place);
+        Some(place)
     }
 
     /// Adds a reflexive candidate; `server` is the STUN server that saw it, or none where the peer did.

@@ -19,6 +19,17 @@ pub(super) enum PairState {
     Failed,
 }
 
+/// Why a pair deserves a place, the weakest reason first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Claim {
+    /// The peer said that it can be reached there.
+    Said,
+    /// So it did, and the address is on a link of this side: no router is needed.
+    OnLink,
+    /// An authentic check of the peer came that way.
+    Proven,
+}
+
 /// A base on this side and a remote candidate.
 ///
 /// A reflexive local candidate has no pairs of its own: they would be the same as those of its base, and RFC
@@ -30,6 +41,7 @@ pub(super) struct Pair {
     pub(super) remote: usize,
     pub(super) path: FiveTuple,
     pub(super) foundation: PairFoundation,
+    pub(super) claim: Claim,
     pub(super) local_priority: u32,
     pub(super) remote_priority: u32,
     pub(super) priority: u64,
@@ -47,7 +59,8 @@ pub(super) struct Pair {
     pub(super) checked_by_peer: bool,
     /// When an authentic check or answer of the peer came by it last.
     pub(super) heard: Option<Instant>,
-    /// It is selected and has not answered when it was asked for its life.
+    /// It has worked, and is not to be selected before it answers again. The one that is selected serves on until
+    /// another can, or its consent expires.
     pub(super) has_lapsed: bool,
     pub(super) nomination: Nomination,
     pub(super) counters: PairCounters,

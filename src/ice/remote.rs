@@ -1,15 +1,39 @@
 use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
 
+use super::config::Config;
 use crate::layer::{Candidate, CandidateAddress, CandidateKind, IceError, NameQuery, Protocol};
 
 /// The remote candidates of one generation, and those whose names are being resolved.
 #[derive(Debug)]
 pub(super) struct RemoteCandidates {
     candidates: Vec<RemoteCandidate>,
-    unresolved: Vec<(NameQuery, Candidate)>,
+    unresolved: Vec<Unresolved>,
     /// How many were found by checks of the peer.
     found: u64,
+    /// How many are kept that the peer signalled.
     limit: usize,
+    /// How many are kept that its checks have shown.
+    found_limit: usize,
+    name_timeout: Duration,
+}
+
+/// A candidate whose name is being resolved.
+#[derive(Debug)]
+struct Unresolved {
+    query: NameQuery,
+    candidate: Candidate,
+    /// When the name is taken for unknown.
+    deadline: Instant,
+}
+
+/// A place that a signalled candidate has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The index of a candidate.
+    Known(usize),
+    /// The index among those whose names are being resolved.
+    Unresolved(usize),
 }
 
 #[derive(Debug)]
@@ -34,8 +58,15 @@ pub(super) enum Admitted {
 }
 
 impl RemoteCandidates {
-    pub(super) fn new(limit: usize) -> Self {
-        Self { candidates: Vec::new(), unresolved: Vec::new(), found: 0, limit }
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            candidates: Vec::new(),
+            unresolved: Vec::new(),
+            found: 0,
+            limit: config.max_remote_candidates,
+            found_limit: config.max_peer_reflexive_candidates.max(1),
+            name_timeout: config.name_resolution_timeout,
+        }
     }
 
     pub(super) fn get(&self, index: usize) -> &RemoteCandidate {
@@ -50,8 +81,27 @@ impl RemoteCandidates {
         self.candidates.is_empty() && self.unresolved.is_empty()
     }
 
-    pub(super) fn is_resolving(&self) -> bool {
-        !self.unresolved.is_empty()
+    /// When the next name is given up.
+    pub(super) fn resolution_due(&self) -> Option<Instant> {
+        self.unresolved.iter().map(|unresolved| unresolved.deadline).min()
+    }
+
+    /// Forgets the candidates whose names were not resolved in time.
+    pub(super) fn give_up_names(&mut self, now: Instant) {
+        let before = self.unresolved.len();
+        self.unresolved.retain(|unresolved| unresolved.deadline > now);
+        if self.unresolved.len() < before {
+            tracing::debug!(count = before - self.unresolved.len(), "names of candidates were not resolved");
+        }
+    }
+
+    pub(super) fn forget_names(&mut self) {
+        self.unresolved = Vec::new();
+    }
+
+    /// Whether a candidate is on a link of `local`.
+    pub(super) fn has_neighbour(&self, local: IpAddr) -> bool {
+        self.candidates.iter().any(|remote| is_on_link_of(local, remote.address.ip()))
     }
 
     pub(super) fn find(&self, address: SocketAddr) -> Option<usize> {
@@ -63,22 +113,23 @@ impl RemoteCandidates {
     }
 
     /// Takes a signalled candidate; `query` names the question if its name must be resolved.
-    pub(super) fn admit(&mut self, candidate: Candidate, query: NameQuery) -> Result<Admitted, IceError> {
-        // Components other than 1 belong to RTCP without rtcp-mux; TCP candidates to RFC 6544.
-        if candidate.component != 1 || candidate.protocol != Protocol::Udp {
+    pub(super) fn admit(
+        &mut self,
+        now: Instant,
+        candidate: Candidate,
+        query: NameQuery,
+    ) -> Result<Admitted, IceError> {
+        if !is_usable(&candidate) {
             return Ok(Admitted::Unusable);
         }
         let address = match candidate.address {
             CandidateAddress::Ip(address) => address,
             CandidateAddress::Name(..) => {
                 self.check_limit()?;
-                self.unresolved.push((query, candidate));
+                self.unresolved.push(Unresolved { query, candidate, deadline: now + self.name_timeout });
                 return Ok(Admitted::Unresolved);
             }
         };
-        if address.port() == 0 || address.ip().is_unspecified() || address.ip().is_multicast() {
-            return Ok(Admitted::Unusable);
-        }
         if let Some(index) = self.find(address) {
             // RFC 8445 §7.3.1.3: a peer-reflexive candidate that is signalled takes the signalled values.
             let known = &mut self.candidates[index].candidate;
@@ -100,7 +151,9 @@ impl RemoteCandidates {
         priority: u32,
         ufrag: &str,
     ) -> Option<usize> {
-        self.check_limit().ok()?;
+        if self.is_full_of_found() {
+            return None;
+        }
         self.found += 1;
         let candidate = Candidate {
             // Any value that no other remote candidate has.
@@ -120,8 +173,8 @@ impl RemoteCandidates {
 
     /// The candidate that waits for this answer, with the address in place of the name.
     pub(super) fn take_resolved(&mut self, query: NameQuery, address: Option<IpAddr>) -> Option<Candidate> {
-        let position = self.unresolved.iter().position(|(unresolved, _)| *unresolved == query)?;
-        let (_, mut candidate) = self.unresolved.swap_remove(position);
+        let position = self.unresolved.iter().position(|unresolved| unresolved.query == query)?;
+        let mut candidate = self.unresolved.swap_remove(position).candidate;
         let CandidateAddress::Name(_, port) = candidate.address else { return None };
         candidate.address = CandidateAddress::Ip(SocketAddr::new(address?, port));
         Some(candidate)
@@ -130,29 +183,75 @@ impl RemoteCandidates {
     /// Forgets the candidates that say they belong to another generation than that of `ufrag`. The others have
     /// new indices.
     pub(super) fn keep(&mut self, ufrag: &str) {
-        self.unresolved.retain(|(_, candidate)| belongs(candidate, ufrag));
+        self.unresolved.retain(|unresolved| belongs(&unresolved.candidate, ufrag));
         self.candidates.retain(|remote| belongs(&remote.candidate, ufrag));
     }
 
-    /// Forgets the peer-reflexive candidates that `is_used` does not claim by their index. The others have new
-    /// indices.
-    pub(super) fn forget_unused(&mut self, is_used: impl Fn(usize) -> bool) {
-        let mut index = 0;
-        self.candidates.retain(|remote| {
-            index += 1;
-            remote.candidate.kind != CandidateKind::PeerReflexive || is_used(index - 1)
-        });
+    /// The candidates that the peer signalled, and those whose names are being resolved.
+    pub(super) fn said(&self) -> impl Iterator<Item = (Place, &Candidate)> {
+        let known = self.candidates.iter().enumerate().filter(|(_, remote)| !is_found(remote));
+        let known = known.map(|(index, remote)| (Place::Known(index), &remote.candidate));
+        let unresolved = self.unresolved.iter().enumerate();
+        known.chain(unresolved.map(|(index, waiting)| (Place::Unresolved(index), &waiting.candidate)))
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.candidates.len() + self.unresolved.len() >= self.limit
+    /// The indices of those that its checks have shown, the oldest first.
+    pub(super) fn found(&self) -> impl Iterator<Item = usize> {
+        self.candidates.iter().enumerate().filter(|(_, remote)| is_found(remote)).map(|(index, _)| index)
     }
 
-    fn check_limit(&self) -> Result<(), IceError> {
-        if self.is_full() {
+    /// Forgets one. The others have new indices.
+    pub(super) fn forget(&mut self, place: Place) {
+        match place {
+            Place::Known(index) => drop(self.candidates.remove(index)),
+            Place::Unresolved(index) => drop(self.unresolved.remove(index)),
+        }
+    }
+
+    /// Whether a signalled candidate has no place unless another gives up its own.
+    pub(super) fn must_make_room(&self, candidate: &Candidate) -> bool {
+        let is_known = match candidate.address {
+            CandidateAddress::Ip(address) => self.find(address).is_some(),
+            CandidateAddress::Name(..) => false,
+        };
+        is_usable(candidate) && !is_known && self.check_limit().is_err()
+    }
+
+    pub(super) fn is_full_of_found(&self) -> bool {
+        self.found().count() >= self.found_limit
+    }
+
+    pub(super) fn check_limit(&self) -> Result<(), IceError> {
+        if self.said().count() >= self.limit {
             return Err(IceError::TooManyCandidates { limit: self.limit });
         }
         Ok(())
+    }
+}
+
+fn is_found(remote: &RemoteCandidate) -> bool {
+    remote.candidate.kind == CandidateKind::PeerReflexive
+}
+
+/// Whether this agent can check a candidate at all: components other than 1 belong to RTCP without rtcp-mux, TCP
+/// candidates to RFC 6544.
+fn is_usable(candidate: &Candidate) -> bool {
+    let is_address = match candidate.address {
+        CandidateAddress::Ip(address) => {
+            address.port() != 0 && !address.ip().is_unspecified() && !address.ip().is_multicast()
+        }
+        CandidateAddress::Name(..) => true,
+    };
+    candidate.component == 1 && candidate.protocol == Protocol::Udp && is_address
+}
+
+/// Whether two addresses seem to be on one link: of a /24 of IPv4 or a /64 of IPv6, the usual sizes. The prefix is
+/// not known, and nothing but precedence depends on it.
+pub(super) fn is_on_link_of(local: IpAddr, remote: IpAddr) -> bool {
+    match (local, remote) {
+        (IpAddr::V4(local), IpAddr::V4(remote)) => local.octets()[..3] == remote.octets()[..3],
+        (IpAddr::V6(local), IpAddr::V6(remote)) => local.segments()[..4] == remote.segments()[..4],
+        _ => false,
     }
 }
 

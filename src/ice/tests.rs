@@ -17,6 +17,8 @@ use crate::crypto::rust_crypto as crypto;
 mod candidates;
 mod consent;
 mod limits;
+mod moves;
+mod patience;
 mod properties;
 mod roles;
 mod verification;

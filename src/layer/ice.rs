@@ -75,6 +75,13 @@ pub trait IceTransport: Layer<Event = IceEvent, Error = IceError> + fmt::Debug +
     /// was sent on it was answered.
     fn is_validated(&self, path: &FiveTuple) -> bool;
 
+    /// Whether an authentic check of the peer has come: it knows the credentials of this side, whose description has
+    /// thus arrived, while an answer to a check shows its own only. An agent that does not tell takes a selected pair
+    /// for it.
+    fn has_peer_checked(&self) -> bool {
+        self.selected_pair().is_some()
+    }
+
     /// What the datagram that was handled last has shown of `path`, by which it came. Asked right after
     /// [`handle_datagram`](Layer::handle_datagram), before anything else is. An implementation that does not tell
     /// takes every validated path for shown.

@@ -1,5 +1,7 @@
 //! What a session is made with.
 
+use std::time::Duration;
+
 use super::codec::MediaConfig;
 use super::transports::Transports;
 use crate::crypto::CryptoProvider;
@@ -25,6 +27,10 @@ pub struct SessionConfig {
     pub sctp_port: u16,
     /// The largest data channel message in bytes that this side takes. 256 KiB by default, as browsers have.
     pub max_message_size: usize,
+    /// How long the DTLS handshake may take, from when there is a path and an authentic check of the peer has come by
+    /// it. 40 s by default. The session has failed after that with
+    /// [`DtlsError::TimedOut`](crate::layer::DtlsError::TimedOut).
+    pub handshake_timeout: Duration,
     /// Limits of data channels.
     pub data_channels: datachannel::Limits,
     /// The most media sections. 256 by default.
@@ -67,6 +73,7 @@ impl SessionConfig {
             mtu: MTU,
             sctp_port: 5000,
             max_message_size,
+            handshake_timeout: Duration::from_secs(40),
             data_channels: datachannel::Limits::default(),
             max_media_sections: 256,
             max_remote_candidates: 128,

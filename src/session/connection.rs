@@ -50,6 +50,7 @@ impl Session {
             config.data_channels.clone(),
             config.sctp_port,
             config.mtu,
+            config.handshake_timeout,
         );
         let jsep_config = JsepConfig {
             media: config.media.clone(),

@@ -1,7 +1,7 @@
 //! The one transport of a session: ICE, DTLS, SRTP and SCTP put together (RFC 8835), with the data channels on
 //! top.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::association::Association;
 use super::jsep::{Jsep, RemoteData};
@@ -36,6 +36,11 @@ pub(super) struct Transport {
     dtls_path: Option<FiveTuple>,
     /// What of the peer's handshake came before its description.
     early_dtls: Vec<(FiveTuple, Vec<u8>)>,
+    /// How long the handshake may take once the peer is there.
+    handshake_timeout: Duration,
+    /// When that time is over; `None` while there is no path, or the peer does not know of this side.
+    handshake_deadline: Option<Instant>,
+    remote_is_lite: bool,
     dtls_end: Option<DtlsEnd>,
     /// The same, until the session has learnt of it.
     untold_end: Option<DtlsEnd>,
@@ -83,6 +88,7 @@ impl Transport {
         limits: datachannel::Limits,
         sctp_port: u16,
         mtu: usize,
+        handshake_timeout: Duration,
     ) -> Self {
         Self {
             ice: (transports.ice)(now),
@@ -100,6 +106,9 @@ impl Transport {
             remote_ended: false,
             dtls_path: None,
             early_dtls: Vec::new(),
+            handshake_timeout,
+            handshake_deadline: None,
+            remote_is_lite: false,
             dtls_end: None,
             untold_end: None,
             // As many as fit into one send when they are protected.
@@ -179,6 +188,7 @@ impl Transport {
             self.remote_credentials = None;
         }
         let Some(remote) = jsep.remote_transport() else { return };
+        self.remote_is_lite = remote.ice_lite;
         if !self.has_role {
             self.has_role = true;
             // RFC 8445 §6.1.1: the offerer controls, unless only the other side is a full agent.
@@ -192,7 +202,7 @@ impl Transport {
             self.remote_ended = false;
         }
         for candidate in remote.candidates.iter().skip(self.remote_candidates) {
-            // One that the agent cannot use (TCP, too many) takes nothing from the others.
+            // One that the agent cannot use (TCP, too many) takes nothing from the others, and the agent logs it.
             let _ = self.ice.add_remote_candidate(now, candidate.clone());
         }
         self.remote_candidates = remote.candidates.len();
@@ -276,6 +286,7 @@ impl Transport {
         if let Some(dtls) = &mut self.dtls {
             dtls.handle_timeout(now);
         }
+        self.watch_handshake(now);
         self.sctp.handle_timeout(now);
     }
 
@@ -283,7 +294,29 @@ impl Transport {
         let ice = self.ice.poll_timeout();
         let dtls = self.dtls.as_ref().and_then(|dtls| dtls.poll_timeout());
         let sctp = self.sctp.poll_timeout();
-        ice.into_iter().chain(dtls).chain(sctp).min()
+        ice.into_iter().chain(dtls).chain(sctp).chain(self.handshake_deadline).min()
+    }
+
+    /// A peer that passes ICE and then says nothing is not waited for without end, and one that has not had this
+    /// side's description yet is not given up: the time runs from when there is a path and a check of the peer has
+    /// come.
+    fn watch_handshake(&mut self, now: Instant) {
+        if self.is_secured() || self.dtls_end.is_some() {
+            self.handshake_deadline = None;
+            return;
+        }
+        let is_there = self.has_role
+            && self.ice.selected_pair().is_some()
+            && (self.remote_is_lite || self.ice.has_peer_checked());
+        if !is_there {
+            self.handshake_deadline = None;
+        } else if self.handshake_deadline.is_none() {
+            self.handshake_deadline = now.checked_add(self.handshake_timeout);
+        } else if self.handshake_deadline.is_some_and(|deadline| deadline <= now) {
+            self.handshake_deadline = None;
+            self.dtls = None;
+            self.end_dtls(DtlsEnd::Failed(DtlsError::TimedOut));
+        }
     }
 
     /// What the layers tell.
@@ -307,6 +340,7 @@ impl Transport {
                 DtlsEvent::Failed(error) => self.end_dtls(DtlsEnd::Failed(error)),
             }
         }
+        self.watch_handshake(now);
         if let Some(end) = self.untold_end.take() {
             return Some(TransportEvent::DtlsEnded(end));
         }
@@ -395,6 +429,7 @@ impl Transport {
             self.channels.handle_event(&mut self.sctp, now, &event);
         }
         self.ice.close();
+        self.handshake_deadline = None;
         self.early_dtls = Vec::new();
         self.dtls = None;
         self.srtp = None;

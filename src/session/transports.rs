@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::crypto::CryptoProvider;
 use crate::dtls::{self, Identity, PeerVerification};
@@ -52,7 +52,11 @@ impl Transports {
         sctp: sctp::Config,
     ) -> Self {
         let fingerprints = vec![identity.fingerprint(FingerprintAlgorithm::Sha256).clone()];
-        let dtls = Arc::new(dtls::Config::new(provider.clone(), identity));
+        let mut dtls = dtls::Config::new(provider.clone(), identity);
+        // The session knows when the peer is there to answer, and ends what takes too long from then on.
+        dtls.handshake_timeout = Duration::MAX;
+        dtls.max_retransmissions = u32::MAX;
+        let dtls = Arc::new(dtls);
         let (for_ice, for_srtp, for_sctp) = (provider.clone(), provider.clone(), provider.clone());
         Self {
             ice: Arc::new(move |now| Box::new(ice::Agent::new(now, for_ice.clone(), ice.clone()))),

@@ -45,6 +45,13 @@ impl Nat {
         self.public
     }
 
+    /// Forgets all mappings, as a NAT does that restarts or has been idle for long: what leaves next gets new ports.
+    pub fn rebind(&mut self) {
+        self.mappings.clear();
+        self.inner.clear();
+        self.contacted.clear();
+    }
+
     /// The outer source address of a datagram that leaves; `None` when all ports are taken.
     pub(super) fn outgoing(&mut self, source: SocketAddr, destination: SocketAddr) -> Option<SocketAddr> {
         let (ip, port) = match self.mapping {

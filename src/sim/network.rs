@@ -99,6 +99,11 @@ impl Network {
         host
     }
 
+    /// The NAT in front of a host.
+    pub fn nat_of(&mut self, host: HostId) -> Option<&mut Nat> {
+        self.nats.get_mut(self.hosts[host.0].nat?)
+    }
+
     /// The link between all hosts that have no link of their own.
     pub fn set_default_link(&mut self, link: Link) {
         self.default_link = link;

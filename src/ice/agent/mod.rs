@@ -1,3 +1,4 @@
+mod places;
 mod receive;
 mod schedule;
 mod select;
@@ -42,6 +43,8 @@ pub struct Agent {
     local: LocalCandidates,
     remote: RemoteCandidates,
     remote_ended: bool,
+    /// When a pair or a name came last that may bring a pair that works.
+    last_news: Option<Instant>,
     check_list: CheckList,
     gathering: Gathering,
     /// The earliest time of the next check or question to a server (RFC 8445 §14).
@@ -54,6 +57,10 @@ pub struct Agent {
     selected: Option<Selected>,
     /// Pairs that are asked whether they still work.
     verifications: Vec<Verification>,
+    /// When a pair that was just nominated is asked once more.
+    confirmation: Option<Instant>,
+    /// A pair of this generation was nominated.
+    has_concluded: bool,
     /// What the last datagram has shown, and of which path.
     proof: Option<(FiveTuple, PathProof)>,
     failed: bool,
@@ -110,8 +117,9 @@ impl Agent {
             remote_credentials: None,
             previous: None,
             local: LocalCandidates::new(config.max_local_candidates),
-            remote: RemoteCandidates::new(config.max_remote_candidates),
+            remote: RemoteCandidates::new(&config),
             remote_ended: false,
+            last_news: None,
             check_list: CheckList::new(config.max_pairs),
             gathering: Gathering::new(),
             next_paced: now,
@@ -120,6 +128,8 @@ impl Agent {
             first_valid: None,
             selected: None,
             verifications: Vec::new(),
+            confirmation: None,
+            has_concluded: false,
             proof: None,
             failed: false,
             state: IceConnectionState::New,
@@ -222,6 +232,7 @@ impl IceTransport for Agent {
         }
         self.remote_credentials = Some(KeyedCredentials::new(&self.provider, credentials));
         self.started = Some(now);
+        self.last_news = Some(now);
         self.update(now);
         Ok(())
     }
@@ -248,19 +259,17 @@ impl IceTransport for Agent {
                 "a host address has an IP address and a port; bind the socket and give its address",
             ));
         }
-        match self.local.add_host(address) {
+        let is_on_link = self.remote.has_neighbour(address.ip());
+        match self.local.add_host(address, is_on_link) {
             Added::New => {}
             Added::Redundant => return Ok(()),
             Added::Full => {
+                // Counted, not named: addresses are logged at `trace` only.
+                tracing::debug!(left_out = self.local.left_out(), "no room for a host address");
                 return Err(IceError::TooManyCandidates { limit: self.config.max_local_candidates });
             }
         }
-        self.signal_newest_candidate();
-        let base = self.local.bases().len() - 1;
-        self.gathering.add_base(base, address, &self.config);
-        for remote in 0..self.remote.len() {
-            self.add_pair(base, remote);
-        }
+        self.take_newest_base(now);
         self.update(now);
         Ok(())
     }
@@ -284,8 +293,14 @@ impl IceTransport for Agent {
             CandidateAddress::Ip(_) => None,
         };
         let priority = candidate.priority;
-        match self.remote.admit(candidate, query)? {
-            Admitted::New(remote) => self.pair_remote(remote),
+        if self.remote.must_make_room(&candidate) {
+            self.make_room_for(&candidate)?;
+        }
+        match self.remote.admit(now, candidate, query)? {
+            Admitted::New(remote) => {
+                self.take_spare_base(now, remote);
+                self.pair_remote(now, remote);
+            }
             Admitted::Signalled(remote) => {
                 self.check_list.set_remote_priority(self.role, remote, priority);
                 if let Some(selected) = &mut self.selected
@@ -297,6 +312,7 @@ impl IceTransport for Agent {
             }
             Admitted::Unresolved => {
                 self.next_query += 1;
+                self.last_news = Some(now);
                 self.events.extend(name.map(|name| IceEvent::ResolveName { query, name }));
             }
             Admitted::Redundant | Admitted::Unusable => {}
@@ -312,7 +328,7 @@ impl IceTransport for Agent {
 
     fn resolve_name(&mut self, now: Instant, query: NameQuery, address: Option<IpAddr>) {
         if let Some(candidate) = self.remote.take_resolved(query, address) {
-            // A refusal can only be the limit, which a candidate that gave its place back keeps.
+            // A refusal can only be the limit: others have come meanwhile, and are better.
             let _ = self.add_remote_candidate(now, candidate);
         }
         self.update(now);
@@ -363,6 +379,12 @@ impl IceTransport for Agent {
                 .any(|pair| pair.path == *path && (pair.is_valid() || pair.checked_by_peer))
     }
 
+    fn has_peer_checked(&self) -> bool {
+        let is_previous = |selected: &Selected| selected.generation == Generation::Previous;
+        self.check_list.pairs().iter().any(|pair| pair.checked_by_peer)
+            || self.selected.as_ref().is_some_and(is_previous)
+    }
+
     fn take_proof(&mut self, path: &FiveTuple) -> Option<PathProof> {
         self.proof.take().filter(|(shown, _)| shown == path).map(|(_, proof)| proof)
     }
@@ -387,8 +409,9 @@ impl IceTransport for Agent {
         }
         self.check_list = CheckList::new(self.config.max_pairs);
         self.verifications = Vec::new();
+        self.confirmation = None;
         self.gathering = Gathering::new();
-        self.remote = RemoteCandidates::new(self.config.max_remote_candidates);
+        self.remote = RemoteCandidates::new(&self.config);
         self.outbox.clear();
         self.previous = None;
         self.selected = None;

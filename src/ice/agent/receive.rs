@@ -5,7 +5,7 @@ use super::Agent;
 use crate::ice::consent::Consent;
 use crate::ice::local::Added;
 use crate::ice::message::{Content, Generation, KNOWN_ATTRIBUTES, Outcome, Outgoing, random_tie_breaker};
-use crate::ice::pair::{Nomination, PairId, PairState};
+use crate::ice::pair::{Claim, Nomination, PairId, PairState};
 use crate::ice::remote::on_link_of;
 use crate::layer::{CandidateKind, Datagram, FiveTuple, IceError, IceRole, IceTransport, PathProof};
 use crate::stun::{AttributeType, Class, ErrorCode, Message, Method};
@@ -42,6 +42,11 @@ impl Agent {
         // A request without correct credentials is not answered at all: an answer would tell a stranger of
         // this agent and could be aimed at somebody else.
         let (generation, ufrag) = self.authenticate(message)?;
+        if self.failed {
+            // RFC 7675 §5.1 gives answers for consent: that of an agent that has given up is withheld, so that the
+            // peer learns of it.
+            return Err(IceError::Ignored("the agent has failed: only a restart helps"));
+        }
         if self.queued_responses >= self.config.max_queued_responses {
             return Err(IceError::Ignored("too many responses wait to be sent"));
         }
@@ -60,7 +65,7 @@ impl Agent {
             id: message.transaction_id(),
             content: Content::Response { outcome, generation },
         });
-        if matches!(outcome, Outcome::Success) && generation == Generation::Current && !self.failed {
+        if matches!(outcome, Outcome::Success) && generation == Generation::Current {
             self.learn_from_request(now, base, path, message, ufrag);
         }
         Ok(())
@@ -115,7 +120,11 @@ impl Agent {
             return;
         }
         let Some(remote) = self.remote_candidate(path.remote, message, ufrag) else { return };
-        let id = self.check_list.find(&path).or_else(|| self.add_pair(base, remote));
+        let known = self.check_list.find(&path);
+        if known.is_none() {
+            self.last_news = Some(now);
+        }
+        let id = known.or_else(|| self.add_pair(base, remote, Claim::Proven));
         let Some(pair) = id.and_then(|id| self.check_list.get_mut(id)) else { return };
         let id = pair.id;
         pair.checked_by_peer = true;
@@ -124,8 +133,10 @@ impl Agent {
         pair.counters.responses_sent += 1;
         // A nomination while the selected pair is silent tells that the peer has left that one: if this one has
         // not answered since, whether it works now is worth a check.
+        let has_lapsed = self.selected_check_pair().is_some_and(|pair| pair.has_lapsed);
+        let Some(pair) = self.check_list.get_mut(id) else { return };
         let is_stale = self.selected.as_ref().is_some_and(|selected| {
-            selected.consent.is_disconnected(now)
+            (has_lapsed || selected.consent.is_disconnected(now))
                 && selected.pair.path != path
                 && pair.answered < Some(selected.consent.granted())
         });
@@ -135,14 +146,16 @@ impl Agent {
             pair.nomination = if must_prove { Nomination::Requested } else { Nomination::Done };
         }
         if pair.is_valid() {
-            if nominates && is_stale && pair.check.is_none() {
-                self.check_list.trigger(id);
+            if pair.has_lapsed || nominates && is_stale && pair.check.is_none() {
+                self.verify(now, id);
             }
+            self.question_selected(now, id, nominates);
             self.reselect(now);
         } else {
             pair.cancel_check();
             pair.state = PairState::Waiting;
             self.check_list.trigger(id);
+            self.question_selected(now, id, nominates);
         }
     }
 
@@ -151,10 +164,9 @@ impl Agent {
         if let Some(known) = self.remote.find(address) {
             return Some(known);
         }
-        if self.remote.is_full() {
+        if self.remote.is_full_of_found() {
             // A peer whose NAT gives it a new address now and then is not to use up all places.
-            self.remote.forget_unused(|remote| self.check_list.uses(remote));
-            self.check_list.keep(&self.remote);
+            self.forget_oldest_found();
         }
         self.remote.admit_peer_reflexive(address, message.priority().unwrap_or(0), ufrag)
     }
@@ -271,9 +283,14 @@ impl Agent {
         if let Some(known) = self.local.find(mapped, base) {
             return Some(known);
         }
+        let pairs = &self.check_list;
+        let is_used = |local: usize| pairs.pairs().iter().any(|pair| pair.local == Some(local));
+        if let Some(replaced) = self.local.replace_unused(mapped, base, is_used) {
+            return Some(replaced);
+        }
         match self.local.add_reflexive(CandidateKind::PeerReflexive, mapped, base, None) {
             Added::New => Some(self.local.candidates().len() - 1),
-            // At the limit the pair is known by its base.
+            // At the limit one makes room that no pair needs any more, or the pair is known by its base.
             Added::Redundant | Added::Full => self.local.find(self.local.bases()[base].address, base),
         }
     }
@@ -309,6 +326,7 @@ impl Agent {
         {
             pair.counters.answered(Some(round_trip_time));
             self.renew(now, id);
+            self.follow_mapping(now, id, message.mapped_address());
         }
         true
     }

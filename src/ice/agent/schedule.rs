@@ -14,11 +14,13 @@ impl Agent {
         if self.is_closed() {
             return;
         }
+        self.remote.give_up_names(now);
         self.repeat_checks(now);
         while let Some((path, id)) = self.gathering.repeat(now, &self.config, &*self.provider.random) {
             self.send(path, id, Content::ServerQuery);
         }
         self.repeat_verifications(now);
+        self.confirm_nomination(now);
         self.leave_silent_pair(now);
         self.check_consent(now);
         self.nominate(now);
@@ -41,8 +43,28 @@ impl Agent {
                 Some(RetransmissionStep::Wait) | None => {}
             }
         }
-        repeated.into_iter().for_each(|id| self.send_check(id));
-        timed_out.into_iter().for_each(|id| self.fail(now, id));
+        for id in repeated {
+            self.send_check(id);
+            // A nomination that is not answered at once, while another pair could take its place.
+            if self.check_list.has_alternative(id) {
+                self.verify(now, id);
+            }
+        }
+        timed_out.into_iter().for_each(|id| self.time_out(now, id));
+    }
+
+    /// A check had no answer. One that was to nominate a pair which has answered others meanwhile is made anew.
+    fn time_out(&mut self, now: Instant, id: PairId) {
+        let Some(pair) = self.check_list.get_mut(id) else { return };
+        let works =
+            pair.is_valid() && pair.check.as_ref().is_some_and(|check| pair.answered > Some(check.started));
+        if !works {
+            return self.fail(now, id);
+        }
+        pair.check = None;
+        if self.role == IceRole::Controlling {
+            pair.nomination = Nomination::None;
+        }
     }
 
     /// Starts at most one check or question every Ta (RFC 8445 §6.1.4.2, §14.2).
@@ -77,7 +99,7 @@ impl Agent {
         }
         let nominates = |pair: &Pair| pair.nomination == Nomination::Requested;
         let id = loop {
-            let Some(id) = self.check_list.next_check() else { return false };
+            let Some(id) = self.check_list.next_check(now) else { return false };
             // A pair may have come to work while it waited in the queue.
             if self.check_list.get(id).is_some_and(|pair| !pair.is_valid() || nominates(pair)) {
                 break id;
@@ -147,38 +169,21 @@ impl Agent {
         self.first_valid.map(|first| first + self.config.nomination_delay)
     }
 
-    /// A peer that nominates several pairs, as RFC 5245 let it and browsers do, may have lost the first and
-    /// nominated another: a selected pair that is silent gives way to one that has answered since.
-    pub(super) fn leave_silent_pair(&mut self, now: Instant) {
-        let Some(selected) = self.selected.as_ref().filter(|selected| selected.consent.is_disconnected(now))
-        else {
-            return;
-        };
-        let (id, granted) = (selected.id, selected.consent.granted());
-        let has_answered_since = |pair: &Pair| {
-            pair.is_valid() && pair.nomination == Nomination::Done && pair.answered > Some(granted)
-        };
-        if selected.generation == Generation::Current
-            && self.check_list.pairs().iter().any(has_answered_since)
-        {
-            self.fail(now, id);
-        }
-    }
-
     /// RFC 7675 §5.1
     pub(super) fn check_consent(&mut self, now: Instant) {
         let Some(selected) = &mut self.selected else { return };
         if selected.consent.is_expired(now) {
             tracing::debug!("the peer's consent to receive has expired");
             let id = selected.id;
-            let concluded = self.check_list.nominated().is_some() && !self.check_list.is_nominating();
             match selected.generation {
-                // The checks are not over: another pair may do.
-                Generation::Current if !concluded => {
+                Generation::Current => {
                     self.fail(now, id);
+                    // Another pair may do that has answered since, or whose check is under way.
+                    if self.selected.is_none() && self.has_concluded && !self.check_list.is_unfinished() {
+                        return self.give_up();
+                    }
                     self.check_consent(now);
                 }
-                Generation::Current => self.give_up(),
                 // RFC 8445 §9: the checks of a restart do not depend on the pair that it is to replace.
                 Generation::Previous => {
                     self.selected = None;
@@ -189,7 +194,9 @@ impl Agent {
             }
             return;
         }
+        let is_unanswered = selected.consent.is_unanswered();
         if let Some(id) = selected.consent.check(now, &*self.provider.random) {
+            let selected_id = selected.id;
             let request = CheckRequest {
                 priority: selected.priority,
                 role: self.role,
@@ -203,28 +210,49 @@ impl Agent {
                 pair.counters.requests_sent += 1;
             }
             self.send(path, id, Content::Check(request));
+            // Silence is found out sooner where another pair could serve.
+            if is_unanswered && pair.is_some() && self.check_list.has_alternative(selected_id) {
+                self.verify(now, selected_id);
+            }
         }
     }
 
-    /// RFC 8445 §8.1.2 with the patience of RFC 8863 §4: no pair works or can come to work.
+    /// RFC 8445 §8.1.2 with the patience of RFC 8863 §4: no pair works, and the time for one to come to is over.
     pub(super) fn detect_failure(&mut self, now: Instant) {
-        let patient = self.failure_due().is_none_or(|due| now < due);
-        let hopeful = self.check_list.is_unfinished()
-            || self.remote.is_resolving()
-            || !self.gathering.is_complete() && self.gathering.is_ended();
-        if self.selected.is_none() && !patient && !hopeful {
+        let is_gathering = self.gathering.is_ended() && !self.gathering.is_complete();
+        let is_due = self.failure_due().is_some_and(|due| due <= now);
+        if self.selected.is_none() && !self.failed && is_due && !is_gathering {
+            tracing::debug!("no candidate pair works");
             self.give_up();
         }
     }
 
+    /// When patience with what is known of the peer is over.
+    pub(super) fn patience_ends(&self) -> Option<Instant> {
+        Some(self.started?.max(self.last_news?) + self.config.patience)
+    }
+
     pub(super) fn failure_due(&self) -> Option<Instant> {
-        self.started.map(|started| started + self.config.patience)
+        if self.awaits_candidates() {
+            // W3C WebRTC §5.6.3: without the indication that nothing more comes, it is disconnected meanwhile.
+            return Some(self.patience_ends()?.max(self.started? + self.config.candidate_patience));
+        }
+        self.patience_ends()
+    }
+
+    /// Whether the peer may still tell what makes a pair work.
+    pub(super) fn awaits_candidates(&self) -> bool {
+        !self.remote_ended && !self.has_concluded
     }
 
     pub(super) fn give_up(&mut self) {
         self.failed = true;
+        self.outbox.clear();
+        self.queued_responses = 0;
+        self.remote.forget_names();
         self.selected = None;
         self.verifications = Vec::new();
+        self.confirmation = None;
         self.previous = None;
         self.check_list = CheckList::new(self.config.max_pairs);
     }
@@ -232,16 +260,33 @@ impl Agent {
     pub(super) fn next_timeout(&self, now: Instant) -> Option<Instant> {
         let checks = self.check_list.pairs().iter().filter_map(|pair| pair.check.as_ref());
         let repetition = checks.map(|check| check.retransmission.due()).min();
-        let may_check = self.remote_credentials.is_some() && !self.failed && self.check_list.has_next_check();
+        let may_check =
+            self.remote_credentials.is_some() && !self.failed && self.check_list.has_next_check(now);
+        let thaw = self.check_list.thaw_due(now);
         let verification = self.verifications.iter().map(Verification::due).min();
         let paced = (may_check || self.gathering.has_queued()).then_some(self.next_paced);
         let consent = self.selected.as_ref().map(|selected| selected.consent.timeout(now));
         let waits_to_nominate = self.role == IceRole::Controlling && self.check_list.nominated().is_none();
         let nomination = self.nomination_due().filter(|due| waits_to_nominate && *due > now);
-        let failure = self.failure_due().filter(|due| self.selected.is_none() && !self.failed && *due > now);
-        [repetition, verification, paced, consent, nomination, failure, self.gathering.timeout()]
-            .into_iter()
-            .flatten()
-            .min()
+        let is_lost = self.selected.is_none() && !self.failed;
+        let [impatience, failure] =
+            [self.patience_ends(), self.failure_due()].map(|due| due.filter(|due| is_lost && *due > now));
+        let name = self.remote.resolution_due();
+        [
+            impatience,
+            name,
+            thaw,
+            repetition,
+            verification,
+            self.confirmation,
+            paced,
+            consent,
+            nomination,
+            failure,
+            self.gathering.timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 }

@@ -1,5 +1,5 @@
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Agent;
 use super::{PreviousCredentials, Selected};
@@ -7,12 +7,15 @@ use crate::ice::check_list::{CheckList, NewPair};
 use crate::ice::consent::Consent;
 use crate::ice::credentials::KeyedCredentials;
 use crate::ice::message::Generation;
-use crate::ice::pair::{Nomination, Pair, PairFoundation, PairId, PairState};
-use crate::ice::remote::{RemoteCandidates, on_link_of};
+use crate::ice::pair::{Claim, Nomination, Pair, PairFoundation, PairId, PairState};
+use crate::ice::remote::{RemoteCandidates, is_on_link_of, on_link_of};
 use crate::layer::{
     CandidateKind, CandidatePair, CandidatePairState, CandidatePairStatus, FiveTuple, IceConnectionState,
     IceEvent,
 };
+
+/// How long after its nomination a pair is asked once more.
+const CONFIRMATION_DELAY: Duration = Duration::from_millis(500);
 
 /// Candidates, pairs and what they add up to.
 impl Agent {
@@ -21,14 +24,15 @@ impl Agent {
         self.events.extend(newest.map(|local| IceEvent::LocalCandidate(local.candidate.clone())));
     }
 
-    pub(super) fn pair_remote(&mut self, remote: usize) {
+    pub(super) fn pair_remote(&mut self, now: Instant, remote: usize) {
+        self.last_news = Some(now);
         for base in 0..self.local.bases().len() {
-            self.add_pair(base, remote);
+            self.add_pair(base, remote, Claim::Said);
         }
     }
 
     /// RFC 8445 §6.1.2.2
-    pub(super) fn add_pair(&mut self, base: usize, remote: usize) -> Option<PairId> {
+    pub(super) fn add_pair(&mut self, base: usize, remote: usize, claim: Claim) -> Option<PairId> {
         let address = self.local.bases()[base].address;
         let far = self.remote.get(remote);
         if !can_pair(address.ip(), far.address.ip()) {
@@ -46,7 +50,8 @@ impl Agent {
             local_priority: local.priority,
             remote_priority: far.candidate.priority,
         };
-        self.check_list.add(self.role, new)
+        let is_on_link = is_on_link_of(address.ip(), far.address.ip());
+        self.check_list.add(self.role, new, if is_on_link { claim.max(Claim::OnLink) } else { claim })
     }
 
     /// Decides anew which pair data is sent on: the nominated one or, until then, the best that works (RFC
@@ -60,7 +65,9 @@ impl Agent {
                 return;
             }
             let Some(best) = nominated.or_else(|| self.check_list.best_valid()) else {
-                self.selected = None;
+                if !self.selected_check_pair().is_some_and(Pair::is_valid) {
+                    self.selected = None;
+                }
                 return;
             };
             match best.answered {
@@ -76,6 +83,7 @@ impl Agent {
         };
         let concluded = best.nomination == Nomination::Done;
         let (id, base) = (best.id, best.base);
+        let mut is_new = !self.has_concluded;
         if !self.is_selected(id)
             && let Some(local) = best.local
         {
@@ -95,10 +103,15 @@ impl Agent {
                 priority: self.local.bases()[base].priority(CandidateKind::PeerReflexive),
                 consent: Consent::new(consented, &self.config, &*self.provider.random),
             });
+            is_new = true;
         }
         if concluded {
+            self.has_concluded = true;
             self.previous = None;
             self.check_list.conclude();
+            if is_new && self.check_list.has_alternative(id) {
+                self.confirmation = Some(now + CONFIRMATION_DELAY);
+            }
             self.gathering.stop_keepalives();
         }
     }
@@ -134,11 +147,14 @@ impl Agent {
         }
         self.check_list = CheckList::new(self.config.max_pairs);
         self.verifications = Vec::new();
-        self.remote = RemoteCandidates::new(self.config.max_remote_candidates);
+        self.remote = RemoteCandidates::new(&self.config);
         self.remote_ended = false;
         self.started = None;
+        self.last_news = None;
         self.first_valid = None;
         self.failed = false;
+        self.has_concluded = false;
+        self.confirmation = None;
         self.events.retain(|event| !matches!(event, IceEvent::ResolveName { .. }));
         // What waits to be sent is of the old generation; the peer asks again.
         self.outbox.clear();
@@ -184,7 +200,12 @@ impl Agent {
         }
         let Some(selected) = &self.selected else {
             let begun = self.remote_credentials.is_some() && !self.remote.is_empty();
-            return if begun { IceConnectionState::Checking } else { IceConnectionState::New };
+            return match self.patience_ends() {
+                _ if !begun => IceConnectionState::New,
+                // W3C WebRTC §5.6.3: nothing works of what is there, but more may come.
+                Some(end) if end <= now => IceConnectionState::Disconnected,
+                _ => IceConnectionState::Checking,
+            };
         };
         let restarting = selected.generation == Generation::Previous;
         let has_lapsed = self.selected_check_pair().is_some_and(|pair| pair.has_lapsed);

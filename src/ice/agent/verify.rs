@@ -1,11 +1,17 @@
+use std::net::SocketAddr;
 use std::time::Instant;
+
+use smallvec::SmallVec;
 
 use super::Agent;
 use crate::ice::message::{CheckRequest, Content, Generation};
-use crate::ice::pair::{Nomination, PairId, PairState};
+use crate::ice::pair::{Nomination, Pair, PairId, PairState};
 use crate::ice::verification::{Verification, VerificationStep};
 use crate::layer::{CandidateKind, FiveTuple, IceRole};
 use crate::stun::{Class, Message, TransactionId};
+
+/// How many pairs are asked at a time when the selected one is silent.
+const MAX_ASKED: usize = 8;
 
 /// Whether the peer is still at the other end of a path.
 impl Agent {
@@ -95,6 +101,9 @@ impl Agent {
         pair.answered = Some(now);
         pair.has_lapsed = false;
         pair.state = PairState::Succeeded;
+        if pair.nomination == Nomination::Requested && self.role == IceRole::Controlled {
+            pair.nomination = Nomination::Done;
+        }
         if let Some(selected) = &mut self.selected
             && (selected.id, selected.generation) == (id, Generation::Current)
         {
@@ -102,15 +111,97 @@ impl Agent {
         }
     }
 
+    /// The peer has checked another pair than the nominated one: it may have left that, as it does when a NAT
+    /// gives it another port, and knows so before this side.
+    pub(super) fn question_selected(&mut self, now: Instant, elsewhere: PairId, nominates: bool) {
+        let is_elsewhere = |pair: &&Pair| pair.id != elsewhere && pair.nomination == Nomination::Done;
+        let Some(selected) = self.selected_check_pair().filter(is_elsewhere) else { return };
+        let (selected, answered) = (selected.id, selected.answered);
+        let Some(pair) = self.check_list.get(elsewhere) else { return };
+        let is_known = pair.is_valid() && !pair.has_lapsed;
+        if is_known && !nominates {
+            // Peers keep pairs in reserve.
+            return;
+        }
+        let is_stale = pair.answered <= answered;
+        self.verify(now, selected);
+        if is_stale {
+            self.verify(now, elsewhere);
+        }
+    }
+
+    /// A selected pair that does not answer gives way to one that has answered since; while there is none, the
+    /// others are asked.
+    pub(super) fn leave_silent_pair(&mut self, now: Instant) {
+        let Some(selected) = &self.selected else { return };
+        let (id, granted) = (selected.id, Some(selected.consent.granted()));
+        let is_disconnected = selected.consent.is_disconnected(now);
+        if !self.selected_check_pair().is_some_and(|pair| is_disconnected || pair.has_lapsed) {
+            return;
+        }
+        let others = self.check_list.pairs().iter().filter(|pair| pair.id != id && pair.is_valid());
+        let can_follow = others.clone().any(|pair| pair.answered > granted);
+        let silent: SmallVec<[PairId; MAX_ASKED]> =
+            others.filter(|pair| pair.answered <= granted).map(|pair| pair.id).take(MAX_ASKED).collect();
+        for id in silent {
+            self.verify(now, id);
+            if can_follow && let Some(pair) = self.check_list.get_mut(id) {
+                // What it has shown is as old as what the pair has that is left.
+                pair.has_lapsed = true;
+                pair.nomination = Nomination::None;
+            }
+        }
+        if can_follow {
+            tracing::debug!("the selected candidate pair does not answer, another does");
+            self.fail(now, id);
+        }
+    }
+
+    /// Asks a pair that was just nominated once more while another could take its place: nothing else would tell
+    /// before the first check of consent.
+    pub(super) fn confirm_nomination(&mut self, now: Instant) {
+        if self.confirmation.take_if(|at| *at <= now).is_some()
+            && let Some(id) = self.selected_check_pair().map(|pair| pair.id)
+            && self.check_list.has_alternative(id)
+        {
+            self.verify(now, id);
+        }
+    }
+
+    /// The peer sees this side at another address than before: a NAT on the way has given a new one. A controlling
+    /// agent nominates again, so that a peer that knows the old address only follows.
+    pub(super) fn follow_mapping(&mut self, now: Instant, id: PairId, mapped: Option<SocketAddr>) {
+        let Some((base, known)) = self.check_list.get(id).map(|pair| (pair.base, pair.local)) else { return };
+        let Some(local) = mapped.and_then(|mapped| self.local_candidate(mapped, base)) else { return };
+        if known == Some(local) {
+            return;
+        }
+        tracing::debug!("the peer sees this side at another address");
+        if let Some(pair) = self.check_list.get_mut(id) {
+            pair.local = Some(local);
+        }
+        if let Some(selected) = self.selected.as_mut().filter(|selected| selected.id == id) {
+            selected.pair.local = self.local.candidates()[local].candidate.clone();
+        }
+        self.verify(now, id);
+    }
+
     /// A pair has not answered a verification.
     fn lapse(&mut self, now: Instant, id: PairId) {
         tracing::debug!("a candidate pair that has worked does not answer");
-        if !self.is_selected(id) {
-            return self.fail(now, id);
-        }
-        if let Some(pair) = self.check_list.get_mut(id) {
+        let is_selected = self.is_selected(id);
+        let Some(pair) = self.check_list.get_mut(id) else { return };
+        if is_selected {
             pair.has_lapsed = true;
+            return;
         }
+        pair.has_lapsed = false;
+        if self.role == IceRole::Controlling {
+            pair.nomination = Nomination::None;
+        }
+        // A second of silence may be the loss of a bad path: the long way of an ordinary check decides.
+        self.check_list.doubt(id);
+        self.reselect(now);
     }
 
     pub(super) fn uses_path(&self, now: Instant, path: &FiveTuple) -> bool {
@@ -121,7 +212,9 @@ impl Agent {
         }
         let pair = self.check_list.find(path).and_then(|id| self.check_list.get(id));
         pair.is_some_and(|pair| {
-            pair.is_valid() && pair.answered.is_some_and(|answered| !self.has_expired(answered, now))
+            pair.is_valid()
+                && !pair.has_lapsed
+                && pair.answered.is_some_and(|answered| !self.has_expired(answered, now))
         })
     }
 

@@ -35,7 +35,10 @@ fn local_candidates_are_limited() {
 
 #[test]
 fn remote_candidates_are_limited_however_they_come() {
-    let mut scene = limited(|config| config.max_remote_candidates = 3);
+    let mut scene = limited(|config| {
+        config.max_remote_candidates = 2;
+        config.max_peer_reflexive_candidates = 5;
+    });
     scene.add_remote(&remote(0));
     let name = candidate("candidate:1 1 udp 2130706431 somebody.local 2000 typ host");
     scene.agent.add_remote_candidate(scene.now, name.clone()).unwrap();
@@ -45,9 +48,10 @@ fn remote_candidates_are_limited_however_they_come() {
         scene.sent();
     }
     let refused = scene.agent.add_remote_candidate(scene.now, name);
-    assert_eq!(refused, Err(IceError::TooManyCandidates { limit: 3 }));
-    let validated = (0..100).filter(|number| scene.agent.is_validated(&path(&remote(*number))));
-    assert_eq!(validated.count(), 2);
+    assert_eq!(refused, Err(IceError::TooManyCandidates { limit: 2 }));
+    let validated: Vec<_> =
+        (0..100).filter(|number| scene.agent.is_validated(&path(&remote(*number)))).collect();
+    assert_eq!(validated, [0, 95, 96, 97, 98, 99], "what was said, and the newest of what was found");
     // The name that is resolved keeps its place.
     let query = std::iter::from_fn(|| scene.agent.poll_event()).find_map(|event| match event {
         IceEvent::ResolveName { query, name } => {
@@ -151,4 +155,103 @@ fn pairs_that_failed_make_room_for_any_other() {
     scene.agent.add_remote_candidate(scene.now, candidate(late)).unwrap();
     scene.answer_checks();
     assert!(scene.agent.selected_pair().is_some());
+}
+
+#[test]
+fn the_address_that_checks_come_from_has_a_place_whatever_the_peer_said() {
+    for count in [63, 64, 65, 400] {
+        let mut scene = limited(|_| {});
+        for number in 0..count {
+            let text = format!(
+                "candidate:{number} 1 udp 2130706431 {} 2000 typ host",
+                remote(number).replace(":2000", "")
+            );
+            let _ = scene.agent.add_remote_candidate(scene.now, candidate(&text));
+        }
+        for _ in 0..100 {
+            scene.advance(Duration::from_millis(50));
+            scene.sent();
+        }
+        let request = check(&scene.agent, 1, true);
+        scene.receive(REMOTE, &request).unwrap();
+        for _ in 0..4 {
+            scene.answer_checks_to(|remote| remote == address(REMOTE));
+            scene.advance(Duration::from_millis(50));
+        }
+        assert_eq!(scene.agent.selected_pair().map(|pair| pair.path), Some(path(REMOTE)), "{count}");
+    }
+}
+
+#[test]
+fn of_too_many_candidates_the_rare_kinds_and_the_best_stay() {
+    let mut scene = limited(|_| {});
+    let add = |scene: &mut Scene, text: &str| scene.agent.add_remote_candidate(scene.now, candidate(text));
+    for number in 0..64 {
+        add(&mut scene, &format!("candidate:1 1 udp {} 10.8.0.{} 2000 typ host", 1000 + number, 1 + number))
+            .unwrap();
+    }
+    let worse = add(&mut scene, "candidate:1 1 udp 999 10.8.1.1 2000 typ host");
+    assert_eq!(worse, Err(IceError::TooManyCandidates { limit: 64 }));
+    add(&mut scene, "candidate:1 1 udp 5000 10.8.1.2 2000 typ host").unwrap();
+    add(&mut scene, "candidate:2 1 udp 10 203.0.113.7 2000 typ relay raddr 0.0.0.0 rport 9").unwrap();
+    scene.sent();
+    let state = scene.snapshot();
+    assert!(state.contains("10.8.1.2:2000") && state.contains("203.0.113.7:2000"));
+    assert!(!state.contains("10.8.0.1:2000") && !state.contains("10.8.0.2:2000"), "the least of the hosts");
+    // Those that failed go before any other.
+    for _ in 0..30 {
+        scene.advance(Duration::from_secs(1));
+        scene.sent();
+    }
+    let mut names = 0;
+    while add(&mut scene, &format!("candidate:1 1 udp 1 name{names}.local 2000 typ host")).is_ok()
+        && names < 200
+    {
+        names += 1;
+    }
+    assert!(names < 200, "names are limited, too");
+}
+
+#[test]
+fn host_addresses_leave_room_for_reflexive_ones_and_for_the_link_of_the_peer() {
+    let server = address("203.0.113.1:3478");
+    let mut scene = limited(|config| config.stun_servers = vec![server]);
+    let refused = (0..64).filter(|number| {
+        let host = SocketAddr::from(([10, 7, *number, 1], 1000));
+        scene.agent.add_host_address(scene.now, host).is_err()
+    });
+    assert_eq!(refused.count(), 17, "with the first address 48 are taken");
+    let last = SocketAddr::from(([192, 168, 1, 5], 1000));
+    assert!(scene.agent.add_host_address(scene.now, last).is_err());
+    scene.agent.add_host_address(scene.now, address("[2001:db8::1]:1000")).unwrap();
+    for _ in 0..200 {
+        scene.advance(Duration::from_millis(50));
+        for (path, bytes) in scene.sent() {
+            let id = Message::decode(&bytes).unwrap().transaction_id();
+            let mut answer = Vec::new();
+            let builder = MessageBuilder::new(&mut answer, Class::Success, Method::BINDING, id);
+            builder.xor_mapped_address(address("198.51.100.1:4000")).finish().unwrap();
+            let _ = scene.agent.handle_datagram(scene.now, Datagram::new(path, &mut answer));
+        }
+    }
+    let kinds = |kind| scene.agent.local_candidates().filter(|local| local.kind == kind).count();
+    assert!(kinds(CandidateKind::ServerReflexive) >= 8);
+    assert_eq!(kinds(CandidateKind::Host), 49);
+
+    // The peer turns out to be on the link of the last one.
+    let mut scene = limited(|_| {});
+    for number in 0..64 {
+        let _ = scene.agent.add_host_address(scene.now, SocketAddr::from(([10, 7, number, 1], 1000)));
+    }
+    let _ = scene.agent.add_host_address(scene.now, last);
+    scene
+        .agent
+        .add_remote_candidate(scene.now, candidate("candidate:1 1 udp 9 192.168.1.9 2000 typ host"))
+        .unwrap();
+    let mut checked = std::collections::BTreeSet::new();
+    for _ in 0..100 {
+        checked.extend(scene.sent().into_iter().map(|(path, _)| path.local));
+        scene.advance(Duration::from_millis(50));
+    }
+    assert!(checked.contains(&last));
 }

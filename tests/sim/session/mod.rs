@@ -1,3 +1,4 @@
+mod handshake;
 mod hostile_media;
 mod left_out;
 mod logging;
@@ -40,6 +41,8 @@ struct Node {
     /// The forms of header extensions that were seen.
     extension_forms: Vec<u16>,
     wakes: usize,
+    /// DTLS is lost on the way.
+    is_deaf: bool,
 }
 
 impl Layer for Node {
@@ -47,6 +50,9 @@ impl Layer for Node {
     type Error = SessionError;
 
     fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), SessionError> {
+        if self.is_deaf && matches!(datagram.bytes.first(), Some(20..=63)) {
+            return Ok(());
+        }
         let (received, forms) = (&mut self.received, &mut self.extension_forms);
         self.session.receive(now, datagram, &mut |rtp| {
             let packet = rtp.packet;
@@ -106,10 +112,8 @@ impl Peers {
             let mut session = Session::new(epoch, config);
             session.add_host_address(epoch, address).unwrap();
             session.end_of_host_addresses(epoch);
-            simulation.add_layer(
-                host,
-                Node { session, received: Vec::new(), extension_forms: Vec::new(), wakes: 0 },
-            );
+            let (received, extension_forms) = (Vec::new(), Vec::new());
+            simulation.add_layer(host, Node { session, received, extension_forms, wakes: 0, is_deaf: false });
             host
         });
         Self { simulation, hosts, events: [Vec::new(), Vec::new()] }

@@ -1,0 +1,182 @@
+use std::time::Duration;
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+const STEP: Duration = Duration::from_millis(50);
+const ELSEWHERE: &str = "10.0.0.3:2000";
+
+/// Runs until `done`, and answers what goes to one address; the time it took.
+fn run_until(scene: &mut Scene, alive: &str, done: impl Fn(&Scene) -> bool) -> Duration {
+    let begin = scene.now;
+    while !done(scene) {
+        assert!(
+            scene.now < begin + 60 * SECOND,
+            "still {:?} {:?}",
+            scene.agent.state(),
+            scene.agent.selected_pair()
+        );
+        scene.advance(STEP);
+        scene.answer_checks_to(|remote| remote == address(alive));
+    }
+    scene.now - begin
+}
+
+fn is_on(remote: &'static str) -> impl Fn(&Scene) -> bool {
+    move |scene| scene.agent.selected_pair().is_some_and(|pair| pair.path == path(remote))
+}
+
+#[test]
+fn a_check_elsewhere_has_the_selected_pair_asked_and_left() {
+    for (role, nominates) in
+        [(IceRole::Controlled, true), (IceRole::Controlled, false), (IceRole::Controlling, false)]
+    {
+        let mut scene = Scene::connected(role);
+        for _ in 0..40 {
+            scene.advance(SECOND);
+            scene.answer_checks();
+        }
+        let request = check(&scene.agent, 9, nominates);
+        scene.receive(ELSEWHERE, &request).unwrap();
+        let took = run_until(&mut scene, ELSEWHERE, is_on(ELSEWHERE));
+        assert!(took <= SECOND, "{role:?}: {took:?}");
+        assert!(!scene.agent.owns_path(scene.now, &path(REMOTE)));
+        for _ in 0..60 {
+            scene.advance(SECOND);
+            scene.answer_checks_to(|remote| remote == address(ELSEWHERE));
+            assert!(is_on(ELSEWHERE)(&scene));
+        }
+    }
+}
+
+#[test]
+fn a_selected_pair_that_answers_is_not_left() {
+    let mut scene = Scene::connected(IceRole::Controlled);
+    for number in 0..20 {
+        let request = check(&scene.agent, number, true);
+        scene.receive(ELSEWHERE, &request).unwrap();
+        scene.answer_checks();
+        scene.advance(STEP);
+        scene.answer_checks();
+        assert!(is_on(REMOTE)(&scene));
+    }
+}
+
+#[test]
+fn pairs_that_a_peer_keeps_in_reserve_cost_no_checks() {
+    let mut scene = Scene::connected(IceRole::Controlled);
+    let request = check(&scene.agent, 9, false);
+    scene.receive(ELSEWHERE, &request).unwrap();
+    scene.answer_checks();
+    scene.advance(STEP);
+    scene.answer_checks();
+    let before = scene.agent.stats().checks_sent;
+    for number in 10..200 {
+        let request = check(&scene.agent, number, false);
+        scene.receive(ELSEWHERE, &request).unwrap();
+        scene.advance(STEP);
+        scene.answer_checks();
+    }
+    let sent = scene.agent.stats().checks_sent - before;
+    assert!(sent <= 3, "{sent} checks of consent in nine seconds");
+}
+
+#[test]
+fn a_silent_pair_is_left_soon_where_another_can_serve() {
+    for role in [IceRole::Controlling, IceRole::Controlled] {
+        let mut scene = Scene::connected(role);
+        let request = check(&scene.agent, 9, false);
+        scene.receive(ELSEWHERE, &request).unwrap();
+        for _ in 0..100 {
+            scene.advance(STEP * 4);
+            scene.answer_checks();
+        }
+        assert!(is_on(REMOTE)(&scene));
+        let took = run_until(&mut scene, ELSEWHERE, is_on(ELSEWHERE));
+        assert!(took <= 9 * SECOND, "{role:?}: {took:?}");
+    }
+}
+
+#[test]
+fn a_pair_that_dies_at_its_nomination_is_replaced_in_two_seconds() {
+    for answers_nomination in [false, true] {
+        let mut scene = Scene::checking(IceRole::Controlling);
+        scene
+            .agent
+            .add_remote_candidate(scene.now, candidate("candidate:2 1 udp 1000 10.0.0.3 2000 typ host"))
+            .unwrap();
+        // One that is better and never answers, so that the nomination waits.
+        scene
+            .agent
+            .add_remote_candidate(scene.now, candidate("candidate:3 1 udp 2130706432 10.0.0.9 2000 typ host"))
+            .unwrap();
+        let nomination = loop {
+            let sent = scene.sent();
+            let mut nomination = None;
+            for (path, bytes) in sent {
+                let message = Message::decode(&bytes).unwrap();
+                if message.use_candidate() {
+                    nomination = Some((path, message.transaction_id()));
+                } else if path.remote != address("10.0.0.9:2000") {
+                    scene.receive(&path.remote.to_string(), &success(message.transaction_id())).unwrap();
+                }
+            }
+            if let Some((nominated, id)) = nomination {
+                assert_eq!(nominated, path(REMOTE));
+                break id;
+            }
+            scene.advance(STEP);
+        };
+        if answers_nomination {
+            scene.receive(REMOTE, &success(nomination)).unwrap();
+        }
+        let took = run_until(&mut scene, ELSEWHERE, is_on(ELSEWHERE));
+        assert!(took <= 2 * SECOND, "{took:?}");
+        run_until(&mut scene, ELSEWHERE, |scene| scene.snapshot().contains("nomination: Done"));
+        assert!(is_on(ELSEWHERE)(&scene));
+    }
+}
+
+#[test]
+fn a_new_mapping_of_this_side_is_nominated_again() {
+    let mut scene = Scene::connected(IceRole::Controlling);
+    let mapped = address("198.51.100.1:40001");
+    let mut nominations = 0;
+    for _ in 0..200 {
+        scene.advance(STEP);
+        for (path, bytes) in scene.sent() {
+            let message = Message::decode(&bytes).unwrap();
+            nominations += usize::from(message.use_candidate());
+            let answer =
+                self::message(Class::Success, message.transaction_id(), credentials().password(), |b| {
+                    b.xor_mapped_address(mapped)
+                });
+            scene.receive(&path.remote.to_string(), &answer).unwrap();
+        }
+    }
+    assert_eq!(nominations, 1);
+    let local = &scene.agent.selected_pair().unwrap().local;
+    assert_eq!((local.kind, &local.address), (CandidateKind::PeerReflexive, &CandidateAddress::Ip(mapped)));
+    assert_eq!(scene.agent.state(), IceConnectionState::Completed);
+}
+
+#[test]
+fn mappings_that_change_for_ever_take_no_more_room() {
+    let mut scene = Scene::connected(IceRole::Controlling);
+    for port in 0..500 {
+        for _ in 0..9 {
+            scene.advance(SECOND);
+            for (path, bytes) in scene.sent() {
+                let id = Message::decode(&bytes).unwrap().transaction_id();
+                let answer = message(Class::Success, id, credentials().password(), |b| {
+                    b.xor_mapped_address(SocketAddr::from(([198, 51, 100, 1], 40_000 + port)))
+                });
+                scene.receive(&path.remote.to_string(), &answer).unwrap();
+            }
+        }
+        let local = &scene.agent.selected_pair().unwrap().local;
+        let current = SocketAddr::from(([198, 51, 100, 1], 40_000 + port));
+        assert_eq!(local.address, CandidateAddress::Ip(current));
+    }
+    assert!(scene.agent.local_candidates().count() <= 64);
+}
