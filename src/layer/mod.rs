@@ -40,8 +40,8 @@ pub use media::{
     SequenceNumber, Ssrc,
 };
 pub use sctp::{
-    PayloadProtocol, Received, Reliability, SctpClose, SctpError, SctpEvent, SctpTransport, SendOptions,
-    StreamId,
+    Held, HeldOutcome, PayloadProtocol, Received, Reliability, SctpClose, SctpError, SctpEvent,
+    SctpTransport, SendOptions, StreamId,
 };
 pub use srtp::{MasterKey, PacketSlot, SrtpError, SrtpKeyingMaterial, SrtpProfile, SrtpTransport};
 pub use transmit::{Segments, Transmit, TransmitBatch};

@@ -128,6 +128,9 @@ impl Session {
         let result = match datagram.bytes.first() {
             Some(0..=3) => {
                 let result = self.transport.ice().handle_datagram(now, datagram);
+                if result.is_ok() {
+                    self.transport.note_heard(now);
+                }
                 self.pump();
                 return Ok(result?);
             }

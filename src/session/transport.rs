@@ -1,7 +1,7 @@
 //! The one transport of a session: ICE, DTLS, SRTP and SCTP put together (RFC 8835), with the data channels on
 //! top.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::association::Association;
 use super::jsep::{Jsep, RemoteData};
@@ -43,6 +43,8 @@ pub(super) struct Transport {
     sctp_batch: TransmitBatch,
     /// Which of them found no room in the application's batch.
     unsealed: Option<Unsealed>,
+    /// When something authentic came last.
+    heard: Option<Instant>,
     /// The last datagrams of a session that was closed.
     farewell: Vec<(FiveTuple, Vec<u8>)>,
 }
@@ -50,6 +52,9 @@ pub(super) struct Transport {
 /// Datagrams of the peer's handshake that are kept until its description comes. A ClientHello takes two at most,
 /// and may be sent twice.
 const MAX_EARLY_DATAGRAMS: usize = 4;
+/// After so long without anything from the peer the path may have been away. Shorter than any retransmission
+/// timeout that has backed off.
+const SILENCE: Duration = Duration::from_millis(500);
 /// The longest such datagram: what an Ethernet carries.
 const MAX_EARLY_DATAGRAM: usize = 1500;
 
@@ -105,7 +110,17 @@ impl Transport {
             // As many as fit into one send when they are protected.
             sctp_batch: TransmitBatch::new(mtu).with_max_segments(TransmitBatch::max_datagrams(mtu)),
             unsealed: None,
+            heard: None,
             farewell: Vec::new(),
+        }
+    }
+
+    /// Something authentic came. After a silence the path may have been away, and retransmissions have backed off
+    /// for as long as it was.
+    pub(super) fn note_heard(&mut self, now: Instant) {
+        let before = self.heard.replace(now);
+        if before.is_some_and(|before| now.saturating_duration_since(before) >= SILENCE) {
+            self.sctp.path_is_back(now);
         }
     }
 
@@ -257,6 +272,7 @@ impl Transport {
             // What SCTP refuses, it counts.
             let _ = sctp.handle_datagram(now, Datagram::new(path, packet));
         })?;
+        self.note_heard(now);
         Ok(())
     }
 
