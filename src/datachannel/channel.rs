@@ -1,5 +1,3 @@
-use bytes::Bytes;
-
 use super::channel_id::ChannelId;
 use super::error::DcepError;
 use crate::layer::{Reliability, StreamId};
@@ -78,20 +76,13 @@ pub enum ChannelEvent {
     OpenedByPeer(ChannelId),
     /// A channel of this side is open.
     Open(ChannelId),
-    /// A message arrived.
-    Message {
-        /// The channel.
-        channel: ChannelId,
-        /// What it is.
-        kind: MessageKind,
-        /// The message; may be empty.
-        payload: Bytes,
-    },
+    /// A message waits for [`receive`](super::DataChannels::receive); told once until all were received.
+    Readable(ChannelId),
     /// The buffered amount fell to the threshold.
     BufferedAmountLow(ChannelId),
     /// The peer closes the channel.
     Closing(ChannelId),
-    /// The channel is closed in both directions and forgotten.
+    /// The channel is closed in both directions and forgotten, save the messages of it that were not received.
     Closed(ChannelId),
     /// The peer broke the establishment protocol on this stream; the stream was reset and nothing else
     /// touched.

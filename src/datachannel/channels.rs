@@ -1,4 +1,3 @@
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
@@ -9,18 +8,26 @@ use super::channel::{ChannelCounters, ChannelEvent, ChannelInit, ChannelState, M
 use super::channel_id::ChannelId;
 use super::dcep::Open;
 use super::error::DataChannelError;
-use crate::layer::{
-    DtlsRole, PayloadProtocol, Received, SctpClose, SctpEvent, SctpTransport, SendOptions, StreamId,
-};
+use super::inbox::Inbox;
+use super::receiving::Arrivals;
+use crate::layer::{DtlsRole, PayloadProtocol, SctpClose, SctpEvent, SctpTransport, SendOptions, StreamId};
 
 /// The limits of a [`DataChannels`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The most channels at a time, of both sides together.
+    /// The most channels at a time, of both sides together. Those of the peer count for 480 bytes and their names
+    /// in the receive budget of the association, of which they may take half.
     pub channels: usize,
     /// The most bytes of labels and protocols of the channels that the peer opened, all together.
     pub peer_names: usize,
+    /// The most bytes of unread messages of all channels together, with their overhead, if the association has no
+    /// receive window of its own for them ([`SctpTransport::set_held`]): when it is reached nothing more is read
+    /// from it, and what comes behind waits. 4 MiB by default.
+    pub unread: usize,
+    /// The most events that wait: while there are so many, channels that the peer opens are refused. 4096 by
+    /// default.
+    pub events: usize,
     /// The most bytes of messages that are arriving in the parts of the deprecated protocol identifiers 52 and
     /// 54, on all channels together.
     pub partial_messages: usize,
@@ -28,7 +35,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { channels: 8192, peer_names: 1 << 20, partial_messages: 256 << 10 }
+        Self {
+            channels: 8192,
+            peer_names: 1 << 20,
+            unread: 4 << 20,
+            events: 4096,
+            partial_messages: 256 << 10,
+        }
     }
 }
 
@@ -47,18 +60,12 @@ pub struct DataChannels {
     retired: FxHashSet<StreamId>,
     /// Establishment messages that the association had no room for.
     pub(super) unsent: VecDeque<(StreamId, Bytes)>,
-    /// The streams that the peer reset while something that it sent before may be unread, each with the number
-    /// of messages after which the reset takes effect.
-    peer_resets: VecDeque<(u64, StreamId)>,
-    /// How many of these are of a stream: two at most, if the peer opened and closed another channel there
-    /// meanwhile.
-    resets_of: FxHashMap<StreamId, u8>,
-    messages_handled: u64,
-    /// What was read and is not to be handled yet.
-    held: Option<Received>,
+    pub(super) arrivals: Arrivals,
+    /// Bytes of the names of channels that the peer opened, and how many these are.
     pub(super) peer_names: usize,
-    /// Bytes of messages in parts.
-    partial: usize,
+    pub(super) peer_channels: usize,
+    /// The streams of channels that the peer has not reset.
+    unreset: FxHashSet<StreamId>,
     pub(super) events: VecDeque<ChannelEvent>,
 }
 
@@ -73,10 +80,17 @@ pub(super) struct Channel {
     pub(super) reset_by_us: Reset,
     pub(super) reset_by_peer: bool,
     has_sent: bool,
-    counters: ChannelCounters,
+    pub(super) counters: ChannelCounters,
     low_threshold: usize,
+    /// That the buffered amount is low waits to be told.
+    low_waits: bool,
+    /// The application was told, or will be, of messages that it has not received since.
+    pub(super) told_readable: bool,
+    /// The event that says so waits.
+    pub(super) readable_waits: bool,
+    pub(super) inbox: Inbox,
     /// What arrived of a message in deprecated parts.
-    partial: Vec<u8>,
+    pub(super) partial: Vec<u8>,
 }
 
 /// Whether the association ended.
@@ -215,24 +229,23 @@ impl DataChannels {
         match event {
             SctpEvent::Established { .. } => {
                 self.established = true;
+                self.forget_told();
                 self.connect_all(sctp, now);
             }
             // What finds no room still does so at the next one.
             SctpEvent::Writable => drop(self.flush(sctp, now)),
             SctpEvent::BufferedAmountLow(stream) => {
                 // What a channel never sent was its OPEN or ACK, and no buffered amount.
-                if let Some((id, _)) = self.on_stream(*stream).filter(|(_, channel)| channel.has_sent) {
+                if let Some((id, channel)) = self.on_stream(*stream).filter(|(_, channel)| channel.has_sent)
+                    && !std::mem::replace(&mut channel.low_waits, true)
+                {
                     self.events.push_back(ChannelEvent::BufferedAmountLow(id));
                 }
             }
-            // What arrived before is to be read first: the OPEN of the channel may be among it, and what is left
-            // unread of one channel must not be taken for messages of the next one on its stream.
-            SctpEvent::IncomingStreamReset(stream) => {
-                let count = self.resets_of.entry(*stream).or_default();
-                if *count < 2 {
-                    *count += 1;
-                    let unread = (sctp.unread() as u64).saturating_add(self.held.is_some().into());
-                    self.peer_resets.push_back((self.messages_handled.saturating_add(unread), *stream));
+            SctpEvent::IncomingStreamReset(stream) => self.note_peer_reset(sctp, *stream),
+            SctpEvent::AllIncomingStreamsReset => {
+                for stream in std::mem::take(&mut self.unreset) {
+                    self.note_peer_reset(sctp, stream);
                 }
             }
             SctpEvent::OutgoingStreamReset(stream) => {
@@ -253,8 +266,7 @@ impl DataChannels {
             SctpEvent::Closed(close) => {
                 self.established = false;
                 self.unsent.clear();
-                self.peer_resets.clear();
-                self.resets_of.clear();
+                self.forget_resets();
                 // What this side ended is not read any more.
                 match close {
                     SctpClose::Aborted => self.close_all(),
@@ -265,38 +277,24 @@ impl DataChannels {
         }
     }
 
-    /// The next thing that happened. Messages are taken from the association one at a time, so that its
-    /// receive window keeps a fast peer in check.
+    /// The next thing that happened. Never waits for anybody to [`receive`](Self::receive).
     pub fn poll_event(&mut self, sctp: &mut dyn SctpTransport, now: Instant) -> Option<ChannelEvent> {
-        loop {
-            if let Some(event) = self.events.pop_front() {
-                return Some(event);
-            }
-            if self.end == End::Over {
-                return None;
-            }
-            if self.peer_resets.front().is_some_and(|(after, _)| *after <= self.messages_handled) {
-                self.handle_next_reset(sctp, now)?;
-                continue;
-            }
-            if let Some(received) = self.held.take().or_else(|| sctp.receive()) {
-                if self.must_wait(sctp, now, &received) {
-                    self.held = Some(received);
-                    return self.events.pop_front();
-                }
-                self.messages_handled += 1;
-                if let Some(event) = self.handle_message(sctp, now, received) {
-                    return Some(event);
-                }
-                continue;
-            }
-            if self.end == End::Unread {
-                self.close_all();
-                continue;
-            }
-            // Nothing is left to be read, however much was thought to be.
-            self.handle_next_reset(sctp, now)?;
+        self.advance(sctp, now);
+        let event = self.events.pop_front()?;
+        if self.events.is_empty() {
+            // What an idle table does without.
+            self.events = VecDeque::new();
         }
+        match &event {
+            ChannelEvent::BufferedAmountLow(id) => {
+                self.channels.entry(*id).and_modify(|channel| channel.low_waits = false);
+            }
+            ChannelEvent::Readable(id) => {
+                self.channels.entry(*id).and_modify(|channel| channel.readable_waits = false);
+            }
+            _ => {}
+        }
+        Some(event)
     }
 
     /// What the channel was made as; of a channel that the peer opened, what it announced.
@@ -354,27 +352,31 @@ impl DataChannels {
         self.next_id += 1;
         if let Some(stream) = channel.stream {
             self.by_stream.insert(stream, id);
+            self.unreset.insert(stream);
         }
+        self.peer_channels += usize::from(channel.opened_by_peer);
         self.channels.insert(id, Box::new(channel));
         id
     }
 
-    fn remove(&mut self, id: ChannelId) {
-        let Some(channel) = self.channels.remove(&id) else { return };
+    pub(super) fn remove(&mut self, id: ChannelId) {
+        let Some(mut channel) = self.channels.remove(&id) else { return };
         if let Some(stream) = channel.stream {
             self.by_stream.remove(&stream);
+            self.unreset.remove(&stream);
             self.unsent.retain(|(unsent, _)| *unsent != stream);
         }
         if channel.opened_by_peer {
             self.peer_names -= channel.init.label.len() + channel.init.protocol.len();
+            self.peer_channels -= 1;
         }
-        self.partial -= channel.partial.len();
+        self.leave(id, channel.stream, &mut channel);
         self.events.push_back(ChannelEvent::Closed(id));
     }
 
-    fn close_all(&mut self) {
+    pub(super) fn close_all(&mut self) {
         self.end = End::Over;
-        self.held = None;
+        self.forget_arrivals();
         while let Some((id, _)) = self.channels.first_key_value() {
             self.remove(*id);
         }
@@ -423,6 +425,7 @@ impl DataChannels {
         channel.stream = Some(stream);
         channel.state = ChannelState::Open;
         self.by_stream.insert(stream, id);
+        self.unreset.insert(stream);
         sctp.set_buffered_amount_low_threshold(stream, channel.low_threshold);
         if channel.init.negotiated.is_none() {
             channel.awaits_ack = true;
@@ -450,35 +453,8 @@ impl DataChannels {
         }
     }
 
-    fn handle_next_reset(&mut self, sctp: &mut dyn SctpTransport, now: Instant) -> Option<()> {
-        let (_, stream) = self.peer_resets.pop_front()?;
-        self.forget_reset(stream);
-        self.handle_peer_reset(sctp, now, stream);
-        Some(())
-    }
-
-    fn forget_reset(&mut self, stream: StreamId) {
-        if let Entry::Occupied(mut count) = self.resets_of.entry(stream) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
-        }
-    }
-
-    /// Has the earliest reset of a stream take effect, if there is one, because something that the peer sent
-    /// after it was read.
-    pub(super) fn advance_reset(&mut self, sctp: &mut dyn SctpTransport, now: Instant, stream: StreamId) {
-        if self.resets_of.contains_key(&stream)
-            && let Some(index) = self.peer_resets.iter().position(|(_, reset)| *reset == stream)
-        {
-            self.peer_resets.remove(index);
-            self.forget_reset(stream);
-            self.handle_peer_reset(sctp, now, stream);
-        }
-    }
-
-    fn handle_peer_reset(&mut self, sctp: &mut dyn SctpTransport, now: Instant, stream: StreamId) {
+    pub(super) fn handle_peer_reset(&mut self, sctp: &mut dyn SctpTransport, now: Instant, stream: StreamId) {
+        self.unreset.remove(&stream);
         let Some((id, channel)) = self.on_stream(stream) else { return };
         channel.reset_by_peer = true;
         if channel.state == ChannelState::Open {
@@ -495,62 +471,6 @@ impl DataChannels {
             self.remove(id);
         }
     }
-
-    fn handle_message(
-        &mut self,
-        sctp: &mut dyn SctpTransport,
-        now: Instant,
-        received: Received,
-    ) -> Option<ChannelEvent> {
-        if received.protocol == PayloadProtocol::DCEP {
-            let stream = received.stream;
-            return match self.handle_dcep(sctp, now, stream, &received.payload) {
-                Ok(event) => event,
-                Err(error) => {
-                    self.refuse(sctp, now, stream);
-                    Some(ChannelEvent::Refused { stream, error })
-                }
-            };
-        }
-        let partial_room = self.limits.partial_messages - self.partial;
-        // Data on a stream without a channel: its channel was closed on this side, or is not made yet.
-        let (id, channel) = self.on_stream(received.stream)?;
-        if channel.state != ChannelState::Open {
-            return None;
-        }
-        // Data on the stream says as much as an ACK, which an unordered message may overtake.
-        channel.awaits_ack = false;
-        let (kind, payload) = match received.protocol {
-            PayloadProtocol::STRING => (MessageKind::Text, received.payload),
-            PayloadProtocol::BINARY => (MessageKind::Binary, received.payload),
-            PayloadProtocol::STRING_EMPTY => (MessageKind::Text, Bytes::new()),
-            PayloadProtocol::BINARY_EMPTY => (MessageKind::Binary, Bytes::new()),
-            BINARY_PARTIAL | STRING_PARTIAL => {
-                if received.payload.len() > partial_room {
-                    channel.state = ChannelState::Closing;
-                    self.partial -= std::mem::take(&mut channel.partial).len();
-                    self.reset(sctp, now, id);
-                    return Some(ChannelEvent::Closing(id));
-                }
-                channel.partial.extend_from_slice(&received.payload);
-                self.partial += received.payload.len();
-                return None;
-            }
-            _ => return None,
-        };
-        let mut parts = std::mem::take(&mut channel.partial);
-        let parts_len = parts.len();
-        let payload = if parts.is_empty() {
-            payload
-        } else {
-            parts.extend_from_slice(&payload);
-            parts.into()
-        };
-        channel.counters.messages_received += 1;
-        channel.counters.bytes_received += payload.len() as u64;
-        self.partial -= parts_len;
-        Some(ChannelEvent::Message { channel: id, kind, payload })
-    }
 }
 
 #[cfg(test)]
@@ -561,8 +481,11 @@ impl DataChannels {
         let names = |channel: &Channel| channel.init.label.len() + channel.init.protocol.len();
         let of_peer = channels().filter(|channel| channel.opened_by_peer);
         assert_eq!(self.peer_names, of_peer.map(|channel| names(channel)).sum::<usize>());
-        assert_eq!(self.partial, channels().map(|channel| channel.partial.len()).sum::<usize>());
-        assert!(self.channels.len() <= self.limits.channels && self.partial <= self.limits.partial_messages);
+        assert_eq!(self.peer_channels, channels().filter(|channel| channel.opened_by_peer).count());
+        self.arrivals.check(channels().map(|channel| &**channel));
+        let partial = self.arrivals.partial;
+        assert!(self.channels.len() <= self.limits.channels && partial <= self.limits.partial_messages);
+        assert!(self.unreset.iter().all(|stream| self.by_stream.contains_key(stream)));
         assert_eq!(self.by_stream.len(), channels().filter(|channel| channel.stream.is_some()).count());
         assert!(self.by_stream.iter().all(|(stream, id)| self.stream(*id) == Some(*stream)));
     }
@@ -581,12 +504,11 @@ impl Channel {
             has_sent: false,
             counters: ChannelCounters::default(),
             low_threshold: 0,
+            low_waits: false,
+            told_readable: false,
+            readable_waits: false,
+            inbox: Inbox::default(),
             partial: Vec::new(),
         }
     }
 }
-
-/// Binary data in parts, deprecated (RFC 8831 §8).
-const BINARY_PARTIAL: PayloadProtocol = PayloadProtocol(52);
-/// Text in parts, deprecated.
-const STRING_PARTIAL: PayloadProtocol = PayloadProtocol(54);

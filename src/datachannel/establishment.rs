@@ -6,6 +6,7 @@ use super::channel::{ChannelEvent, ChannelInit, ChannelState};
 use super::channels::{Channel, DataChannels, End, Reset};
 use super::dcep::{Dcep, Open};
 use super::error::DcepError;
+use super::receiving::CHANNEL_OVERHEAD;
 use crate::layer::{DtlsRole, PayloadProtocol, Received, SctpError, SctpTransport, SendOptions, StreamId};
 
 /// The establishment protocol (RFC 8832 §6).
@@ -41,9 +42,9 @@ impl DataChannels {
     }
 
     /// Whether a message is an OPEN that belongs after something else: after the reset of its stream, which
-    /// was noted when it arrived; after the news that the last channel there closed; and after the peer's
-    /// answer to our reset. The peer may use the stream anew as soon as it has carried out that one, and its
-    /// answer may be lost. Nothing is read while one waits.
+    /// was noted when it arrived, and after the peer's answer to our reset. The peer may use the stream anew as
+    /// soon as it has carried out that one, and its answer may be lost. Nothing of its stream is read while one
+    /// waits.
     pub(super) fn must_wait(
         &mut self,
         sctp: &mut dyn SctpTransport,
@@ -59,10 +60,8 @@ impl DataChannels {
         if !is_reset {
             self.advance_reset(sctp, now, stream);
         }
-        let awaits_answer = self
-            .on_stream(stream)
-            .is_some_and(|(_, channel)| channel.reset_by_peer && channel.reset_by_us == Reset::Asked);
-        awaits_answer || !self.events.is_empty()
+        self.on_stream(stream)
+            .is_some_and(|(_, channel)| channel.reset_by_peer && channel.reset_by_us == Reset::Asked)
     }
 
     pub(super) fn handle_dcep(
@@ -103,6 +102,13 @@ impl DataChannels {
         }
         if self.channels.len() >= self.limits.channels {
             return Err(DcepError::Limit("channels"));
+        }
+        if self.events.len() >= self.limits.events {
+            return Err(DcepError::Limit("events"));
+        }
+        // As much is left for data.
+        if self.peer_charge() + names + CHANNEL_OVERHEAD > sctp.receive_budget() / 2 {
+            return Err(DcepError::Limit("memory"));
         }
         self.peer_names += names;
         let Open { ordered, reliability, priority, label, protocol } = open;

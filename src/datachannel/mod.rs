@@ -6,7 +6,7 @@
 //! ```
 //! # use std::time::Instant;
 //! # use bytes::Bytes;
-//! use kaon_rtc::datachannel::{ChannelInit, DataChannels, MessageKind};
+//! use kaon_rtc::datachannel::{ChannelEvent, ChannelInit, DataChannels, MessageKind};
 //! use kaon_rtc::layer::{DtlsRole, SctpTransport};
 //!
 //! # fn run(association: &mut impl SctpTransport) -> Result<(), kaon_rtc::datachannel::DataChannelError> {
@@ -20,7 +20,15 @@
 //!     channels.handle_event(association, now, &event);
 //! }
 //! while let Some(event) = channels.poll_event(association, now) {
-//!     println!("{event:?}");
+//!     match event {
+//!         // Nothing waits for the reader of a channel but the messages of that channel.
+//!         ChannelEvent::Readable(id) => {
+//!             while let Some(message) = channels.receive(association, now, id) {
+//!                 println!("{:?}", message.payload);
+//!             }
+//!         }
+//!         event => println!("{event:?}"),
+//!     }
 //! }
 //!
 //! channels.send(association, now, chat, MessageKind::Text, Bytes::from("hello"))?;
@@ -34,12 +42,15 @@ mod channels;
 mod dcep;
 mod error;
 mod establishment;
+mod inbox;
+mod receiving;
 
 pub use channel::{ChannelCounters, ChannelEvent, ChannelInit, ChannelState, MessageKind};
 pub use channel_id::ChannelId;
 pub use channels::{DataChannels, Limits};
 pub use dcep::{Dcep, Open};
 pub use error::{DataChannelError, DcepError};
+pub use inbox::Message;
 
 #[cfg(test)]
 mod tests;

@@ -44,8 +44,8 @@ pub use media::{
 #[cfg(any(feature = "srtp", feature = "session"))]
 pub(crate) use recency::Recency;
 pub use sctp::{
-    PayloadProtocol, Received, Reliability, SctpClose, SctpError, SctpEvent, SctpTransport, SendOptions,
-    StreamId,
+    Held, HeldOutcome, PayloadProtocol, Received, Reliability, SctpClose, SctpError, SctpEvent,
+    SctpTransport, SendOptions, StreamId,
 };
 pub use srtp::{MasterKey, PacketSlot, SrtpError, SrtpKeyingMaterial, SrtpProfile, SrtpTransport};
 pub use transmit::{Segments, Transmit, TransmitBatch};

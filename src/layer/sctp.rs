@@ -37,6 +37,26 @@ pub trait SctpTransport: Layer<Event = SctpEvent, Error = SctpError> + fmt::Debu
         usize::MAX
     }
 
+    /// Takes what the caller keeps of what it received: it counts against the receive window as if it were not
+    /// read, so that a caller may sort all messages at once and still slow down the peer. To be called again when
+    /// it changes. The default counts nothing.
+    fn set_held(&mut self, held: Held) -> HeldOutcome {
+        let _ = held;
+        HeldOutcome::NotCounted
+    }
+
+    /// What is held for the peer at most in the receiving direction, in bytes with all overhead;
+    /// [`usize::MAX`] if that is not known.
+    fn receive_budget(&self) -> usize {
+        usize::MAX
+    }
+
+    /// The path answers again after a silence: what waits for a retransmission timeout that grew meanwhile is to
+    /// be sent at once, and the timeout to begin anew. A hint; by default nothing is done.
+    fn path_is_back(&mut self, now: Instant) {
+        let _ = now;
+    }
+
     /// Bytes queued on a stream that have not yet been handed to the network for the first time: the W3C's
     /// `bufferedAmount`.
     fn buffered_amount(&self, stream: StreamId) -> usize;
@@ -131,6 +151,27 @@ pub struct Received {
     pub payload: Bytes,
 }
 
+/// What is kept of what came through [`SctpTransport::receive`], in bytes with all overhead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Messages that the application has not taken.
+    pub unread: usize,
+    /// What does not become less by reading, such as channels that the peer opened.
+    pub channels: usize,
+}
+
+/// What [`SctpTransport::set_held`] led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldOutcome {
+    /// The implementation has no such thing: it is for the caller to leave unread what it has no room for.
+    NotCounted,
+    /// It counts against the window.
+    Counted,
+    /// The same, and a window that was nearly closed is open again, of which the peer is to be told: there is
+    /// something for [`poll_transmit`](Layer::poll_transmit).
+    WindowOpened,
+}
+
 /// What an association tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -150,6 +191,8 @@ pub enum SctpEvent {
     BufferedAmountLow(StreamId),
     /// The peer reset its outgoing stream: its next message begins anew.
     IncomingStreamReset(StreamId),
+    /// The peer reset all of its outgoing streams.
+    AllIncomingStreamsReset,
     /// The peer confirmed that our outgoing stream was reset.
     OutgoingStreamReset(StreamId),
     /// The peer refused to reset our outgoing stream.

@@ -30,11 +30,8 @@ struct Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        let inbox = self.handle.shared.lock().channels.remove(&self.id);
-        if inbox.is_some_and(|inbox| inbox.is_full()) {
-            // What waits in the association may come.
-            self.handle.shared.with(|_, _| ());
-        }
+        // What it gives back opens the receive window for the others.
+        self.handle.shared.with(|state, _| state.forget_channel(self.id));
     }
 }
 
@@ -174,17 +171,17 @@ impl DataChannel {
     pub fn try_recv(&self) -> Result<Option<Message>, PeerConnectionError> {
         let mut state = self.shared().lock();
         let is_closed = state.is_closed();
-        let Some(inbox) = state.channels.get_mut(&self.id) else { return Ok(None) };
-        let was_full = inbox.is_full();
-        let message = inbox.pop();
+        let Some(inbox) = state.channels.get(&self.id) else { return Ok(None) };
         let is_over = inbox.ended || is_closed;
+        let message = state.session.receive_message(self.id);
+        let has_opened = message.is_some() && state.session.take_window_opened();
         drop(state);
-        if was_full {
-            // What waits in the association may come.
+        if has_opened {
+            // The peer is to learn that its window is open again.
             self.with(|_, _| ());
         }
         match message {
-            Some(message) => Ok(Some(message)),
+            Some(message) => Ok(Some(Message::new(message.kind, message.payload))),
             None if is_over => Ok(None),
             None => Err(PeerConnectionError::WouldBlock),
         }

@@ -5,14 +5,11 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use super::message::Message;
 use super::rtp_packet::RtpPacket;
 
-/// Messages of a data channel.
+/// Who waits for a data channel. Its messages wait in the session.
 #[derive(Debug, Default)]
 pub(super) struct ChannelInbox {
-    messages: VecDeque<Message>,
-    bytes: usize,
     /// No further message will come.
     pub(super) ended: bool,
     /// Something arrived, or the state changed.
@@ -23,28 +20,8 @@ pub(super) struct ChannelInbox {
 
 /// What a sender that waits for room on a channel has buffered when it goes on, in bytes.
 pub(super) const LOW_WATER: usize = 1 << 18;
-/// Bytes of messages of one channel that wait, before nothing more is taken from the association.
-const MAX_CHANNEL_BYTES: usize = 4 << 20;
-/// Messages may be empty.
-const MESSAGE_OVERHEAD: usize = 64;
 
 impl ChannelInbox {
-    pub(super) fn push(&mut self, message: Message) {
-        self.bytes += message.data().len() + MESSAGE_OVERHEAD;
-        self.messages.push_back(message);
-        self.changed.notify_waiters();
-    }
-
-    pub(super) fn pop(&mut self) -> Option<Message> {
-        let message = self.messages.pop_front()?;
-        self.bytes -= message.data().len() + MESSAGE_OVERHEAD;
-        Some(message)
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        self.bytes >= MAX_CHANNEL_BYTES
-    }
-
     pub(super) fn end(&mut self) {
         self.ended = true;
         self.wake();

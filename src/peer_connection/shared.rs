@@ -15,7 +15,6 @@ use tracing::span::Entered;
 use super::end::{ConnectionEnd, EndpointEnded};
 use super::error::PeerConnectionError;
 use super::inbox::{ChannelInbox, KeyFrameRequests, LOW_WATER, TrackInbox};
-use super::message::Message;
 use super::names::NameToResolve;
 use super::rtp_packet::RtpPacket;
 use crate::datachannel::{ChannelEvent, ChannelId};
@@ -309,14 +308,13 @@ impl State {
             has_news = true;
             self.take(event, id, endpoint);
         }
-        while !self.channels.values().any(ChannelInbox::is_full) {
-            let Some(event) = self.session.poll_channel_event() else { break };
+        while let Some(event) = self.session.poll_channel_event() {
             self.take_channel_event(event);
         }
         while self.events.len() > MAX_EVENTS {
             match self.events.pop_front() {
                 // Nobody will read them.
-                Some(Told::DataChannel(id)) => drop(self.channels.remove(&id)),
+                Some(Told::DataChannel(id)) => self.forget_channel(id),
                 Some(Told::Track(id)) => self.tracks.retain(|(of, _), track| *of != id || track.is_read()),
                 _ => {}
             }
@@ -439,11 +437,11 @@ impl State {
                 self.set_low_threshold(id);
                 self.events.push_back(Told::DataChannel(id));
             }
-            ChannelEvent::Message { channel, kind, payload } => {
-                if let Some(inbox) = self.channels.get_mut(&channel) {
-                    inbox.push(Message::new(kind, payload));
-                }
-            }
+            ChannelEvent::Readable(id) => match self.channels.get(&id) {
+                Some(inbox) => inbox.changed.notify_waiters(),
+                // Nobody holds the channel.
+                None => self.session.discard_messages(id),
+            },
             ChannelEvent::Open(id) | ChannelEvent::BufferedAmountLow(id) | ChannelEvent::Closing(id) => {
                 if let Some(inbox) = self.channels.get(&id) {
                     inbox.wake();
@@ -457,6 +455,12 @@ impl State {
             // The stream was reset, and no channel of the application is touched.
             _ => {}
         }
+    }
+
+    /// Nobody will read the channel any more.
+    pub(super) fn forget_channel(&mut self, id: ChannelId) {
+        self.channels.remove(&id);
+        self.session.discard_messages(id);
     }
 
     /// Has the session tell when there is room to send on a channel.

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::congestion::{CongestionControl, NewReno};
+use super::sender::Message;
 
 /// The parameters of an association. The defaults are for WebRTC over the Internet.
 #[derive(Clone, Debug)]
@@ -14,13 +15,19 @@ pub struct Config {
     /// a TURN channel header (4) and a DTLS record (37). It counts whatever the batch given to `poll_transmit`
     /// says of its datagrams, because a chunk once sent is sent again at the same length.
     pub mtu: usize,
-    /// The number of streams to ask for in each direction; 65535 at most, and they cost nothing until used.
+    /// The number of streams to ask for in each direction; 65535 at most, and no more than a budget of
+    /// [`max_receive_window`](Self::max_receive_window) has 64 bytes for. They cost nothing until used.
     pub streams: u16,
-    /// The most bytes of messages that wait to be sent or acknowledged.
+    /// The budget of the sending direction in bytes: what messages that wait to be sent or acknowledged count for.
+    /// One counts for its bytes, a sixteenth of them and 160, which is what it takes to keep it. 4 MiB by default.
     pub send_buffer: usize,
-    /// The receive window in bytes at the beginning; never below [`max_receive_message`](Self::max_receive_message).
+    /// The receive window in bytes at the beginning; never below twice
+    /// [`max_receive_message`](Self::max_receive_message). 1 MiB by default.
     pub initial_receive_window: usize,
-    /// The receive window in bytes to which a fast reader lets it grow.
+    /// The budget of the receiving direction in bytes: what everything that is kept for the peer counts for, with
+    /// its overhead. That is fragments, messages that nobody has read (each for its bytes and 128), those that
+    /// the caller says it keeps ([`set_held`](crate::layer::SctpTransport::set_held)) and the tables of streams.
+    /// A fast reader lets the receive window grow so far. 8 MiB by default.
     pub max_receive_window: usize,
     /// The largest message in bytes to send, unless the peer announces less.
     pub max_send_message: usize,
@@ -68,7 +75,7 @@ impl Default for Config {
             remote_port: 5000,
             mtu: 1191,
             streams: u16::MAX,
-            send_buffer: 8 << 20,
+            send_buffer: 4 << 20,
             initial_receive_window: 1 << 20,
             max_receive_window: 8 << 20,
             max_send_message: 256 << 10,
@@ -104,10 +111,14 @@ impl Config {
         self.mtu = self.mtu.clamp(Self::MIN_MTU, 65_532) & !3;
         self.streams = self.streams.max(1);
         self.max_receive_message = self.max_receive_message.clamp(1, 1 << 30);
-        self.initial_receive_window = self.initial_receive_window.clamp(self.max_receive_message, 1 << 30);
-        self.max_receive_window = self.max_receive_window.clamp(self.initial_receive_window, 1 << 30);
+        // What fills a hole may take a message more.
+        self.initial_receive_window =
+            self.initial_receive_window.clamp(2 * self.max_receive_message, 2 << 30);
+        self.max_receive_window = self.max_receive_window.clamp(self.initial_receive_window, 2 << 30);
+        self.streams =
+            self.streams.min(u16::try_from(self.max_receive_window / 64).unwrap_or(u16::MAX)).max(1);
         self.max_send_message = self.max_send_message.clamp(1, 1 << 30);
-        self.send_buffer = self.send_buffer.clamp(self.max_send_message, 1 << 40);
+        self.send_buffer = self.send_buffer.max(Message::charge(self.max_send_message)).min(1 << 40);
         self.max_outstanding_chunks = self.max_outstanding_chunks.clamp(16, 32_768);
         self.max_gaps = self.max_gaps.clamp(1, 65_000);
         self.max_burst = self.max_burst.max(1);

@@ -56,8 +56,8 @@ mod timer;
 pub mod wire;
 
 pub use crate::layer::{
-    PayloadProtocol, Received, Reliability, SctpClose, SctpError, SctpEvent, SctpTransport, SendOptions,
-    StreamId,
+    Held, HeldOutcome, PayloadProtocol, Received, Reliability, SctpClose, SctpError, SctpEvent,
+    SctpTransport, SendOptions, StreamId,
 };
 pub use association::{Association, Statistics};
 pub use config::Config;

@@ -9,7 +9,7 @@ use crate::layer::StreamId;
 /// Re-configuration of streams (RFC 6525): one request at a time in each direction.
 #[derive(Debug)]
 pub(crate) struct Reconfiguration {
-    /// Streams to reset, not yet asked for.
+    /// Streams to reset of which everything has been sent, not yet asked for.
     queued: VecDeque<StreamId>,
     /// The request that the peer has not answered.
     outgoing: Option<OutgoingRequest>,
@@ -81,31 +81,21 @@ impl Reconfiguration {
         self.queued.push_back(stream);
     }
 
-    /// Makes a request of the queued streams for which `is_sent`, if none is under way. Says whether it did.
-    pub(crate) fn begin(&mut self, last_tsn: Tsn, is_sent: impl Fn(StreamId) -> bool) -> bool {
+    /// Makes a request of the queued streams, if none is under way. Says whether it did.
+    pub(crate) fn begin(&mut self, last_tsn: Tsn) -> bool {
         if self.outgoing.is_some() || self.queued.is_empty() {
             return false;
         }
-        let mut streams = SmallVec::new();
-        self.queued.retain(|stream| {
-            let taken = streams.len() < Self::MAX_STREAMS && is_sent(*stream);
-            if taken {
-                streams.push(*stream);
-            }
-            !taken
-        });
-        if streams.is_empty() {
-            return false;
+        let count = self.queued.len().min(Self::MAX_STREAMS);
+        let streams = self.queued.drain(..count).collect();
+        if self.queued.is_empty() {
+            self.queued = VecDeque::new();
         }
         let request = self.next_request;
         self.next_request = request.wrapping_add(1);
         let response = self.expected.wrapping_sub(1);
         self.outgoing = Some(OutgoingRequest { request, response, last_tsn, streams, to_send: true });
         true
-    }
-
-    pub(crate) fn has_queued(&self) -> bool {
-        !self.queued.is_empty()
     }
 
     pub(crate) fn is_waiting(&self) -> bool {

@@ -8,6 +8,7 @@ pub(crate) struct Rto {
     smoothed: Option<Duration>,
     variation: Duration,
     current: Duration,
+    initial: Duration,
     min: Duration,
     max: Duration,
 }
@@ -18,6 +19,7 @@ impl Rto {
             smoothed: None,
             variation: Duration::ZERO,
             current: config.rto_initial,
+            initial: config.rto_initial,
             min: config.rto_min,
             max: config.rto_max,
         }
@@ -56,6 +58,16 @@ impl Rto {
         if let Some(smoothed) = self.smoothed {
             self.current = (smoothed + 4 * self.variation).clamp(self.min, self.max);
         }
+    }
+
+    /// Takes back the back-off because the path answers again. Says whether there was one.
+    pub(crate) fn restart(&mut self) -> bool {
+        let before = self.current;
+        match self.smoothed {
+            Some(_) => self.forgive(),
+            None => self.current = self.initial,
+        }
+        self.current < before
     }
 
     /// Doubles the timeout after it expired (§6.3.3 E2).

@@ -5,8 +5,8 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::layer::{
-    Datagram, Layer, PayloadProtocol, Received, SctpError, SctpEvent, SctpTransport, SendOptions, StreamId,
-    Transmit, TransmitBatch,
+    Datagram, Held, HeldOutcome, Layer, PayloadProtocol, Received, SctpError, SctpEvent, SctpTransport,
+    SendOptions, StreamId, Transmit, TransmitBatch,
 };
 
 /// An association that may not exist yet: it refuses everything then, so that data channels can be made before.
@@ -75,6 +75,20 @@ impl SctpTransport for Association {
 
     fn unread(&self) -> usize {
         self.0.as_ref().map_or(0, |sctp| sctp.unread())
+    }
+
+    fn set_held(&mut self, held: Held) -> HeldOutcome {
+        self.0.as_mut().map_or(HeldOutcome::NotCounted, |sctp| sctp.set_held(held))
+    }
+
+    fn receive_budget(&self) -> usize {
+        self.0.as_ref().map_or(usize::MAX, |sctp| sctp.receive_budget())
+    }
+
+    fn path_is_back(&mut self, now: Instant) {
+        if let Some(sctp) = &mut self.0 {
+            sctp.path_is_back(now);
+        }
     }
 
     fn buffered_amount(&self, stream: StreamId) -> usize {

@@ -140,6 +140,9 @@ impl Session {
                 let result = ice.handle_datagram(now, datagram);
                 let proof = ice.take_proof(&path).filter(|_| result.is_ok());
                 self.proof = proof.map(|proof| (path, proof));
+                if self.proof.is_some() {
+                    self.transport.note_heard(now);
+                }
                 self.pump();
                 return Ok(result?);
             }

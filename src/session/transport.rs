@@ -48,6 +48,8 @@ pub(super) struct Transport {
     sctp_batch: TransmitBatch,
     /// Which of them found no room in the application's batch.
     unsealed: Option<Unsealed>,
+    /// When something authentic came last.
+    heard: Option<Instant>,
     /// The last datagrams of a session that was closed.
     farewell: Vec<(FiveTuple, Vec<u8>)>,
 }
@@ -55,6 +57,9 @@ pub(super) struct Transport {
 /// Datagrams of the peer's handshake that are kept until its description comes. A ClientHello takes two at most,
 /// and may be sent twice.
 const MAX_EARLY_DATAGRAMS: usize = 4;
+/// After so long without anything from the peer the path may have been away. Shorter than any retransmission
+/// timeout that has backed off.
+const SILENCE: Duration = Duration::from_millis(500);
 /// The longest such datagram: what an Ethernet carries.
 const MAX_EARLY_DATAGRAM: usize = 1500;
 
@@ -114,7 +119,17 @@ impl Transport {
             // As many as fit into one send when they are protected.
             sctp_batch: TransmitBatch::new(mtu).with_max_segments(TransmitBatch::max_datagrams(mtu)),
             unsealed: None,
+            heard: None,
             farewell: Vec::new(),
+        }
+    }
+
+    /// Something authentic came. After a silence the path may have been away, and retransmissions have backed off
+    /// for as long as it was.
+    pub(super) fn note_heard(&mut self, now: Instant) {
+        let before = self.heard.replace(now);
+        if before.is_some_and(|before| now.saturating_duration_since(before) >= SILENCE) {
+            self.sctp.path_is_back(now);
         }
     }
 
@@ -267,6 +282,7 @@ impl Transport {
             // What SCTP refuses, it counts.
             let _ = sctp.handle_datagram(now, Datagram::new(path, packet));
         })?;
+        self.note_heard(now);
         Ok(())
     }
 

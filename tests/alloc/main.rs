@@ -13,6 +13,8 @@ mod ice;
 mod media;
 #[cfg(all(feature = "rtp", feature = "rtcp"))]
 mod rtp;
+#[cfg(feature = "datachannel")]
+mod sctp;
 #[cfg(feature = "session")]
 mod session;
 #[cfg(feature = "srtp")]

@@ -133,8 +133,10 @@ impl Peers {
                 let _ = self.session(1 - side).add_remote_candidate(now, &candidate);
             }
             SessionEvent::DataChannel(ChannelEvent::OpenedByPeer(id)) => self.channels[side] = Some(id),
-            SessionEvent::DataChannel(ChannelEvent::Message { payload, .. }) => {
-                self.messages[side].push(payload);
+            SessionEvent::DataChannel(ChannelEvent::Readable(id)) => {
+                while let Some(message) = self.session(side).receive_message(id) {
+                    self.messages[side].push(message.payload);
+                }
             }
             SessionEvent::DtlsFailed(error) => panic!("side {side}: {error}"),
             _ => {}

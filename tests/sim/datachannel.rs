@@ -43,6 +43,8 @@ struct End {
     to_open: u32,
     known: BTreeMap<String, Known>,
     labels: HashMap<ChannelId, String>,
+    /// Channels of which the application was told that there is something to read.
+    readable: Vec<ChannelId>,
     choice: Choice,
 }
 
@@ -59,6 +61,15 @@ impl End {
         for _ in 0..[0, 1, 100][self.choice.below(3) as usize] {
             let Some(event) = self.channels.poll_event(association, now) else { break };
             self.take(event);
+        }
+        // It reads one channel, and leaves the others.
+        let which = self.choice.below(self.readable.len().max(1) as u64) as usize;
+        for _ in 0..self.choice.below(5) {
+            let Some(id) = self.readable.get(which).copied() else { break };
+            match self.channels.receive(association, now, id) {
+                Some(message) => self.take_message(id, &message.payload),
+                None => drop(self.readable.swap_remove(which)),
+            }
         }
         if self.established && self.to_open > 0 && self.choice.below(3) == 0 {
             self.open(now, association);
@@ -120,23 +131,25 @@ impl End {
                 let init = self.channels.init(id).unwrap().clone();
                 self.learn(id, &init);
             }
-            ChannelEvent::Message { channel, payload, .. } => {
-                let label = &self.labels[&channel];
-                let known = self.known.get_mut(label).unwrap();
-                let text = std::str::from_utf8(&payload).unwrap();
-                let mut parts = text.split('/');
-                assert_eq!(parts.next(), Some(label.as_str()), "a message of another channel");
-                let number: u32 = parts.next().unwrap().parse().unwrap();
-                assert!(!known.closed && !known.received.contains(&number), "{label}: {number}");
-                if known.ordered {
-                    assert!(known.received.last().is_none_or(|last| *last < number), "{label}: {number}");
-                }
-                known.received.push(number);
-            }
+            ChannelEvent::Readable(id) => self.readable.push(id),
             ChannelEvent::Closed(id) => self.known.get_mut(&self.labels[&id]).unwrap().closed = true,
             ChannelEvent::Refused { stream, error } => panic!("stream {stream} was refused: {error}"),
             _ => {}
         }
+    }
+
+    fn take_message(&mut self, channel: ChannelId, payload: &[u8]) {
+        let label = &self.labels[&channel];
+        let known = self.known.get_mut(label).unwrap();
+        let text = std::str::from_utf8(payload).unwrap();
+        let mut parts = text.split('/');
+        assert_eq!(parts.next(), Some(label.as_str()), "a message of another channel");
+        let number: u32 = parts.next().unwrap().parse().unwrap();
+        assert!(!known.received.contains(&number), "{label}: {number}");
+        if known.ordered {
+            assert!(known.received.last().is_none_or(|last| *last < number), "{label}: {number}");
+        }
+        known.received.push(number);
     }
 }
 
@@ -171,6 +184,7 @@ fn scenario(seed: u64) {
                 to_open: 5 + choice.below(15) as u32,
                 known: BTreeMap::new(),
                 labels: HashMap::new(),
+                readable: Vec::new(),
                 choice: Choice::new(seed.wrapping_mul(3) + index as u64),
             }
         })
@@ -182,6 +196,7 @@ fn scenario(seed: u64) {
     }
     let is_over = |end: &End| {
         end.to_open == 0
+            && end.readable.is_empty()
             && end.channels.iter().next().is_none()
             && end.known.values().all(|known| known.closed)
     };

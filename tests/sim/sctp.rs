@@ -438,3 +438,56 @@ fn slow_reader(seed: u64) {
 fn a_slow_reader_gets_everything() {
     run_seeds(500, slow_reader);
 }
+
+/// How long it takes until nothing of `count` messages, sent at once, waits any more.
+fn time_to_deliver(seed: u64, loss: f64, reliability: Reliability, count: usize) -> Duration {
+    let link = Link { delay: Duration::from_millis(25), loss, ..Link::default() };
+    let mut network = Network::new(seed, Instant::now());
+    network.set_default_link(link);
+    let addresses: [SocketAddr; 2] = [1, 2].map(|host| ([10, 0, 0, host], 5000).into());
+    let mut simulation = Simulation::new(network);
+    let hosts: Vec<HostId> = (0..2)
+        .map(|index| {
+            let mut config = Config::default();
+            config.max_init_retransmits = 60;
+            config.max_retransmits = 60;
+            let random = Arc::new(SeededRandom::new(seed.wrapping_mul(2) + index as u64));
+            let association = Association::new(config, &CryptoProvider { random, ..provider() });
+            simulation.add_peer(addresses[index], addresses[1 - index], association)
+        })
+        .collect();
+    let now = simulation.now();
+    simulation.layer_mut(hosts[0]).connect(now);
+    assert!(simulation.run_until(LIMIT, |simulation| simulation.layer(hosts[0]).is_established()));
+    let begun = simulation.now();
+    for number in 0..count {
+        let options = SendOptions { unordered: false, reliability };
+        let payload = message(StreamId(0), number as u32, 1000);
+        simulation
+            .layer_mut(hosts[0])
+            .send(begun, StreamId(0), PayloadProtocol::BINARY, payload, options)
+            .unwrap();
+    }
+    let done = simulation.run_until(LIMIT, |simulation| {
+        while simulation.layer_mut(hosts[1]).receive().is_some() {}
+        simulation.layer(hosts[0]).statistics().send_buffered == 0
+    });
+    assert!(done);
+    simulation.now() - begun
+}
+
+/// Giving up is not slower than trying again.
+#[test]
+fn a_channel_that_gives_up_is_no_slower_than_one_that_does_not() {
+    for loss in [0.1, 0.25] {
+        let median = |reliability| {
+            let mut times: Vec<_> =
+                (0..41).map(|seed| time_to_deliver(seed, loss, reliability, 200)).collect();
+            times.sort_unstable();
+            times[20]
+        };
+        let (reliable, unreliable) = (median(Reliability::Reliable), median(Reliability::MaxRetransmits(0)));
+        println!("{loss}: reliable {reliable:?}, without retransmissions {unreliable:?}");
+        assert!(unreliable <= reliable, "{loss}: {unreliable:?} against {reliable:?}");
+    }
+}

@@ -18,8 +18,8 @@ use self::tasks::{Command, Limits, Shared};
 use self::watch::{Seen, Watch};
 use super::pipe::{PipeEnd, pipe};
 use crate::layer::{
-    Datagram, Layer, PayloadProtocol, Received, SctpClose, SctpError, SctpEvent, SctpTransport, SendOptions,
-    StreamId, Transmit, TransmitBatch,
+    Datagram, Held, HeldOutcome, Layer, PayloadProtocol, Received, SctpClose, SctpError, SctpEvent,
+    SctpTransport, SendOptions, StreamId, Transmit, TransmitBatch,
 };
 
 /// SCTP by the crate `webrtc-sctp`, whose tasks run on a tokio runtime.
@@ -79,7 +79,8 @@ pub struct SctpConfig {
     pub send_buffer: usize,
     /// The receive window. 1 MiB by default.
     pub receive_window: u32,
-    /// The bytes of messages that wait to be read, outside the window. 1 MiB by default.
+    /// The bytes of messages that wait to be read, outside the window, those that were read and are held
+    /// ([`SctpTransport::set_held`]) included. 1 MiB by default.
     pub max_unread: usize,
     /// The longest message that is sent. 256 KiB by default.
     pub max_send_message: usize,
@@ -443,6 +444,12 @@ impl SctpTransport for SctpAssociation {
             self.told_readable = false;
         }
         received
+    }
+
+    fn set_held(&mut self, held: Held) -> HeldOutcome {
+        // The crate advertises its own window: a reader that waits for room lets it close.
+        self.shared.set_held(held.unread);
+        HeldOutcome::Counted
     }
 
     fn buffered_amount(&self, stream: StreamId) -> usize {

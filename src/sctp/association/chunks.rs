@@ -143,10 +143,11 @@ impl Association {
             self.reconfiguration.answer(reset.request, ReconfigResult::WRONG_SSN);
         } else if self.reconfiguration.repeats_performed(reset) {
             self.reconfiguration.answer(reset.request, ReconfigResult::PERFORMED);
-        } else if self.events.len() >= self.config.max_events {
+        } else if self.events.len() + reset.streams.iter().len() > self.config.max_events {
             self.reconfiguration.answer(reset.request, ReconfigResult::DENIED);
         } else if reset.last_tsn.is_after(self.receiver.cumulative()) {
             self.reconfiguration.defer(reset);
+            self.receiver.set_awaited(Some(reset.last_tsn));
         } else {
             self.reset_incoming(reset.streams.iter());
             self.reconfiguration.answer(reset.request, ReconfigResult::PERFORMED);
@@ -158,6 +159,7 @@ impl Association {
             return;
         }
         if let Some(deferred) = self.reconfiguration.take_deferred(self.receiver.cumulative()) {
+            self.receiver.set_awaited(None);
             self.reset_incoming(deferred.streams.iter().copied());
             self.reconfiguration.finish_deferred(deferred, ReconfigResult::PERFORMED);
         }
@@ -166,9 +168,8 @@ impl Association {
     fn reset_incoming(&mut self, streams: impl ExactSizeIterator<Item = StreamId>) {
         if streams.len() == 0 {
             // An empty list is all streams (RFC 6525 §4.1); those that were never used are as new already.
-            for stream in self.receiver.used_streams() {
-                self.receiver.reset_stream(stream);
-                self.events.push_back(SctpEvent::IncomingStreamReset(stream));
+            if self.receiver.reset_all_streams() {
+                self.events.push_back(SctpEvent::AllIncomingStreamsReset);
             }
             return;
         }
@@ -192,7 +193,9 @@ impl Association {
             self.reconfiguration.answer(request, ReconfigResult::DENIED);
             return;
         }
-        for stream in streams.iter() {
+        // One that nothing was sent on is as new: a peer that names all of them makes nothing of each.
+        for stream in streams.iter().filter(|stream| self.sender.is_stream_used(*stream)).collect::<Vec<_>>()
+        {
             self.queue_reset(stream);
         }
         self.reconfiguration.answer(request, ReconfigResult::PERFORMED);
@@ -242,7 +245,6 @@ impl Association {
     pub(super) fn queue_reset(&mut self, stream: StreamId) {
         if !self.sender.is_resetting(stream) {
             self.sender.begin_reset(stream);
-            self.reconfiguration.queue(stream);
         }
     }
 

@@ -40,7 +40,7 @@ impl Association {
         if restart && self.sender.is_waiting() && self.sends_data() {
             self.start_rto(Timer::Retransmission, now);
         }
-        if self.reconfiguration.has_queued() {
+        if self.sender.has_drained() {
             self.progress(now);
         }
         segments.finish()

@@ -11,9 +11,11 @@ use crate::sctp::wire::{CauseCode, WireError};
 impl Association {
     /// Does what became possible because something was sent or acknowledged: resets and shutdown.
     pub(super) fn progress(&mut self, now: Instant) {
-        if self.reconfiguration.has_queued() && self.sends_data() {
-            let Self { reconfiguration, sender, .. } = self;
-            if reconfiguration.begin(sender.last_assigned_tsn(), |stream| sender.is_stream_sent(stream)) {
+        if self.sends_data() {
+            while let Some(stream) = self.sender.pop_drained() {
+                self.reconfiguration.queue(stream);
+            }
+            if self.reconfiguration.begin(self.sender.last_assigned_tsn()) {
                 self.start_rto(Timer::Reconfiguration, now);
             }
         }

@@ -26,6 +26,39 @@ impl Association {
         }
     }
 
+    /// The path answers again: what waits for a timeout that was backed off is sent at once, and what it counts
+    /// as lost it still does. Without a timeout before there is nothing to do, so a hint too many costs nothing.
+    pub(super) fn resume(&mut self, now: Instant) {
+        if !self.rto.restart() {
+            return;
+        }
+        tracing::debug!(rto = ?self.rto.current(), "the path answers again");
+        if self.sends_data() && self.sender.path_is_back(now, &mut self.events) {
+            self.start_rto(Timer::Retransmission, now);
+            self.tell_writable();
+        }
+        if self.reconfiguration.is_waiting() {
+            self.reconfiguration.repeat();
+            self.start_rto(Timer::Reconfiguration, now);
+        }
+        match self.state {
+            State::CookieWait => self.send_init(now),
+            State::CookieEchoed => {
+                self.pending.cookie_echo = true;
+                self.start_rto(Timer::Handshake, now);
+            }
+            State::ShutdownSent => {
+                self.pending.shutdown = true;
+                self.start_rto(Timer::Shutdown, now);
+            }
+            State::ShutdownAckSent => {
+                self.pending.shutdown_ack = true;
+                self.start_rto(Timer::Shutdown, now);
+            }
+            _ => {}
+        }
+    }
+
     /// T1-init or T1-cookie (RFC 9260 §5.1.6).
     fn handle_handshake_timeout(&mut self, now: Instant) {
         tracing::debug!(state = ?self.state, "no answer in the SCTP handshake");

@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use super::state::{Association, State};
 use crate::layer::{
-    Datagram, Layer, PayloadProtocol, Received, Reliability, SctpClose, SctpError, SctpEvent, SctpTransport,
-    SendOptions, StreamId, Transmit, TransmitBatch,
+    Datagram, Held, HeldOutcome, Layer, PayloadProtocol, Received, Reliability, SctpClose, SctpError,
+    SctpEvent, SctpTransport, SendOptions, StreamId, Transmit, TransmitBatch,
 };
 use crate::sctp::sender::Message;
 use crate::sctp::wire::CauseCode;
@@ -73,7 +73,8 @@ impl SctpTransport for Association {
         if self.sender.is_resetting(stream) {
             return Err(SctpError::StreamResetting(stream));
         }
-        if self.sender.buffered() + message.len() > self.config.send_buffer {
+        let charge = Message::charge(message.len());
+        if self.sender.buffered() + charge > self.config.send_buffer {
             self.wants_writable = true;
             return Err(SctpError::SendBufferFull { limit: self.config.send_buffer });
         }
@@ -103,6 +104,23 @@ impl SctpTransport for Association {
 
     fn unread(&self) -> usize {
         self.receiver.unread()
+    }
+
+    fn set_held(&mut self, held: Held) -> HeldOutcome {
+        let was_due = self.receiver.wants_sack();
+        self.receiver.set_kept(held);
+        match self.receiver.wants_sack() {
+            true if !was_due => HeldOutcome::WindowOpened,
+            _ => HeldOutcome::Counted,
+        }
+    }
+
+    fn receive_budget(&self) -> usize {
+        self.config.max_receive_window
+    }
+
+    fn path_is_back(&mut self, now: Instant) {
+        self.resume(now);
     }
 
     fn buffered_amount(&self, stream: StreamId) -> usize {

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use super::delivery::Delivery;
 use super::reassembly::Reassembly;
 use super::tracker::{Arrival, TsnTracker};
-use crate::layer::{Received, StreamId};
+use crate::layer::{Held, Received, StreamId};
 use crate::sctp::Config;
 use crate::sctp::sequence::Tsn;
 use crate::sctp::wire::{Data, ForwardTsn, PacketWriter, Sack};
@@ -14,8 +14,13 @@ pub(crate) struct Receiver {
     tracker: TsnTracker,
     reassembly: Reassembly,
     delivery: Delivery,
-    /// What all messages and fragments here count for.
-    held: usize,
+    /// What the caller keeps of what it read.
+    kept: Held,
+    /// The caller says what it keeps, so what it reads is not used up yet.
+    caller_keeps: bool,
+    max_message: usize,
+    /// The peer waits for what it sent up to here to arrive before a stream can be reset.
+    awaited: Option<Tsn>,
     window: Window,
     streams: u16,
     /// Packets with DATA since the last SACK.
@@ -27,6 +32,7 @@ pub(crate) struct Receiver {
 #[derive(Debug)]
 struct Window {
     size: usize,
+    /// The budget: what messages, fragments and tables may count for together.
     max: usize,
     /// What the last SACK told the peer.
     advertised: usize,
@@ -48,16 +54,16 @@ pub(crate) enum DataRefused {
     Violation(&'static str),
 }
 
-/// What a complete message counts for besides its bytes, so that many tiny ones fill the window too.
-const MESSAGE_OVERHEAD: usize = 96;
-
 impl Receiver {
     pub(crate) fn new(config: &Config, initial_tsn: Tsn, streams: u16) -> Self {
         Self {
             tracker: TsnTracker::new(initial_tsn, config.max_gaps),
             reassembly: Reassembly::new(config.max_receive_message),
             delivery: Delivery::default(),
-            held: 0,
+            kept: Held::default(),
+            caller_keeps: false,
+            max_message: config.max_receive_message,
+            awaited: None,
             window: Window {
                 size: config.initial_receive_window,
                 max: config.max_receive_window,
@@ -81,8 +87,13 @@ impl Receiver {
         self.sack_now |= data.flags & Data::IMMEDIATE != 0;
         let had_gaps = self.tracker.has_gaps();
         match self.tracker.classify(data.tsn) {
-            Arrival::InSequence if self.held < self.window.size => {}
-            Arrival::OutOfSequence if self.held < self.limit(data.tsn) => {}
+            Arrival::InSequence | Arrival::OutOfSequence if self.open_window() > 0 => {}
+            // What fills the first hole may exceed the window by a message, because only it can make what waits
+            // readable; so may what the reset of a stream waits for, lest an unread stream keep another open.
+            Arrival::FirstHole if self.overdraft() < self.max_message => {}
+            Arrival::InSequence
+                if self.awaited.is_some_and(|last| last.is_at_or_after(data.tsn))
+                    && self.overdraft() < self.max_message => {}
             Arrival::Duplicate => {
                 self.tracker.note_duplicate(data.tsn);
                 self.sack_now = true;
@@ -94,29 +105,19 @@ impl Receiver {
                 return Ok(());
             }
         }
+        let at = self.tracker.position(data.tsn);
         self.tracker.insert(data.tsn);
         // RFC 9260 §6.7: a SACK at once while there is a gap, and when one is filled.
         self.sack_now |= had_gaps || self.tracker.has_gaps();
         if data.stream.0 >= self.streams {
             return Err(DataRefused::InvalidStream);
         }
-        self.held += data.payload.len();
-        let (complete, dropped) =
-            self.reassembly.insert(data, self.tracker.cumulative()).map_err(DataRefused::Violation)?;
-        self.held -= dropped;
+        let cumulative = self.tracker.position(self.tracker.cumulative());
+        let complete = self.reassembly.insert(data, at, cumulative).map_err(DataRefused::Violation)?;
         if let Some(message) = complete {
-            self.held += MESSAGE_OVERHEAD;
-            if let Some(refused) = self.delivery.insert(message) {
-                self.held -= refused.payload.len() + MESSAGE_OVERHEAD;
-            }
+            self.delivery.insert(message);
         }
         Ok(())
-    }
-
-    /// How much may be held when the TSN is taken: what fills a hole may exceed the window, because only it
-    /// can make what waits readable.
-    fn limit(&self, tsn: Tsn) -> usize {
-        if tsn.is_after(self.tracker.highest()) { self.window.size } else { 2 * self.window.size }
     }
 
     /// A packet with DATA ended. Says whether a SACK may wait.
@@ -132,10 +133,11 @@ impl Receiver {
         if !forward.new_cumulative_tsn.is_after(self.tracker.cumulative()) {
             return;
         }
+        let skipped = self.tracker.position(forward.new_cumulative_tsn);
         self.tracker.advance(forward.new_cumulative_tsn);
-        self.held -= self.reassembly.skip_to(forward.new_cumulative_tsn);
+        self.reassembly.skip_to(skipped);
         // What follows may have been waiting, its beginning among what was skipped.
-        self.held -= self.reassembly.drop_headless(self.tracker.cumulative());
+        self.reassembly.drop_headless(self.tracker.position(self.tracker.cumulative()));
         for (stream, ssn) in forward.skipped().filter(|(stream, _)| stream.0 < self.streams) {
             self.delivery.skip(stream, ssn);
         }
@@ -157,21 +159,55 @@ impl Receiver {
     /// The next message. [`wants_sack`](Self::wants_sack) may become true.
     pub(crate) fn read(&mut self) -> Option<Received> {
         let received = self.delivery.pop()?;
-        self.held -= received.payload.len() + MESSAGE_OVERHEAD;
-        self.window.note_read(received.payload.len());
-        // A window that was nearly closed is open again (RFC 9260 §6.2).
-        let open = self.open_window();
-        self.sack_now |= self.window.advertised < self.window.size / 4 && open >= self.window.size / 2;
+        if !self.caller_keeps {
+            self.note_read(received.payload.len());
+        }
         Some(received)
     }
 
-    /// Bytes of messages and fragments that wait, with what they count for besides.
+    /// Takes what the caller keeps of what it read. [`wants_sack`](Self::wants_sack) may become true.
+    pub(crate) fn set_kept(&mut self, kept: Held) {
+        self.caller_keeps = true;
+        let before = std::mem::replace(&mut self.kept, kept).unread;
+        if kept.unread < before {
+            self.note_read(before - kept.unread);
+        }
+    }
+
+    /// The application has read so many bytes.
+    fn note_read(&mut self, bytes: usize) {
+        self.window.note_read(bytes);
+        // A window that was nearly closed is open again (RFC 9260 §6.2).
+        let full = self.window.size.min(self.window.max.saturating_sub(self.fixed()));
+        self.sack_now |= self.window.advertised < full / 4 && self.open_window() >= full / 2;
+    }
+
+    /// What messages and fragments count for, those that the caller has not used up included.
+    fn data(&self) -> usize {
+        self.reassembly.charge() + self.delivery.charge() + self.kept.unread
+    }
+
+    /// What is held besides, however fast the application reads.
+    fn fixed(&self) -> usize {
+        self.delivery.table_charge() + self.tracker.charge() + self.kept.channels
+    }
+
+    /// Bytes of messages and fragments that wait and of tables, with their overhead.
     pub(crate) fn held(&self) -> usize {
-        self.held
+        self.data() + self.fixed()
     }
 
     fn open_window(&self) -> usize {
-        self.window.size.saturating_sub(self.held)
+        let data = self.data();
+        let budget = self.window.max.saturating_sub(data + self.fixed());
+        self.window.size.saturating_sub(data).min(budget)
+    }
+
+    /// By how much more than the window is held.
+    fn overdraft(&self) -> usize {
+        let data = self.data();
+        let over_budget = (data + self.fixed()).saturating_sub(self.window.max);
+        data.saturating_sub(self.window.size).max(over_budget)
     }
 
     pub(crate) fn set_round_trip(&mut self, rtt: Duration) {
@@ -218,14 +254,18 @@ impl Receiver {
         self.streams = streams;
     }
 
-    pub(crate) fn reset_stream(&mut self, stream: StreamId) {
-        let (bytes, messages) = self.delivery.reset(stream);
-        self.held -= bytes + messages * MESSAGE_OVERHEAD;
+    /// Takes what comes up to this TSN even if the window is closed, by a message at most.
+    pub(crate) fn set_awaited(&mut self, last: Option<Tsn>) {
+        self.awaited = last;
     }
 
-    /// The streams that carried an ordered message.
-    pub(crate) fn used_streams(&self) -> Vec<StreamId> {
-        self.delivery.used().collect()
+    pub(crate) fn reset_stream(&mut self, stream: StreamId) {
+        self.delivery.reset(stream);
+    }
+
+    /// Says whether any stream was used.
+    pub(crate) fn reset_all_streams(&mut self) -> bool {
+        self.delivery.reset_all()
     }
 
     /// Gives back memory that only a busy association needs.

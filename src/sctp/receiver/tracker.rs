@@ -1,13 +1,20 @@
+use std::collections::BTreeMap;
+
 use smallvec::SmallVec;
 
 use crate::sctp::sequence::Tsn;
 
 /// Which TSNs were received.
+///
+/// Beside its number each TSN has a position, which never wraps: what is kept of TSNs is in order of it.
 #[derive(Debug)]
 pub(super) struct TsnTracker {
     cumulative: Tsn,
-    /// What was received beyond: disjoint ranges in order that do not touch, both ends included.
-    ranges: Vec<(Tsn, Tsn)>,
+    /// The position of the cumulative TSN.
+    position: u64,
+    /// What was received beyond: disjoint ranges of positions that do not touch, from the first to the last, both
+    /// included. In a tree, since a fragment may come anywhere among thousands.
+    ranges: BTreeMap<u64, u64>,
     max_ranges: usize,
     duplicates: SmallVec<[Tsn; 8]>,
 }
@@ -17,7 +24,9 @@ pub(super) struct TsnTracker {
 pub(super) enum Arrival {
     /// It is new, and the next in sequence.
     InSequence,
-    /// It is new and leaves or fills a hole.
+    /// It is new and the first that is missing, before others that came.
+    FirstHole,
+    /// It is new and leaves or fills another hole.
     OutOfSequence,
     /// It was received before.
     Duplicate,
@@ -31,25 +40,41 @@ impl TsnTracker {
     /// The most duplicates that are reported in one SACK.
     const MAX_DUPLICATES: usize = 32;
 
+    /// What a range takes in the tree, at the worst.
+    const RANGE_OVERHEAD: usize = 48;
+
     pub(super) fn new(initial: Tsn, max_ranges: usize) -> Self {
-        Self { cumulative: initial.previous(), ranges: Vec::new(), max_ranges, duplicates: SmallVec::new() }
+        Self {
+            cumulative: initial.previous(),
+            position: u64::from(u32::MAX),
+            ranges: BTreeMap::new(),
+            max_ranges,
+            duplicates: SmallVec::new(),
+        }
     }
 
     pub(super) fn cumulative(&self) -> Tsn {
         self.cumulative
     }
 
-    pub(super) fn highest(&self) -> Tsn {
-        self.ranges.last().map_or(self.cumulative, |(_, end)| *end)
-    }
-
     pub(super) fn has_gaps(&self) -> bool {
         !self.ranges.is_empty()
     }
 
+    /// The memory that holes take.
+    pub(super) fn charge(&self) -> usize {
+        self.ranges.len() * Self::RANGE_OVERHEAD
+    }
+
+    /// The position of a TSN within reach of the cumulative one.
+    pub(super) fn position(&self, tsn: Tsn) -> u64 {
+        self.position.wrapping_add_signed(i64::from(tsn.since(self.cumulative) as i32))
+    }
+
     /// Says what the TSN is, without taking it.
     pub(super) fn classify(&self, tsn: Tsn) -> Arrival {
-        if tsn == self.cumulative.next() && self.ranges.is_empty() {
+        let is_next = tsn == self.cumulative.next();
+        if is_next && self.ranges.is_empty() {
             return Arrival::InSequence;
         }
         if self.cumulative.is_at_or_after(tsn) {
@@ -59,14 +84,16 @@ impl TsnTracker {
         if distance > Self::REACH {
             return Arrival::Unacceptable;
         }
-        let index = self.ranges.partition_point(|(_, end)| !end.is_at_or_after(tsn));
-        let follows = index > 0 && self.ranges.get(index - 1).is_some_and(|(_, end)| end.next() == tsn);
-        match self.ranges.get(index) {
-            Some((start, _)) if tsn.is_at_or_after(*start) => return Arrival::Duplicate,
-            Some((start, _)) if tsn.next() == *start => return Arrival::OutOfSequence,
-            _ => {}
+        let at = self.position(tsn);
+        let before = self.ranges.range(..=at).next_back().map(|(_, end)| *end);
+        if before.is_some_and(|end| at <= end) {
+            return Arrival::Duplicate;
         }
-        if distance > 1 && !follows && self.ranges.len() >= self.max_ranges {
+        if is_next {
+            return Arrival::FirstHole;
+        }
+        let joins = before.is_some_and(|end| end + 1 == at) || self.ranges.contains_key(&(at + 1));
+        if !joins && self.ranges.len() >= self.max_ranges {
             return Arrival::Unacceptable;
         }
         Arrival::OutOfSequence
@@ -75,23 +102,15 @@ impl TsnTracker {
     /// Takes a TSN that is new.
     pub(super) fn insert(&mut self, tsn: Tsn) {
         if tsn == self.cumulative.next() {
-            self.cumulative = tsn;
+            self.move_to(tsn);
             self.absorb();
             return;
         }
-        let index = self.ranges.partition_point(|(_, end)| !end.is_at_or_after(tsn));
-        let joins_next = self.ranges.get(index).is_some_and(|(start, _)| tsn.next() == *start);
-        let before = index.checked_sub(1);
-        let joins_previous =
-            before.and_then(|before| self.ranges.get(before)).is_some_and(|(_, end)| end.next() == tsn);
-        match (joins_previous, joins_next) {
-            (true, true) => {
-                let (_, end) = self.ranges.remove(index);
-                self.ranges[index - 1].1 = end;
-            }
-            (true, false) => self.ranges[index - 1].1 = tsn,
-            (false, true) => self.ranges[index].0 = tsn,
-            (false, false) => self.ranges.insert(index, (tsn, tsn)),
+        let at = self.position(tsn);
+        let end = self.ranges.remove(&(at + 1)).unwrap_or(at);
+        match self.ranges.range_mut(..at).next_back() {
+            Some((_, before)) if *before + 1 == at => *before = end,
+            _ => drop(self.ranges.insert(at, end)),
         }
     }
 
@@ -100,23 +119,30 @@ impl TsnTracker {
         if !tsn.is_after(self.cumulative) {
             return;
         }
-        self.cumulative = tsn;
-        let passed = self.ranges.partition_point(|(_, end)| tsn.is_at_or_after(*end));
-        self.ranges.drain(..passed);
-        if let Some((start, _)) = self.ranges.first_mut()
-            && tsn.is_at_or_after(*start)
+        self.move_to(tsn);
+        while let Some(first) = self.ranges.first_entry()
+            && *first.key() <= self.position
         {
-            *start = tsn.next();
+            let end = first.remove();
+            if end > self.position {
+                self.ranges.insert(self.position + 1, end);
+            }
         }
         self.absorb();
     }
 
+    fn move_to(&mut self, tsn: Tsn) {
+        self.position += u64::from(tsn.since(self.cumulative));
+        self.cumulative = tsn;
+    }
+
     fn absorb(&mut self) {
-        if let Some(&(start, end)) = self.ranges.first()
-            && start == self.cumulative.next()
-        {
-            self.cumulative = end;
-            self.ranges.remove(0);
+        if self.ranges.is_empty() {
+            return;
+        }
+        if let Some(end) = self.ranges.remove(&(self.position + 1)) {
+            self.cumulative = self.cumulative.plus((end - self.position) as u32);
+            self.position = end;
         }
     }
 
@@ -136,13 +162,13 @@ impl TsnTracker {
 
     /// The ranges as distances from the cumulative TSN.
     pub(super) fn gaps(&self) -> impl ExactSizeIterator<Item = (u16, u16)> {
-        let cumulative = self.cumulative;
-        self.ranges
-            .iter()
-            .map(move |(start, end)| (start.since(cumulative) as u16, end.since(cumulative) as u16))
+        let position = self.position;
+        self.ranges.iter().map(move |(start, end)| ((start - position) as u16, (end - position) as u16))
     }
 
     pub(super) fn shrink(&mut self) {
-        self.ranges.shrink_to_fit();
+        if self.ranges.is_empty() {
+            self.ranges = BTreeMap::new();
+        }
     }
 }

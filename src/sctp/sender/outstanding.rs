@@ -1,7 +1,9 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::queue::Message;
+use super::gaps::Gaps;
+use super::queue::{Message, trim};
+use super::skips::Skips;
 use crate::layer::StreamId;
 use crate::sctp::sequence::{Ssn, Tsn};
 use crate::sctp::wire::Data;
@@ -16,21 +18,29 @@ use crate::sctp::wire::Data;
 pub(super) struct Outstanding {
     /// The TSN of the first chunk; the one before is the cumulative acknowledgement.
     first: Tsn,
+    /// The position of the first chunk: as its TSN, but without a wrap.
+    position: u64,
     chunks: VecDeque<SentChunk>,
     messages: VecDeque<SentMessage>,
     /// The number of the first message; they are numbered in the order in which they were begun.
     first_message: u32,
-    /// What SACKs acknowledged beyond the first chunk: disjoint ranges in order, both ends included.
-    gaps: Vec<(Tsn, Tsn)>,
-    spare_gaps: Vec<(Tsn, Tsn)>,
+    /// What SACKs acknowledged beyond the first chunk.
+    gaps: Gaps,
     /// The chunks to send again, in order; may hold some that were acknowledged meanwhile.
     retransmit: VecDeque<Tsn>,
     /// The chunks sent again, with the TSN that was next then.
     resent: VecDeque<(Tsn, Tsn)>,
     in_flight: usize,
-    bytes: usize,
-    /// How many chunks at the front are abandoned.
+    /// What the messages count for.
+    charge: usize,
+    /// How many chunks at the front a FORWARD TSN skips: the last of them is abandoned.
     abandoned_front: usize,
+    /// How many chunks at the front were looked at for it.
+    scanned: usize,
+    /// What a FORWARD TSN tells of them.
+    skips: Skips,
+    /// What was sent before this position and was in flight was lost, or is among those sent again since.
+    lost_before: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,8 +68,6 @@ struct SentMessage {
     message: Message,
     first_tsn: Tsn,
     abandoned: bool,
-    /// Its stream was reset since: the peer had all of it, or was told to skip it.
-    stream_was_reset: bool,
 }
 
 impl SentMessage {
@@ -79,16 +87,19 @@ impl Outstanding {
     pub(super) fn new(first: Tsn) -> Self {
         Self {
             first,
+            position: 0,
             chunks: VecDeque::new(),
             messages: VecDeque::new(),
             first_message: 0,
-            gaps: Vec::new(),
-            spare_gaps: Vec::new(),
+            gaps: Gaps::default(),
             retransmit: VecDeque::new(),
             resent: VecDeque::new(),
             in_flight: 0,
-            bytes: 0,
+            charge: 0,
             abandoned_front: 0,
+            scanned: 0,
+            skips: Skips::default(),
+            lost_before: 0,
         }
     }
 
@@ -113,23 +124,21 @@ impl Outstanding {
         self.in_flight
     }
 
-    /// Bytes of messages that were begun and are not acknowledged cumulatively.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
+    /// What messages that were begun and are not acknowledged cumulatively count for.
+    pub(super) fn charge(&self) -> usize {
+        self.charge
+    }
+
+    /// The bytes of the first chunk.
+    pub(super) fn first_len(&self) -> Option<usize> {
+        self.chunks.front().map(|chunk| usize::from(chunk.len))
     }
 
     /// Begins a message: its chunks follow with [`push_fragment`](Self::push_fragment).
     pub(super) fn begin_message(&mut self, stream: StreamId, ssn: Ssn, message: Message) {
-        self.bytes += message.payload.len();
+        self.charge += Message::charge(message.payload.len());
         let first_tsn = self.next();
-        self.messages.push_back(SentMessage {
-            stream,
-            ssn,
-            message,
-            first_tsn,
-            abandoned: false,
-            stream_was_reset: false,
-        });
+        self.messages.push_back(SentMessage { stream, ssn, message, first_tsn, abandoned: false });
     }
 
     /// The message begun last.
@@ -229,18 +238,20 @@ impl Outstanding {
                 && let Some(sent) = self.messages.pop_front()
             {
                 self.first_message = self.first_message.wrapping_add(1);
-                self.bytes -= sent.message.payload.len();
+                self.charge -= Message::charge(sent.message.payload.len());
             }
         }
         if newly.bytes > 0 {
             newly.highest = Some(cumulative);
         }
         self.first = cumulative.next();
+        self.position += count as u64;
         self.abandoned_front = self.abandoned_front.saturating_sub(count);
-        let passed = self.gaps.partition_point(|(_, end)| !end.is_at_or_after(self.first));
-        if passed > 0 {
-            self.gaps.drain(..passed);
-        }
+        self.scanned = self.scanned.saturating_sub(count);
+        self.gaps.forget_before(self.position);
+        self.skips.forget_before(self.position, self.first_message);
+        trim(&mut self.chunks);
+        trim(&mut self.messages);
         newly
     }
 
@@ -250,54 +261,30 @@ impl Outstanding {
     /// acknowledged once stays so until a timeout: a SACK that comes late does not take it back.
     pub(super) fn acknowledge_gaps(&mut self, blocks: impl Iterator<Item = (u16, u16)>) -> NewlyAcknowledged {
         let mut newly = NewlyAcknowledged::default();
-        let known = std::mem::take(&mut self.gaps);
-        let mut merged = std::mem::take(&mut self.spare_gaps);
-        merged.clear();
-        let cumulative = self.first.previous();
-        let last = self.chunks.len() as u32;
-        let mut index = 0;
+        let mut gaps = std::mem::take(&mut self.gaps);
+        let cumulative = self.position.wrapping_sub(1);
+        let last = self.chunks.len() as u64;
         let mut previous_end = 0;
         for (start, end) in blocks {
-            let (start, end) = (u32::from(start), u32::from(end).min(last));
+            let (start, end) = (u64::from(start), u64::from(end).min(last));
             // Blocks that are empty, out of order or beyond what was sent are no blocks.
             if start <= previous_end || end < start {
                 continue;
             }
             previous_end = end;
-            let offset = |tsn: Tsn| tsn.since(cumulative);
-            while let Some(range) = known.get(index)
-                && offset(range.1) < start
-            {
-                merge(&mut merged, *range, cumulative);
-                index += 1;
-            }
-            let mut position = start;
-            merge(&mut merged, (cumulative.plus(start), cumulative.plus(end)), cumulative);
-            while let Some(&range) = known.get(index)
-                && offset(range.0) <= end
-            {
-                self.acknowledge_range(position, offset(range.0), &mut newly);
-                position = position.max(offset(range.1) + 1);
-                merge(&mut merged, range, cumulative);
-                if offset(range.1) > end {
-                    break;
-                }
-                index += 1;
-            }
-            self.acknowledge_range(position, end + 1, &mut newly);
+            gaps.add(cumulative.wrapping_add(start), cumulative.wrapping_add(end), |from, to| {
+                self.acknowledge_range(from, to, &mut newly);
+            });
         }
-        for range in known.get(index..).unwrap_or_default() {
-            merge(&mut merged, *range, cumulative);
-        }
-        self.gaps = merged;
-        self.spare_gaps = known;
+        self.gaps = gaps;
         newly
     }
 
-    /// Notes the chunks at the distances `from` to `to` (excluded) from the cumulative TSN.
-    fn acknowledge_range(&mut self, from: u32, to: u32, newly: &mut NewlyAcknowledged) {
-        for distance in from..to {
-            let Some(chunk) = self.chunks.get_mut(distance as usize - 1) else { return };
+    /// Notes the chunks at the positions `from` to `to`, both included.
+    fn acknowledge_range(&mut self, from: u64, to: u64, newly: &mut NewlyAcknowledged) {
+        for position in from..=to {
+            let Some(index) = position.checked_sub(self.position) else { continue };
+            let Some(chunk) = self.chunks.get_mut(index as usize) else { return };
             let len = usize::from(chunk.len);
             match chunk.state {
                 ChunkState::InFlight => self.in_flight -= len,
@@ -306,13 +293,13 @@ impl Outstanding {
             }
             chunk.state = ChunkState::Acknowledged;
             newly.bytes += len;
-            newly.highest = Some(self.first.plus(distance - 1));
+            newly.highest = Some(self.first.plus(index as u32));
         }
     }
 
     /// The highest TSN acknowledged by a block.
     pub(super) fn highest_gap(&self) -> Option<Tsn> {
-        self.gaps.last().map(|(_, end)| *end)
+        self.gaps.highest().map(|highest| self.first.plus((highest - self.position) as u32))
     }
 
     /// Marks as lost what was sent once, is in the range (the end excluded) and is not acknowledged. Says
@@ -354,6 +341,8 @@ impl Outstanding {
         self.retransmit.clear();
         self.resent.clear();
         self.gaps.clear();
+        self.scanned = self.abandoned_front;
+        self.lost_before = self.position + self.chunks.len() as u64;
         for index in 0..self.chunks.len() {
             let tsn = self.first.plus(index as u32);
             let Some(chunk) = self.chunks.get_mut(index) else { return };
@@ -369,9 +358,29 @@ impl Outstanding {
         }
     }
 
+    /// Marks what is in flight as lost, and costs what was sent since the last time.
+    pub(super) fn lose_in_flight(&mut self, now: Instant) {
+        // What was sent again comes before what was not yet.
+        let waiting = std::mem::take(&mut self.retransmit);
+        for (tsn, _) in std::mem::take(&mut self.resent) {
+            self.lose(tsn, now);
+        }
+        let again = std::mem::replace(&mut self.retransmit, waiting);
+        again.into_iter().rev().for_each(|tsn| self.retransmit.push_front(tsn));
+        let next = self.position + self.chunks.len() as u64;
+        for position in self.lost_before.max(self.position)..next {
+            self.lose(self.first.plus((position - self.position) as u32), now);
+        }
+        self.lost_before = next;
+    }
+
+    /// Marks a chunk as lost, if it is in flight.
     fn lose(&mut self, tsn: Tsn, now: Instant) {
         let Some(index) = self.index(tsn) else { return };
         let Some(chunk) = self.chunks.get_mut(index) else { return };
+        if chunk.state != ChunkState::InFlight {
+            return;
+        }
         chunk.state = ChunkState::ToRetransmit;
         self.in_flight -= usize::from(chunk.len);
         let (message, transmissions) = (chunk.message, chunk.transmissions);
@@ -434,35 +443,40 @@ impl Outstanding {
         self.messages.back().is_some_and(|sent| sent.abandoned)
     }
 
-    /// How many chunks at the front are abandoned: what FORWARD TSN lets the peer skip (RFC 3758 §3.5 C1).
+    /// How many chunks at the front FORWARD TSN lets the peer skip (RFC 3758 §3.5 C2): those that are abandoned, and
+    /// what the peer has between them. Without that, each hole would take a round trip of its own. Only messages
+    /// that may be lost are passed over: a receiver may throw away what a gap acknowledged (RFC 9260 §6.2.1).
     pub(super) fn abandoned_front(&mut self) -> usize {
-        while self.chunks.get(self.abandoned_front).is_some_and(|c| c.state == ChunkState::Abandoned) {
-            self.abandoned_front += 1;
+        while let Some(chunk) = self.chunks.get(self.scanned).copied()
+            && let Some(sent) = self.messages.get(self.message_index(chunk.message))
+        {
+            match chunk.state {
+                ChunkState::Abandoned => {
+                    if chunk.flags & Data::UNORDERED == 0 {
+                        let position = self.position + self.scanned as u64;
+                        self.skips.note(position, chunk.message, sent.stream, sent.ssn);
+                    }
+                    self.abandoned_front = self.scanned + 1;
+                }
+                ChunkState::Acknowledged if sent.message.may_be_lost() => {}
+                _ => break,
+            }
+            self.scanned += 1;
         }
         self.abandoned_front
     }
 
-    /// The ordered messages among the first `count` chunks whose stream was not reset since, each once: stream
-    /// and sequence number.
-    pub(super) fn skipped(&self, count: usize) -> impl Iterator<Item = (usize, StreamId, Ssn)> {
-        let mut last = None;
-        self.chunks.iter().take(count).enumerate().filter_map(move |(index, chunk)| {
-            if chunk.flags & Data::UNORDERED != 0 || last == Some(chunk.message) {
-                return None;
-            }
-            last = Some(chunk.message);
-            let sent = self.messages.get(self.message_index(chunk.message))?;
-            (!sent.stream_was_reset).then_some((index, sent.stream, sent.ssn))
-        })
+    /// The last ordered message among the abandoned chunks of each stream that was not reset since: the index of
+    /// its last chunk, stream and sequence number.
+    pub(super) fn skipped(&self) -> impl Iterator<Item = (usize, StreamId, Ssn)> {
+        self.skips.iter().map(|(position, stream, ssn)| ((position - self.position) as usize, stream, ssn))
     }
 
     /// The peer confirmed the reset of a stream on which nothing was begun since it was asked for. Its messages
-    /// may wait to be acknowledged still, but their sequence numbers mean nothing any more: were the peer told
-    /// to skip them, it would skip messages of the stream as it is now.
+    /// may wait to be acknowledged still, but their sequence numbers mean nothing any more.
     pub(super) fn note_stream_reset(&mut self, stream: StreamId) {
-        for sent in self.messages.iter_mut().filter(|sent| sent.stream == stream) {
-            sent.stream_was_reset = true;
-        }
+        let next = self.first_message.wrapping_add(self.messages.len() as u32);
+        self.skips.note_reset(stream, self.first_message, next);
     }
 
     pub(super) fn was_sent_once(&self, tsn: Tsn) -> bool {
@@ -473,8 +487,7 @@ impl Outstanding {
     pub(super) fn shrink(&mut self) {
         self.chunks.shrink_to_fit();
         self.messages.shrink_to_fit();
-        self.gaps.shrink_to_fit();
-        self.spare_gaps = Vec::new();
+        self.skips.shrink();
         self.retransmit.shrink_to_fit();
         self.resent.shrink_to_fit();
     }
@@ -490,22 +503,6 @@ impl Outstanding {
 
     fn message_index(&self, number: u32) -> usize {
         number.wrapping_sub(self.first_message) as usize
-    }
-}
-
-/// Appends a range, united with the last one if they touch.
-fn merge(ranges: &mut Vec<(Tsn, Tsn)>, range: (Tsn, Tsn), cumulative: Tsn) {
-    let offset = |tsn: Tsn| tsn.since(cumulative);
-    match ranges.last_mut() {
-        Some(last) if offset(range.0) <= offset(last.1).saturating_add(1) => {
-            if offset(range.0) < offset(last.0) {
-                last.0 = range.0;
-            }
-            if offset(range.1) > offset(last.1) {
-                last.1 = range.1;
-            }
-        }
-        _ => ranges.push(range),
     }
 }
 

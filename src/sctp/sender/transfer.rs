@@ -9,7 +9,7 @@ use super::queue::{Message, StreamQueues};
 use crate::layer::{SctpEvent, StreamId};
 use crate::sctp::Config;
 use crate::sctp::congestion::{Acknowledged, CongestionControl};
-use crate::sctp::sequence::Tsn;
+use crate::sctp::sequence::{Ssn, Tsn};
 use crate::sctp::wire::{ChunkType, Data, Header, PacketWriter, Sack};
 
 /// Sends messages: fragmentation, bundling, windows, loss and abandonment.
@@ -38,6 +38,8 @@ pub(crate) struct Sender {
     partial_reliability: bool,
     /// When data was last sent, or the silence since was last accounted for.
     quiet_since: Option<Instant>,
+    /// Retransmission timeouts since the cumulative acknowledgement moved last.
+    timeouts: u32,
 }
 
 #[derive(Debug, Default)]
@@ -81,6 +83,9 @@ enum NextChunk {
 /// fragments do not get tiny.
 const MIN_FRAGMENT: usize = 256;
 
+/// After so many timeouts in a row chunks travel alone.
+const LONE_CHUNKS_AFTER: u32 = 2;
+
 /// How long a FORWARD TSN that the peer did not confirm is not repeated.
 const FORWARD_TSN_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -109,6 +114,7 @@ impl Sender {
             forward: ForwardState::default(),
             partial_reliability,
             quiet_since: None,
+            timeouts: 0,
         }
     }
 
@@ -129,9 +135,9 @@ impl Sender {
         self.queues.set_low_threshold(stream, threshold);
     }
 
-    /// Bytes of messages that wait or are not acknowledged.
+    /// What messages that wait or are not acknowledged count for.
     pub(crate) fn buffered(&self) -> usize {
-        self.queues.bytes() + self.outstanding.bytes()
+        self.queues.charge() + self.outstanding.charge()
     }
 
     /// Whether everything was sent and acknowledged.
@@ -177,9 +183,18 @@ impl Sender {
         self.queues.cancel_reset(stream);
     }
 
-    /// Whether everything that was queued on the stream has been sent once.
-    pub(crate) fn is_stream_sent(&self, stream: StreamId) -> bool {
-        self.queues.buffered(stream) == 0
+    /// A stream whose reset can be asked for, because everything that was queued on it has been sent once.
+    pub(crate) fn pop_drained(&mut self) -> Option<StreamId> {
+        self.queues.pop_drained()
+    }
+
+    pub(crate) fn has_drained(&self) -> bool {
+        self.queues.has_drained()
+    }
+
+    /// Whether the stream carried an ordered message, or has something to send.
+    pub(crate) fn is_stream_used(&self, stream: StreamId) -> bool {
+        self.queues.is_used(stream)
     }
 
     /// Whether [`write`](Self::write) has something to write; O(1) but for messages that expired.
@@ -269,6 +284,10 @@ impl Sender {
                 NextChunk::Retransmission(_) => break,
             }
             written = true;
+            if self.timeouts >= LONE_CHUNKS_AFTER {
+                // The path may have become too narrow for what was bundled, and not for each alone.
+                break;
+            }
         }
         if written {
             self.fast_retransmit = false;
@@ -324,7 +343,7 @@ impl Sender {
             return Ok(SackOutcome::default()); // It was overtaken by a later one (RFC 9260 §6.2.1 D i).
         }
         let in_flight = self.outstanding.in_flight();
-        let window_was_closed = self.peer_window == 0;
+        let window_was_closed = self.is_window_closed();
         let (mut newly, cumulative) = self.acknowledge(sack.cumulative_tsn)?;
         if sack.gaps().next().is_some() {
             let gaps = self.outstanding.acknowledge_gaps(sack.gaps());
@@ -356,9 +375,9 @@ impl Sender {
             self.missing.count(highest);
             self.detect_loss(now);
         }
-        if window_was_closed && self.peer_window > 0 && !cumulative && self.outstanding.in_flight() > 0 {
+        if window_was_closed && !self.is_window_closed() && !cumulative && self.outstanding.in_flight() > 0 {
             // What probed the closed window was thrown away. Sent twice, it measures nothing (§6.3.1 C5).
-            self.outstanding.lose_all(now);
+            self.outstanding.lose_in_flight(now);
             self.timed = None;
             self.missing.restart(self.outstanding.next());
         }
@@ -383,7 +402,14 @@ impl Sender {
         if !cumulative.is_at_or_after(self.outstanding.first()) {
             return Ok((NewlyAcknowledged::default(), false));
         }
+        self.timeouts = 0;
         Ok((self.outstanding.acknowledge_cumulative(cumulative), true))
+    }
+
+    /// Whether the peer has no room for the first outstanding chunk (§6.1 A: a window smaller than the next chunk
+    /// is closed).
+    fn is_window_closed(&self) -> bool {
+        self.peer_window < self.outstanding.first_len().unwrap_or(1).max(1)
     }
 
     fn take_rtt(&mut self, now: Instant, cumulative: Tsn) -> Option<Duration> {
@@ -422,7 +448,8 @@ impl Sender {
         if self.outstanding.is_empty() {
             return TimeoutOutcome::Idle;
         }
-        let probing = self.peer_window == 0;
+        let probing = self.is_window_closed();
+        self.timeouts = self.timeouts.saturating_add(1);
         let is_single_probe = probing && self.outstanding.len() == 1;
         self.outstanding.lose_all(now);
         self.missing.restart(self.outstanding.next());
@@ -437,6 +464,21 @@ impl Sender {
         // Whatever the window: one packet goes out.
         self.fast_retransmit = true;
         if probing { TimeoutOutcome::WindowProbe } else { TimeoutOutcome::Unanswered }
+    }
+
+    /// The path answers again: what timeouts took for lost goes out now, one packet whatever the window. Says
+    /// whether there is something.
+    pub(crate) fn path_is_back(&mut self, now: Instant, events: &mut VecDeque<SctpEvent>) -> bool {
+        if self.timeouts == 0 || self.outstanding.is_empty() {
+            return false;
+        }
+        self.outstanding.lose_in_flight(now);
+        self.missing.restart(self.outstanding.next());
+        self.timed = None;
+        self.forward.told = None;
+        self.after_abandonment(now, events);
+        self.fast_retransmit = true;
+        true
     }
 
     /// Nothing was sent for a while: the window is not what the network gives any more (§7.2.1).
@@ -498,17 +540,13 @@ impl Sender {
             return false;
         }
         let mut covered = count;
-        let mut skipped: SmallVec<[(StreamId, u16); 16]> = SmallVec::new();
-        for (index, stream, ssn) in self.outstanding.skipped(count) {
-            // Only the last message of a stream matters, and a list is short unless many streams lose.
-            match skipped.iter().position(|(id, _)| *id == stream) {
-                Some(entry) => skipped[entry].1 = ssn.0,
-                None if skipped.len() < max_streams => skipped.push((stream, ssn.0)),
-                None => {
-                    covered = index;
-                    break;
-                }
+        let mut skipped: SmallVec<[(StreamId, Ssn); 16]> = SmallVec::new();
+        for (index, stream, ssn) in self.outstanding.skipped() {
+            if skipped.len() == max_streams {
+                covered = index;
+                break;
             }
+            skipped.push((stream, ssn));
         }
         let point = self.outstanding.first().plus(covered as u32).previous();
         self.forward.pending = covered < count;
@@ -518,7 +556,7 @@ impl Sender {
             out.extend_from_slice(&point.0.to_be_bytes());
             for (stream, ssn) in &skipped {
                 out.extend_from_slice(&stream.0.to_be_bytes());
-                out.extend_from_slice(&ssn.to_be_bytes());
+                out.extend_from_slice(&ssn.0.to_be_bytes());
             }
         })
     }

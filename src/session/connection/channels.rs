@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::Session;
-use crate::datachannel::{ChannelEvent, ChannelId, ChannelInit, ChannelState, MessageKind};
+use crate::datachannel::{ChannelEvent, ChannelId, ChannelInit, ChannelState, Message, MessageKind};
 use crate::session::error::SessionError;
 
 impl Session {
@@ -88,8 +88,28 @@ impl Session {
         Ok(())
     }
 
-    /// The next event of a data channel. Messages that are not fetched stay in the receive window, which keeps a
-    /// fast peer in check.
+    /// The next message of a data channel; `None` if there is none. What is not received counts against the receive
+    /// window of all channels together, which keeps a fast peer in check. Messages that arrived before a channel
+    /// closed can be received after.
+    pub fn receive_message(&mut self, id: ChannelId) -> Option<Message> {
+        let now = self.now;
+        let (channels, sctp) = self.transport.channels();
+        channels.receive(sctp, now, id)
+    }
+
+    /// Whether there is something to send since [`receive_message`](Self::receive_message): the peer is to learn
+    /// that its window is open again. Told once.
+    pub fn take_window_opened(&mut self) -> bool {
+        self.transport.channels().0.take_window_opened()
+    }
+
+    /// Throws away the messages of a data channel that wait to be received.
+    pub fn discard_messages(&mut self, id: ChannelId) {
+        let (channels, sctp) = self.transport.channels();
+        channels.discard(sctp, id);
+    }
+
+    /// The next event of a data channel. It waits for no message to be received.
     pub fn poll_channel_event(&mut self) -> Option<ChannelEvent> {
         self.pump();
         self.next_channel_event()

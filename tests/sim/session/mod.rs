@@ -88,6 +88,7 @@ struct Peers {
     simulation: Simulation<Node>,
     hosts: [HostId; 2],
     events: [Vec<SessionEvent>; 2],
+    received: [Vec<(ChannelId, Bytes)>; 2],
 }
 
 fn link() -> Link {
@@ -116,7 +117,7 @@ impl Peers {
             simulation.add_layer(host, Node { session, received, extension_forms, wakes: 0, is_deaf: false });
             host
         });
-        Self { simulation, hosts, events: [Vec::new(), Vec::new()] }
+        Self { simulation, hosts, events: [Vec::new(), Vec::new()], received: [Vec::new(), Vec::new()] }
     }
 
     fn session(&mut self, side: usize) -> &mut Session {
@@ -150,12 +151,17 @@ impl Peers {
             // One step of the network at a time, and what it brought.
             let mut stepped = false;
             let left = deadline.saturating_duration_since(self.simulation.now());
-            let (hosts, events) = (self.hosts, &mut self.events);
+            let (hosts, events, received) = (self.hosts, &mut self.events, &mut self.received);
             let mut candidates = Vec::new();
             self.simulation.run_until(left, |simulation| {
                 for side in 0..2 {
                     while let Some(event) = simulation.layer_mut(hosts[side]).poll_event() {
                         stepped = true;
+                        if let SessionEvent::DataChannel(ChannelEvent::Readable(id)) = event {
+                            let session = &mut simulation.layer_mut(hosts[side]).session;
+                            let messages = std::iter::from_fn(|| session.receive_message(id));
+                            received[side].extend(messages.map(|message| (id, message.payload)));
+                        }
                         if let SessionEvent::LocalCandidate(candidate) = &event {
                             candidates.push((1 - side, candidate.clone()));
                         }
@@ -196,13 +202,8 @@ impl Peers {
     }
 
     fn messages(&self, side: usize, of: ChannelId) -> Vec<Bytes> {
-        let of_channel = |event: &SessionEvent| match event {
-            SessionEvent::DataChannel(ChannelEvent::Message { channel, payload, .. }) if *channel == of => {
-                Some(payload.clone())
-            }
-            _ => None,
-        };
-        self.events[side].iter().filter_map(of_channel).collect()
+        let of_channel = self.received[side].iter().filter(|(channel, _)| *channel == of);
+        of_channel.map(|(_, payload)| payload.clone()).collect()
     }
 }
 
@@ -274,8 +275,9 @@ fn no_packet_is_lost_between_sctp_and_the_batch() {
             }
             side = 1 - side;
             while let Some(event) = peers.session(side).poll_event() {
-                arrived +=
-                    usize::from(matches!(event, SessionEvent::DataChannel(ChannelEvent::Message { .. })));
+                if let SessionEvent::DataChannel(ChannelEvent::Readable(id)) = event {
+                    arrived += std::iter::from_fn(|| peers.session(side).receive_message(id)).count();
+                }
             }
         }
         assert_eq!(arrived, 16, "with {max_segments} datagrams at once");
@@ -608,5 +610,30 @@ fn a_silent_source_gives_way_to_a_new_one() {
         peers.run_until(Duration::from_secs(1), |_| false);
         let expected = [ssrc(&mut peers, track)];
         assert_eq!(received_sources(&mut peers), expected);
+    }
+}
+
+/// The path is away for a while; what waits is there as soon as a check of consent finds the path again, and not
+/// when a timeout that has backed off expires.
+#[test]
+fn data_resumes_when_the_path_is_back() {
+    for (seed, outage) in [(50, 4), (51, 7), (52, 11), (53, 14)] {
+        let mut peers = Peers::new(seed, link());
+        let now = peers.simulation.now();
+        let id = peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+        peers.negotiate(0);
+        peers.connect();
+        assert!(peers.run_until(Duration::from_secs(5), |peers| peers.channel(1, "chat").is_some()));
+        let there = peers.channel(1, "chat").unwrap();
+
+        peers.simulation.network().set_default_link(Link { loss: 1.0, ..link() });
+        let now = peers.simulation.now();
+        peers.session(0).send_message(now, id, MessageKind::Text, "late".into()).unwrap();
+        assert!(!peers.run_until(Duration::from_secs(outage), |_| false));
+        peers.simulation.network().set_default_link(link());
+        // Checks of consent that go unanswered are a second apart, and their answers take a round trip.
+        let resumed =
+            peers.run_until(Duration::from_millis(1200), |peers| peers.messages(1, there) == ["late"]);
+        assert!(resumed, "after {outage} s");
     }
 }

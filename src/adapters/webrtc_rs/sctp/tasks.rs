@@ -53,6 +53,8 @@ pub(super) struct State {
     pub(super) queued: FxHashMap<StreamId, usize>,
     pub(super) received: VecDeque<Received>,
     pub(super) received_bytes: usize,
+    /// What the caller keeps of what it received.
+    held_bytes: usize,
 }
 
 impl Shared {
@@ -74,13 +76,24 @@ impl Shared {
         Some(received)
     }
 
+    /// Counts what the caller keeps of what it received.
+    pub(super) fn set_held(&self, bytes: usize) {
+        let before = std::mem::replace(&mut self.state().held_bytes, bytes);
+        if bytes < before {
+            self.room.notify_waiters();
+        }
+    }
+
     async fn wait_for_room(&self) {
         loop {
             let room = self.room.notified();
             tokio::pin!(room);
             // Registered before the look, so that no reading is missed.
             room.as_mut().enable();
-            if self.state().received_bytes < self.limits.received {
+            let state = self.state();
+            let has_room = state.received_bytes + state.held_bytes < self.limits.received;
+            drop(state);
+            if has_room {
                 return;
             }
             room.await;

@@ -94,3 +94,99 @@ fn a_window_that_is_not_used_for_long_shrinks_to_four_packets() {
         assert_eq!(pair.a.statistics().congestion_window, 4 * 1188);
     }
 }
+
+/// Sends again what timed out, `count` times, and loses all of it.
+fn time_out(pair: &mut Pair, count: u64) {
+    let before = pair.a.statistics().timeouts;
+    while pair.a.statistics().timeouts < before + count {
+        drop(drain(&mut pair.a, pair.now));
+        pair.now = pair.a.poll_timeout().unwrap().max(pair.now);
+        pair.a.handle_timeout(pair.now);
+    }
+}
+
+/// §6.1 A: a window smaller than the next chunk is closed, and a peer that says so again and again is there.
+#[test]
+fn a_window_smaller_than_the_next_chunk_is_a_closed_one() {
+    let mut pair = Pair::established(Config::default());
+    pair.send(0, pattern(1000));
+    let cumulative = pair.a.local_initial_tsn.previous();
+    for _ in 0..30 {
+        drop(drain(&mut pair.a, pair.now));
+        let answer = sack(&pair.b, cumulative, 100);
+        give(&mut pair.a, pair.now, answer).unwrap();
+        time_out(&mut pair, 1);
+    }
+    assert!(pair.a.is_established());
+    // As soon as there is room the chunk goes out again, without a timeout.
+    drop(drain(&mut pair.a, pair.now));
+    let answer = sack(&pair.b, cumulative, 5000);
+    give(&mut pair.a, pair.now, answer).unwrap();
+    assert!(!drain(&mut pair.a, pair.now).is_empty());
+}
+
+/// What is too long for the path takes nothing with it that is not.
+#[test]
+fn after_a_second_timeout_chunks_travel_alone() {
+    let mut pair = Pair::established(Config::default());
+    for _ in 0..3 {
+        pair.send(0, pattern(300));
+    }
+    let chunks = |packet: &Vec<u8>| kinds(packet).into_iter().filter(|kind| *kind == ChunkType::DATA).count();
+    assert_eq!(drain(&mut pair.a, pair.now).iter().map(chunks).collect::<Vec<_>>(), [3]);
+    time_out(&mut pair, 1);
+    assert_eq!(drain(&mut pair.a, pair.now).iter().map(chunks).collect::<Vec<_>>(), [3]);
+    time_out(&mut pair, 1);
+    let packets = drain(&mut pair.a, pair.now);
+    assert_eq!(packets.iter().map(chunks).collect::<Vec<_>>(), [1, 1, 1]);
+    for packet in packets {
+        give(&mut pair.b, pair.now, packet).unwrap();
+    }
+    pair.run();
+    for _ in 0..3 {
+        pair.send(0, pattern(300));
+    }
+    assert_eq!(
+        drain(&mut pair.a, pair.now).iter().map(chunks).collect::<Vec<_>>(),
+        [3],
+        "what passed ends it"
+    );
+}
+
+/// A path that answers again need not wait for a timeout that has grown while it was away.
+#[test]
+fn a_path_that_is_back_resets_the_back_off() {
+    let mut pair = Pair::established(Config::default());
+    pair.send(0, "warm");
+    pair.run();
+    let usual = pair.a.statistics().retransmission_timeout;
+    pair.send(0, "late");
+    time_out(&mut pair, 5);
+    drop(drain(&mut pair.a, pair.now));
+    assert!(pair.a.statistics().retransmission_timeout > 8 * usual);
+    pair.now += Duration::from_millis(10);
+    assert!(drain(&mut pair.a, pair.now).is_empty());
+    pair.a.path_is_back(pair.now);
+    assert_eq!(pair.a.statistics().retransmission_timeout, usual);
+    assert_eq!(pair.a.poll_timeout(), Some(pair.now + usual));
+    pair.run();
+    assert_eq!(payloads(&mut pair.b), ["warm", "late"]);
+    // Nothing is backed off: nothing is sent.
+    pair.a.path_is_back(pair.now);
+    assert!(drain(&mut pair.a, pair.now).is_empty());
+}
+
+/// The handshake, too, goes on at once.
+#[test]
+fn a_path_that_is_back_brings_the_handshake_on() {
+    let mut pair = Pair::new(Config::default());
+    pair.a.connect(pair.now);
+    for _ in 0..4 {
+        drop(drain(&mut pair.a, pair.now));
+        pair.tick();
+    }
+    drop(drain(&mut pair.a, pair.now));
+    pair.a.path_is_back(pair.now);
+    pair.run();
+    assert!(pair.a.is_established() && pair.b.is_established());
+}
