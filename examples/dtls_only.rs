@@ -24,7 +24,7 @@ use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use kaon_rtc::crypto::aws_lc_rs;
+use kaon_rtc::crypto::default_provider;
 use kaon_rtc::dtls::{
     Config, Connection, DtlsEvent, DtlsTransport, FingerprintAlgorithm, Identity, Listener, ListenerConfig,
     ListenerEvent, PeerVerification,
@@ -40,7 +40,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let [_, role, address, fingerprint @ ..] = &arguments[..] else { return Err(usage.into()) };
     let address: SocketAddr = address.parse()?;
 
-    let provider = aws_lc_rs::provider();
+    let provider =
+        default_provider().ok_or("no crypto provider: enable the feature aws-lc-rs or rust-crypto")?;
     let identity = Identity::generate(&provider)?;
     println!("a=fingerprint:{}", identity.fingerprint(FingerprintAlgorithm::Sha256));
     let config = Arc::new(Config::new(provider, identity));

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use kaon_rtc::crypto::aws_lc_rs;
+use kaon_rtc::crypto::default_provider;
 use kaon_rtc::ice::{Agent, Config, IceConnectionState, IceCredentials, IceEvent, IceRole, IceTransport};
 use kaon_rtc::layer::{Datagram, FiveTuple, Layer, TransmitBatch};
 use kaon_rtc::stun::is_stun;
@@ -69,7 +69,9 @@ enum Input {
 
 fn run(config: Config, addresses: &[SocketAddr]) -> Result<(), Box<dyn Error>> {
     let (sender, inputs) = channel();
-    let mut agent = Agent::new(Instant::now(), aws_lc_rs::provider(), config);
+    let provider =
+        default_provider().ok_or("no crypto provider: enable the feature aws-lc-rs or rust-crypto")?;
+    let mut agent = Agent::new(Instant::now(), provider, config);
     let mut sockets = Vec::new();
     for address in addresses {
         let socket = UdpSocket::bind(address)?;

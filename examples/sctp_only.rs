@@ -17,13 +17,15 @@ use std::net::UdpSocket;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
-use kaon_rtc::crypto::aws_lc_rs;
+use kaon_rtc::crypto::default_provider;
 use kaon_rtc::layer::{Datagram, FiveTuple, Layer, TransmitBatch};
 use kaon_rtc::sctp::{Association, Config, PayloadProtocol, SctpEvent, SctpTransport, SendOptions, StreamId};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let mut association = Association::new(Config::default(), &aws_lc_rs::provider());
+    let provider =
+        default_provider().ok_or("no crypto provider: enable the feature aws-lc-rs or rust-crypto")?;
+    let mut association = Association::new(Config::default(), &provider);
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["listen", address] => {
             let socket = UdpSocket::bind(address)?;

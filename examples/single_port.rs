@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use command_line::{BadInput, Result};
-use kaon_rtc::crypto::aws_lc_rs;
+use kaon_rtc::crypto::default_provider;
 use kaon_rtc::dtls::Identity;
 use kaon_rtc::peer_connection::{Endpoint, PeerConnection, PeerConnectionEvent};
 use tokio::task::JoinSet;
@@ -33,7 +33,9 @@ async fn run() -> Result<()> {
     println!("the server is at {}", endpoint.local_addr());
 
     // One certificate for all, as a server has.
-    let identity = Identity::generate(&aws_lc_rs::provider())?;
+    let provider =
+        default_provider().ok_or("no crypto provider: enable the feature aws-lc-rs or rust-crypto")?;
+    let identity = Identity::generate(&provider)?;
     let mut clients = JoinSet::new();
     for number in 0..count {
         let served = PeerConnection::builder().endpoint(&endpoint).identity(identity.clone()).build().await?;

@@ -20,7 +20,7 @@ use std::io::BufRead;
 use std::net::UdpSocket;
 use std::process::ExitCode;
 
-use kaon_rtc::crypto::aws_lc_rs;
+use kaon_rtc::crypto::default_provider;
 use kaon_rtc::layer::{PayloadType, RtpTimestamp, SequenceNumber, Ssrc};
 use kaon_rtc::rtp::{Header, Packet, PacketWriter};
 use kaon_rtc::srtp::{Config, Context, MasterKey, SrtpProfile, SrtpTransport};
@@ -43,7 +43,8 @@ fn main() -> ExitCode {
     };
     let Some(key) = master_key(profile, key) else { return misuse("the key is not one of this profile") };
     // One key for both directions is enough where only one side sends.
-    let outcome = Context::new(&aws_lc_rs::provider(), &key, &key, Config::default())
+    let Some(provider) = default_provider() else { return misuse("no crypto provider is built in") };
+    let outcome = Context::new(&provider, &key, &key, Config::default())
         .map_err(Into::into)
         .and_then(|context| run(context, address));
     match outcome {

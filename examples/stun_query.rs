@@ -14,7 +14,7 @@ use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use kaon_rtc::crypto::aws_lc_rs;
+use kaon_rtc::crypto::default_provider;
 use kaon_rtc::layer::{Datagram, FiveTuple, Layer, TransmitBatch};
 use kaon_rtc::stun::{BindingClient, BindingConfig, BindingEvent};
 
@@ -50,8 +50,9 @@ fn query(server: SocketAddr) -> Result<SocketAddr, Box<dyn Error>> {
     let socket = UdpSocket::bind(if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" })?;
     socket.connect(server)?;
     let path = FiveTuple::udp(socket.local_addr()?, server);
-    let mut client =
-        BindingClient::new(Instant::now(), &aws_lc_rs::provider(), path, BindingConfig::default());
+    let provider =
+        default_provider().ok_or("no crypto provider: enable the feature aws-lc-rs or rust-crypto")?;
+    let mut client = BindingClient::new(Instant::now(), &provider, path, BindingConfig::default());
     let mut batch = TransmitBatch::new(1200);
     let mut buffer = [0; 1500];
     loop {

@@ -42,6 +42,17 @@ pub use provider::CryptoProvider;
 pub use random::{SecureRandom, SeededRandom};
 pub use signature::{PrivateKey, PublicKey, SignatureScheme, Signatures, SigningKey};
 
+/// The provider of the features that are enabled: AWS-LC if there are both; `None` if there is neither, and an
+/// application has to bring its own.
+pub fn default_provider() -> Option<CryptoProvider> {
+    #[cfg(feature = "aws-lc-rs")]
+    return Some(aws_lc_rs::provider());
+    #[cfg(all(feature = "rust-crypto", not(feature = "aws-lc-rs")))]
+    return Some(rust_crypto::provider());
+    #[cfg(not(any(feature = "aws-lc-rs", feature = "rust-crypto")))]
+    return None;
+}
+
 #[cfg(test)]
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod vectors;

@@ -37,6 +37,8 @@ struct Entry<M> {
     timer: Option<Instant>,
     is_due: bool,
     is_news: bool,
+    /// A path that its peer has proved and that is another's, and whose.
+    refused: Option<(FiveTuple, SessionId)>,
 }
 
 impl<M> Entry<M> {
@@ -52,8 +54,6 @@ impl<M> Entry<M> {
 
 /// Runs of datagrams that one session sends in one turn, when others wait for theirs.
 const MAX_TRANSMITS: usize = 16;
-/// Events of the endpoint itself that wait; they come at most once a second for each path.
-const MAX_EVENTS: usize = 1024;
 
 impl<M: Member> Endpoint<M> {
     /// An endpoint without sessions.
@@ -72,7 +72,7 @@ impl<M: Member> Endpoint<M> {
     /// Adds a session, in place of the one of the same name if there is one, and has it take its turn.
     pub fn insert(&mut self, id: SessionId, member: M) {
         self.remove(id);
-        self.members.insert(id, Entry { member, timer: None, is_due: false, is_news: false });
+        self.members.insert(id, Entry { member, timer: None, is_due: false, is_news: false, refused: None });
         self.wake(id);
     }
 
@@ -152,7 +152,7 @@ impl<M: Member> Endpoint<M> {
     ) -> Turn {
         let Some(entry) = self.members.get_mut(&id) else { return Turn::Done };
         let routes = &mut self.routes;
-        let (mut turn, mut timer) = (Turn::Spent, None);
+        let (mut turn, mut timer, mut selected) = (Turn::Spent, None, None);
         let stays = entry.member.serve(|session| {
             routes.set_ufrag(id, session.local_ufrag());
             for _ in 0..MAX_TRANSMITS {
@@ -169,7 +169,12 @@ impl<M: Member> Endpoint<M> {
                 }
             }
             timer = session.poll_timeout();
+            selected = session.selected_pair().map(|pair| pair.path);
         });
+        // Other paths of the session may be free: only one that it relies on is missed.
+        if let Some((path, owner)) = entry.refused.take_if(|(path, _)| selected == Some(*path)) {
+            self.events.push_back(EndpointEvent::PathInUse { id, path, owner });
+        }
         entry.is_due = turn != Turn::Done;
         if turn == Turn::Done && !stays {
             self.remove(id);
@@ -293,7 +298,10 @@ impl<M: Member> Endpoint<M> {
             match verdict {
                 Verdict::Granted => self.take_path(claim.claimant, claim.path),
                 Verdict::Refused => {
-                    self.tell(EndpointEvent::PathInUse { id: claim.claimant, path: claim.path, owner });
+                    if let Some(entry) = self.members.get_mut(&claim.claimant) {
+                        entry.refused = Some((claim.path, owner));
+                        entry.wake(claim.claimant, &mut self.due, &mut self.news);
+                    }
                 }
                 Verdict::Open => {}
             }
@@ -308,12 +316,6 @@ impl<M: Member> Endpoint<M> {
             routes.take_path(id, path, |other| selected == Some(*other));
         });
         self.wake(id);
-    }
-
-    fn tell(&mut self, event: EndpointEvent) {
-        if self.events.len() < MAX_EVENTS {
-            self.events.push_back(event);
-        }
     }
 }
 

@@ -13,9 +13,9 @@ pub enum EndpointEvent {
         /// Its event.
         event: SessionEvent,
     },
-    /// The peer of a session has proved a path that another session is using, and whose peer has answered there just
-    /// now: both are behind the same two sockets, and datagrams that are not STUN can go to one of them only. The
-    /// session never gets them; the application closes it, or signals other candidates.
+    /// A session relies on a path that another session is using, whose peer has answered there just now: both peers are
+    /// behind the same two sockets, and datagrams that are not STUN can go to one session only. This one never gets
+    /// them; the application closes it, or signals other candidates.
     PathInUse {
         /// The session that cannot have the path.
         id: SessionId,

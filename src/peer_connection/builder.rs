@@ -7,8 +7,8 @@ use super::connection::PeerConnection;
 use super::endpoint::{Endpoint, EndpointBuilder};
 use super::error::PeerConnectionError;
 use super::handle::Handle;
-use crate::crypto::CryptoProvider;
-use crate::dtls::Identity;
+use crate::crypto::{CryptoProvider, default_provider};
+use crate::dtls::{DtlsError, Identity};
 use crate::layer::NtpTimestamp;
 use crate::session::{MediaConfig, Session, SessionConfig, Transports};
 use crate::{ice, sctp};
@@ -29,6 +29,9 @@ pub struct PeerConnectionBuilder {
 
 /// How long the names of servers may take to resolve. One that takes longer is left out.
 const RESOLVE_TIME: Duration = Duration::from_secs(2);
+
+const NO_PROVIDER: DtlsError =
+    DtlsError::Config("no crypto provider: enable the feature aws-lc-rs or rust-crypto, or set one");
 
 impl PeerConnection {
     /// A connection with defaults to be changed.
@@ -126,7 +129,7 @@ impl PeerConnectionBuilder {
         }
         let provider = match self.provider {
             Some(provider) => provider,
-            None => default_provider()?,
+            None => default_provider().ok_or(NO_PROVIDER)?,
         };
         let identity = match self.identity {
             Some(identity) => identity,
@@ -150,17 +153,6 @@ impl PeerConnectionBuilder {
         connection.register();
         Ok(connection)
     }
-}
-
-fn default_provider() -> Result<CryptoProvider, PeerConnectionError> {
-    #[cfg(feature = "aws-lc-rs")]
-    return Ok(crate::crypto::aws_lc_rs::provider());
-    #[cfg(all(feature = "rust-crypto", not(feature = "aws-lc-rs")))]
-    return Ok(crate::crypto::rust_crypto::provider());
-    #[cfg(not(any(feature = "aws-lc-rs", feature = "rust-crypto")))]
-    return Err(PeerConnectionError::Certificate(crate::dtls::DtlsError::Config(
-        "no crypto provider: enable the feature aws-lc-rs or rust-crypto, or set one",
-    )));
 }
 
 /// RFC 7064 §3: the host and the port of a `stun:` URL.

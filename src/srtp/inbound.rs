@@ -77,20 +77,18 @@ impl Inbound {
         ssrc: u32,
         sequence_number: u16,
     ) -> Result<usize, SrtpError> {
-        let (index, mut received) = match (self.told.get(&ssrc), self.rtp.ended(ssrc)) {
-            (Some(told), _) => (PacketIndex::new(*told, sequence_number), ReplayWindow::new(self.window)),
-            (None, None) => (PacketIndex::new(0, sequence_number), ReplayWindow::new(self.window)),
-            (None, Some(last)) => {
-                let last = PacketIndex::from_value(last);
-                let index = last.nearest(sequence_number).ok_or(SrtpError::KeyExhausted { ssrc })?;
-                if index <= last {
-                    return Err(SrtpError::Replayed { index: index.value() });
-                }
-                (index, ReplayWindow::after(self.window, last.value()))
-            }
+        let told = self.told.get(&ssrc).copied();
+        let last = self.rtp.ended(ssrc).filter(|_| told.is_none()).map(PacketIndex::from_value);
+        let index = match last {
+            Some(last) => last.nearest(sequence_number).ok_or(SrtpError::KeyExhausted { ssrc })?,
+            None => PacketIndex::new(told.unwrap_or(0), sequence_number),
         };
+        if last.is_some_and(|last| index <= last) {
+            return Err(SrtpError::Replayed { index: index.value() });
+        }
         let len = self.keys.open_rtp(packet, header_len, ssrc, index.value())?;
         // RFC 3711 §3.3: no state before the first packet has been authenticated.
+        let mut received = ReplayWindow::going_on(self.window, last.map(PacketIndex::value));
         received.insert(index.value());
         self.told.remove(&ssrc);
         self.rtp.insert(ssrc, RtpStream { newest: index, received });
@@ -117,12 +115,12 @@ impl Inbound {
             known.confirm();
             return Ok(len);
         }
-        let mut received = match self.rtcp.ended(ssrc) {
-            Some(last) if number <= last => return Err(SrtpError::Replayed { index: number }),
-            Some(last) => ReplayWindow::after(self.window, last),
-            None => ReplayWindow::new(self.window),
-        };
+        let last = self.rtcp.ended(ssrc);
+        if last.is_some_and(|last| number <= last) {
+            return Err(SrtpError::Replayed { index: number });
+        }
         let len = self.keys.open_rtcp(packet, ssrc, index)?;
+        let mut received = ReplayWindow::going_on(self.window, last);
         received.insert(number);
         self.rtcp.insert(ssrc, received);
         Ok(len)

@@ -79,15 +79,10 @@ impl Outbound {
 
     /// A stream that begins, or goes on after it was forgotten.
     fn new_stream(&self, ssrc: u32, sequence_number: u16) -> RtpStream {
-        match self.rtp.ended(ssrc) {
-            Some(last) => RtpStream {
-                newest: PacketIndex::from_value(last),
-                sent: ReplayWindow::after(self.window, last),
-            },
-            None => RtpStream {
-                newest: PacketIndex::new(0, sequence_number),
-                sent: ReplayWindow::new(self.window),
-            },
+        let last = self.rtp.ended(ssrc);
+        RtpStream {
+            newest: last.map_or(PacketIndex::new(0, sequence_number), PacketIndex::from_value),
+            sent: ReplayWindow::going_on(self.window, last),
         }
     }
 

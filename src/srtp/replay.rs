@@ -16,11 +16,13 @@ impl ReplayWindow {
         Self { end: 0, bits: vec![0; words].into() }
     }
 
-    /// A window that accepts only what comes after `last`.
-    pub(super) fn after(size: usize, last: u64) -> Self {
+    /// A window that accepts only what comes after `last`, if there was a last one.
+    pub(super) fn going_on(size: usize, last: Option<u64>) -> Self {
         let mut window = Self::new(size);
-        window.end = last + 1;
-        window.bits.fill(u64::MAX);
+        if let Some(last) = last {
+            window.end = last + 1;
+            window.bits.fill(u64::MAX);
+        }
         window
     }
 
@@ -89,7 +91,7 @@ mod tests {
     #[test]
     fn what_goes_on_after_an_index_accepts_nothing_up_to_it() {
         for last in [0, 5, 63, 64, 1000] {
-            let mut window = ReplayWindow::after(64, last);
+            let mut window = ReplayWindow::going_on(64, Some(last));
             assert!((0..=last).all(|index| !window.accepts(index)));
             window.insert(last + 3);
             assert!(window.accepts(last + 1) && window.accepts(last + 2) && !window.accepts(last));

@@ -8,14 +8,15 @@ mod intake;
 mod message;
 mod options;
 mod outlet;
+#[path = "../../own_page/mod.rs"]
+mod own_page;
 mod server;
 mod viewer;
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
-use kaon_rtc::crypto::aws_lc_rs;
+use kaon_rtc::crypto::default_provider;
 use kaon_rtc::dtls::Identity;
 use kaon_rtc::peer_connection::Endpoint;
 use tokio::net::TcpListener;
@@ -23,6 +24,7 @@ use tokio::time::Instant;
 
 use camera::Camera;
 use options::Options;
+use own_page::Seats;
 use server::Wall;
 
 #[tokio::main]
@@ -50,12 +52,13 @@ async fn run() -> Result<(), String> {
         endpoint = endpoint.ports(ports);
     }
     let endpoint = endpoint.bind().map_err(|error| error.to_string())?;
-    let identity = Identity::generate(&aws_lc_rs::provider()).map_err(|error| error.to_string())?;
-    let (count, max_viewers) = (cameras.len(), options.max_viewers);
-    let wall = Arc::new(Wall { cameras, endpoint, identity, max_viewers, viewers: AtomicUsize::new(0) });
+    let provider = default_provider().ok_or("no crypto provider is built in")?;
+    let identity = Identity::generate(&provider).map_err(|error| error.to_string())?;
+    let count = cameras.len();
+    let wall = Arc::new(Wall { cameras, endpoint, identity, seats: Seats::new(options.max_viewers) });
 
     println!("Camera wall of {count} cameras: http://{address}/");
-    axum::serve(listener, server::router(wall)).await.map_err(|error| error.to_string())
+    own_page::serve(listener, &options.hosts, server::router(wall)).await.map_err(|error| error.to_string())
 }
 
 fn cameras(options: &Options) -> Result<Vec<Arc<Camera>>, String> {

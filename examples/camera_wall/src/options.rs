@@ -16,6 +16,10 @@ pub struct Options {
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
 
+    /// Another name that the page may be asked for by, as when a proxy stands before it. May be given several times.
+    #[arg(long = "host", value_name = "NAME")]
+    pub hosts: Vec<String>,
+
     /// UDP ports that the media may use; any free port by default.
     #[arg(long, value_name = "FIRST-LAST", value_parser = parse_port_range)]
     pub port_range: Option<PortRange>,

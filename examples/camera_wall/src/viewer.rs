@@ -40,6 +40,9 @@ pub struct Viewer {
     starting: Arc<Semaphore>,
     /// The wall has changed since the last offer.
     is_offer_due: bool,
+    /// What the page is expected to do until when, if it has not done it yet.
+    deadline: Option<Instant>,
+    heard: Instant,
 }
 
 /// A camera on the viewer's wall.
@@ -78,6 +81,8 @@ pub enum ViewerError {
     Connection(#[from] PeerConnectionError),
     #[error("the connection failed")]
     Failed,
+    #[error("the page said nothing for too long")]
+    Silent,
 }
 
 /// The most tiles of one viewer: a tile has up to two media sections, and a connection 256.
@@ -85,6 +90,12 @@ const MAX_TILES: usize = 120;
 /// A page that takes nothing for so long is given up.
 const SEND_LIMIT: Duration = Duration::from_secs(10);
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a page may take until it says what it wants to see, and from then on until it is connected. One that only
+/// holds its seat makes room then.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often a page is asked whether it is still there; browsers answer by themselves. And how long it may be silent.
+const PING_INTERVAL: Duration = Duration::from_secs(15);
+const SILENCE: Duration = Duration::from_secs(40);
 
 impl Viewer {
     /// Serves a page until it leaves or its connection fails.
@@ -104,6 +115,8 @@ impl Viewer {
             reduced: Default::default(),
             starting: Arc::new(Semaphore::new(1)),
             is_offer_due: false,
+            deadline: Some(Instant::now() + PATIENCE),
+            heard: Instant::now(),
         };
         let result = viewer.run().await;
         connection.close();
@@ -116,24 +129,31 @@ impl Viewer {
             .await?;
         let mut status = interval(STATUS_INTERVAL);
         status.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ping = interval(PING_INTERVAL);
         let connection = self.connection.clone();
         loop {
             tokio::select! {
-                message = self.socket.recv() => match message {
-                    Some(Ok(Message::Text(text))) => self.handle(serde_json::from_str(&text)?).await?,
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => return Ok(()),
-                    Some(Ok(_)) => {}
-                },
+                message = self.socket.recv() => {
+                    self.heard = Instant::now();
+                    match message {
+                        Some(Ok(Message::Text(text))) => self.handle(serde_json::from_str(&text)?).await?,
+                        Some(Ok(Message::Close(_)) | Err(_)) | None => return Ok(()),
+                        Some(Ok(_)) => {}
+                    }
+                }
                 event = connection.next_event() => match event {
                     Some(PeerConnectionEvent::IceCandidate(candidate)) => {
                         self.tell(&ToPage::Candidate { candidate: candidate.into() }).await?;
                     }
+                    Some(PeerConnectionEvent::ConnectionState(ConnectionState::Connected)) => self.deadline = None,
                     Some(PeerConnectionEvent::ConnectionState(ConnectionState::Failed)) | None => {
                         return Err(ViewerError::Failed);
                     }
                     Some(_) => {}
                 },
+                _ = ping.tick() => self.send(Message::Ping(Default::default())).await?,
                 _ = status.tick() => {
+                    self.check_alive()?;
                     self.tell(&wall.status()).await?;
                     self.adapt().await?;
                 }
@@ -141,9 +161,20 @@ impl Viewer {
         }
     }
 
+    /// A page that holds a seat and does nothing with it leaves it to others.
+    fn check_alive(&self) -> Result<(), ViewerError> {
+        let is_late = self.deadline.is_some_and(|deadline| deadline <= Instant::now());
+        match is_late || self.heard.elapsed() > SILENCE {
+            true => Err(ViewerError::Silent),
+            false => Ok(()),
+        }
+    }
+
     async fn handle(&mut self, message: FromPage) -> Result<(), ViewerError> {
         match message {
             FromPage::Watch { cameras } => {
+                // A wall without cameras has nothing to connect for.
+                self.deadline = None;
                 // Once: later there are `add` and `remove`.
                 if self.tiles.is_empty() {
                     for camera in self.wall.find(cameras.as_deref()) {
@@ -283,19 +314,22 @@ impl Viewer {
             return Ok(());
         }
         self.is_offer_due = false;
+        if self.connection.connection_state() == ConnectionState::New {
+            self.deadline = Some(Instant::now() + PATIENCE);
+        }
         self.connection.set_local_description(None)?;
         let Some(offer) = self.connection.local_description() else { return Ok(()) };
         let tiles = self.tiles.iter().map(Tile::info).collect();
         let text = serde_json::to_string(&ToPage::Offer { sdp: offer.text(), tiles })?;
-        self.send(text).await
+        self.send(Message::Text(text.into())).await
     }
 
     async fn tell(&mut self, message: &ToPage<'_>) -> Result<(), ViewerError> {
-        self.send(serde_json::to_string(message)?).await
+        self.send(Message::Text(serde_json::to_string(message)?.into())).await
     }
 
-    async fn send(&mut self, text: String) -> Result<(), ViewerError> {
-        match timeout(SEND_LIMIT, self.socket.send(Message::Text(text.into()))).await {
+    async fn send(&mut self, message: Message) -> Result<(), ViewerError> {
+        match timeout(SEND_LIMIT, self.socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(ViewerError::Gone),
             Err(_) => Err(ViewerError::Stuck),

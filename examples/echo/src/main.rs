@@ -1,23 +1,28 @@
 //! A page whose camera, microphone and messages come back through Kaon; see the README beside this package.
 
 mod message;
+#[path = "../../own_page/mod.rs"]
+mod own_page;
 mod reflection;
 mod visitor;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use clap::Parser;
-use kaon_rtc::crypto::aws_lc_rs;
+use kaon_rtc::crypto::default_provider;
 use kaon_rtc::dtls::Identity;
 use kaon_rtc::peer_connection::Endpoint;
 use tokio::net::TcpListener;
+
+use own_page::Seats;
 
 /// A page whose camera, microphone and messages come back.
 #[derive(Debug, Parser)]
@@ -26,6 +31,14 @@ struct Options {
     /// Where the page is served. Browsers give their camera to pages of this machine, or over HTTPS.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8081")]
     listen: SocketAddr,
+
+    /// Another name that the page may be asked for by, as when a proxy stands before it. May be given several times.
+    #[arg(long = "host", value_name = "NAME")]
+    hosts: Vec<String>,
+
+    /// How many visitors there may be at a time.
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    max_visitors: usize,
 }
 
 /// What all visitors share.
@@ -33,6 +46,7 @@ struct Options {
 pub struct Mirror {
     pub endpoint: Endpoint,
     pub identity: Identity,
+    seats: Arc<Seats>,
 }
 
 /// The longest message of a page: a description.
@@ -62,9 +76,11 @@ async fn run() -> Result<(), String> {
         .map_err(|error| format!("cannot serve the page on {}: {error}; try --listen", options.listen))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let endpoint = Endpoint::builder().loopback(true).bind().map_err(|error| error.to_string())?;
-    let identity = Identity::generate(&aws_lc_rs::provider()).map_err(|error| error.to_string())?;
+    let provider = default_provider().ok_or("no crypto provider is built in")?;
+    let identity = Identity::generate(&provider).map_err(|error| error.to_string())?;
     println!("Echo: http://{address}/");
-    axum::serve(listener, router(Mirror { endpoint, identity })).await.map_err(|error| error.to_string())
+    let mirror = Mirror { endpoint, identity, seats: Seats::new(options.max_visitors) };
+    own_page::serve(listener, &options.hosts, router(mirror)).await.map_err(|error| error.to_string())
 }
 
 fn router(mirror: Mirror) -> Router {
@@ -79,16 +95,14 @@ fn router(mirror: Mirror) -> Router {
         .with_state(mirror)
 }
 
-async fn signal(State(mirror): State<Mirror>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
-    // Browsers let any page open a WebSocket to anywhere, and say from where it comes.
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let origin = text(header::ORIGIN).and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
-    if headers.contains_key(header::ORIGIN) && origin != text(header::HOST) {
-        return (StatusCode::FORBIDDEN, "only the example's own page may connect").into_response();
-    }
+async fn signal(State(mirror): State<Mirror>, upgrade: WebSocketUpgrade) -> Response {
+    let Some(seat) = mirror.seats.take() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many visitors").into_response();
+    };
     upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE).on_upgrade(async move |socket| {
         if let Err(error) = visitor::serve(&mirror, socket).await {
             eprintln!("A visitor has left: {error}");
         }
+        drop(seat);
     })
 }

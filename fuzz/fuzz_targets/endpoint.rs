@@ -1,0 +1,300 @@
+//! Several sessions behind one port, and strangers and peers who would like what belongs to others: datagrams from any
+//! address, recorded ones from another, candidates with the addresses of others, names, sessions that come and go. An
+//! honest pair among them still connects and has its messages echoed.
+//!
+//! The input is a list of steps: a byte that says what, a byte that says from where, a length byte, and so many bytes.
+
+#![no_main]
+
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use kaon_rtc::crypto::{CryptoProvider, SeededRandom, aws_lc_rs};
+use kaon_rtc::datachannel::{ChannelEvent, ChannelId, ChannelInit, MessageKind};
+use kaon_rtc::endpoint::{Endpoint, EndpointEvent, SessionId};
+use kaon_rtc::layer::{Datagram, FiveTuple, Layer, TransmitBatch};
+use kaon_rtc::session::{Description, IceCandidateInit, Session, SessionConfig, SessionEvent};
+use libfuzzer_sys::fuzz_target;
+
+static CONFIG: LazyLock<SessionConfig> = LazyLock::new(|| {
+    let provider = CryptoProvider { random: Arc::new(SeededRandom::new(1)), ..aws_lc_rs::provider() };
+    SessionConfig::generate(provider).expect("a certificate")
+});
+
+const HONEST: usize = 0;
+const HOSTILE: usize = 1;
+const HOSTS: usize = 3;
+/// Datagrams that were recorded on the way, to come again.
+const MAX_RECORDED: usize = 64;
+
+fn server() -> SocketAddr {
+    ([10, 0, 0, 1], 5000).into()
+}
+
+fn client(host: usize) -> SocketAddr {
+    ([10, 0, 1, 1 + host as u8], 4000).into()
+}
+
+/// A client's session and that of the server that it is connected to.
+#[derive(Clone, Copy)]
+struct Connection {
+    host: usize,
+    here: SessionId,
+    there: SessionId,
+}
+
+struct Play {
+    server: Endpoint<Session>,
+    clients: [Endpoint<Session>; HOSTS],
+    now: Instant,
+    next_id: u64,
+    connections: Vec<Connection>,
+    recorded: Vec<Vec<u8>>,
+    /// What the honest client was sent back.
+    echoed: Vec<Bytes>,
+}
+
+impl Play {
+    fn new() -> Self {
+        let mut play = Self {
+            server: Endpoint::new(),
+            clients: [Endpoint::new(), Endpoint::new(), Endpoint::new()],
+            now: Instant::now(),
+            next_id: 0,
+            connections: Vec::new(),
+            recorded: Vec::new(),
+            echoed: Vec::new(),
+        };
+        play.connect(HOSTILE);
+        play.run(Duration::from_secs(1));
+        play
+    }
+
+    fn add(&mut self, address: SocketAddr) -> (SessionId, Session) {
+        self.next_id += 1;
+        let mut session = Session::new(self.now, CONFIG.clone());
+        session.add_host_address(self.now, address).expect("a good address");
+        session.end_of_host_addresses(self.now);
+        (SessionId::new(self.next_id), session)
+    }
+
+    fn connect(&mut self, host: usize) -> (Connection, ChannelId) {
+        let now = self.now;
+        let (here, mut offerer) = self.add(client(host));
+        let (there, mut answerer) = self.add(server());
+        let channel = offerer.open_channel(now, ChannelInit::new("echo")).expect("room");
+        offerer.set_local_description(now, None).expect("an offer");
+        offerer.handle_timeout(now);
+        let offer = offerer.local_description().expect("an offer").text();
+        answerer.set_remote_description(now, &Description::offer(&offer).expect("good")).expect("good");
+        answerer.set_local_description(now, None).expect("an answer");
+        answerer.handle_timeout(now);
+        let answer = answerer.local_description().expect("an answer").text();
+        offerer.set_remote_description(now, &Description::answer(&answer).expect("good")).expect("good");
+        self.clients[host].insert(here, offerer);
+        self.server.insert(there, answerer);
+        let connection = Connection { host, here, there };
+        self.connections.push(connection);
+        (connection, channel)
+    }
+
+    /// All exchange what they have, and time passes.
+    fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        let mut wakes = 0;
+        loop {
+            self.exchange();
+            let clients = self.clients.iter().filter_map(Layer::poll_timeout);
+            let next = clients.chain(self.server.poll_timeout()).min();
+            let Some(next) = next.filter(|next| *next <= end) else { break };
+            self.now = self.now.max(next);
+            self.server.handle_timeout(self.now);
+            for client in &mut self.clients {
+                client.handle_timeout(self.now);
+            }
+            wakes += 1;
+            assert!(wakes < 20_000, "it wakes without end");
+        }
+        self.now = end;
+    }
+
+    fn exchange(&mut self) {
+        let mut batch = TransmitBatch::new(1472);
+        for _ in 0..1000 {
+            let mut quiet = true;
+            batch.clear();
+            while let Some(transmit) = self.server.poll_transmit(self.now, &mut batch) {
+                quiet = false;
+                let to = transmit.path.expect("a session names its paths").remote;
+                let host = (0..HOSTS).find(|host| client(*host) == to);
+                for bytes in batch.datagrams_mut(&transmit) {
+                    if let Some(host) = host {
+                        let path = FiveTuple::udp(to, server());
+                        let _ = self.clients[host].handle_datagram(self.now, Datagram::new(path, bytes));
+                    }
+                }
+                batch.clear();
+            }
+            for host in 0..HOSTS {
+                while let Some(transmit) = self.clients[host].poll_transmit(self.now, &mut batch) {
+                    quiet = false;
+                    let is_for_server =
+                        transmit.path.expect("a session names its paths").remote == server();
+                    for bytes in batch.datagrams_mut(&transmit) {
+                        if self.recorded.len() < MAX_RECORDED {
+                            self.recorded.push(bytes.to_vec());
+                        }
+                        if is_for_server {
+                            let path = FiveTuple::udp(server(), client(host));
+                            let _ = self.server.handle_datagram(self.now, Datagram::new(path, bytes));
+                        }
+                    }
+                    batch.clear();
+                }
+            }
+            self.drain();
+            if quiet {
+                return;
+            }
+        }
+        panic!("the sessions keep each other busy");
+    }
+
+    fn drain(&mut self) {
+        while let Some(event) = self.server.poll_event() {
+            // The server echoes.
+            if let EndpointEvent::Session { id, event: SessionEvent::DataChannel(event) } = event
+                && let ChannelEvent::OpenedByPeer(_) | ChannelEvent::Readable(_) = event
+            {
+                self.echo(id);
+            }
+        }
+        for host in 0..HOSTS {
+            while let Some(event) = self.clients[host].poll_event() {
+                if let EndpointEvent::Session { id, event: SessionEvent::DataChannel(ChannelEvent::Readable(channel)) } =
+                    event
+                {
+                    let echoed = &mut self.echoed;
+                    self.clients[host].with(id, |session| {
+                        while let Some(message) = session.receive_message(channel) {
+                            if host == HONEST {
+                                echoed.push(message.payload);
+                            }
+                        }
+                    });
+                }
+            }
+        }
+    }
+
+    fn echo(&mut self, id: SessionId) {
+        let now = self.now;
+        self.server.with(id, |session| {
+            let channels: Vec<_> = session.channels().collect();
+            for channel in channels {
+                while let Some(message) = session.receive_message(channel) {
+                    let _ = session.send_message(now, channel, MessageKind::Binary, message.payload);
+                }
+            }
+        });
+    }
+
+    fn receive(&mut self, from: SocketAddr, bytes: &mut [u8]) {
+        let path = FiveTuple::udp(server(), from);
+        let _ = self.server.handle_datagram(self.now, Datagram::new(path, bytes));
+    }
+
+    fn step(&mut self, what: u8, from: u8, bytes: &[u8]) {
+        let now = self.now;
+        let address = match from % 5 {
+            host @ 0..=2 => client(usize::from(host)),
+            3 => server(),
+            _ => ([10, 0, 2, from], 1 + u16::from(from)).into(),
+        };
+        match what % 10 {
+            0 => self.receive(address, &mut bytes.to_vec()),
+            1 => self.receive(address, &mut [&[bytes.len() as u8 & 3, from], bytes].concat()),
+            2 => self.receive(address, &mut [&[20 + (from & 3), 254, 253], bytes].concat()),
+            3 | 4 => {
+                let at = bytes.first().map_or(0, |at| usize::from(*at));
+                let recorded = self.recorded.get(at % MAX_RECORDED).cloned();
+                recorded.into_iter().for_each(|mut recorded| self.receive(address, &mut recorded));
+            }
+            5 => {
+                // A peer names the address of somebody else, or a name.
+                let name = if from & 0x80 != 0 { format!("{from:08x}.local") } else { address.ip().to_string() };
+                let candidate =
+                    format!("candidate:{from} 1 udp {} {name} {} typ host", 1 + u32::from(from), address.port());
+                let init = IceCandidateInit { candidate, ..IceCandidateInit::default() };
+                for connection in self.connections.clone() {
+                    if connection.host == HOSTILE {
+                        self.server
+                            .with(connection.there, |session| drop(session.add_remote_candidate(now, &init)));
+                    }
+                }
+            }
+            6 => self.run(Duration::from_millis(u64::from(from) * 20)),
+            7 if self.connections.len() < 8 => drop(self.connect(if from & 1 == 0 { HOSTILE } else { 2 })),
+            8 => {
+                // A peer is killed, and its session at the server, or closed.
+                let at = usize::from(from) % self.connections.len().max(1);
+                if at > 0 && at < self.connections.len() {
+                    let Connection { host, here, there } = self.connections.swap_remove(at);
+                    match bytes.len() % 3 {
+                        0 => drop(self.clients[host].remove(here)),
+                        1 => drop(self.server.remove(there)),
+                        _ => drop(self.server.with(there, |session| session.close(now))),
+                    }
+                }
+            }
+            _ => {
+                for connection in self.connections.clone() {
+                    let message = Bytes::copy_from_slice(bytes);
+                    self.clients[connection.host].with(connection.here, |session| {
+                        let channels: Vec<_> = session.channels().collect();
+                        for channel in channels {
+                            let _ = session.send_message(now, channel, MessageKind::Binary, message.clone());
+                        }
+                    });
+                }
+            }
+        }
+    }
+}
+
+fn steps(play: &mut Play, rest: &mut &[u8], count: usize) {
+    for _ in 0..count {
+        let Some(([what, from, len], after)) = rest.split_first_chunk().map(|(head, after)| (*head, after))
+        else {
+            return;
+        };
+        let (bytes, after) = after.split_at(usize::from(len).min(after.len()));
+        *rest = after;
+        play.step(what, from, bytes);
+    }
+}
+
+fuzz_target!(|data: &[u8]| {
+    let mut play = Play::new();
+    let mut rest = data;
+    steps(&mut play, &mut rest, 32);
+    let (honest, channel) = play.connect(HONEST);
+    steps(&mut play, &mut rest, 16);
+    play.run(Duration::from_secs(15));
+    let now = play.now;
+    play.clients[HONEST].with(honest.here, |session| {
+        session
+            .send_message(now, channel, MessageKind::Binary, Bytes::from_static(b"still there"))
+            .expect("the honest pair is connected");
+    });
+    steps(&mut play, &mut rest, 16);
+    play.run(Duration::from_secs(15));
+    assert!(play.echoed.iter().any(|message| message == "still there"), "the honest pair was cut off");
+    for client in &mut play.clients {
+        client.drain().count();
+    }
+    play.server.drain().count();
+    assert_eq!(play.server.poll_timeout(), None);
+});
