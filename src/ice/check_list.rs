@@ -96,8 +96,8 @@ impl CheckList {
     }
 
     /// RFC 8445 §6.1.2.5: gives up one whose check has failed, or the least of the pairs that are not yet checked,
-    /// if it is less than the new one. For what the peer has proved, any of those that it only said, and then the
-    /// oldest that has not answered.
+    /// if it is less than the new one. For what the peer has proved, any of those that it only said, then the
+    /// oldest that has not answered, and then the one that is not nominated and answered longest ago.
     fn make_room(&mut self, claim: Claim, priority: u64) -> bool {
         let is_proven = claim == Claim::Proven;
         let failed = |pair: &Pair| pair.state == PairState::Failed;
@@ -113,6 +113,11 @@ impl CheckList {
             .or_else(|| {
                 let oldest = self.pairs.iter().enumerate().filter(|(_, pair)| is_proven && !pair.is_valid());
                 oldest.min_by_key(|(_, pair)| pair.id.0).map(|(position, _)| position)
+            })
+            .or_else(|| {
+                let is_spare = |pair: &Pair| is_proven && pair.nomination == Nomination::None;
+                let spare = self.pairs.iter().enumerate().filter(|(_, pair)| is_spare(pair));
+                spare.min_by_key(|(_, pair)| pair.answered).map(|(position, _)| position)
             });
         let Some(position) = least else { return false };
         let id = self.pairs.remove(position).id;
@@ -287,6 +292,11 @@ impl CheckList {
     /// Whether a pair is to be or being checked.
     pub(super) fn is_unfinished(&self) -> bool {
         self.pairs.iter().any(is_unfinished)
+    }
+
+    /// Whether a pair is to be or being checked from which the peer's checks come.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.pairs.iter().any(|pair| pair.checked_by_peer && is_unfinished(pair))
     }
 
     /// How many pairs are being checked or can be at once.

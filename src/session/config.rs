@@ -27,8 +27,9 @@ pub struct SessionConfig {
     pub sctp_port: u16,
     /// The largest data channel message in bytes that this side takes. 256 KiB by default, as browsers have.
     pub max_message_size: usize,
-    /// How long the DTLS handshake may take, from when there is a path and an authentic check of the peer has come by
-    /// it. 40 s by default. The session has failed after that with
+    /// How long the DTLS handshake may take, from when there is a path and the peer is known to have had the description
+    /// of this side: it has answered an offer, or its checks come. 40 s by default; 15 times as long while that is
+    /// not known. The session has failed after that with
     /// [`DtlsError::TimedOut`](crate::layer::DtlsError::TimedOut).
     pub handshake_timeout: Duration,
     /// Limits of data channels.

@@ -38,8 +38,10 @@ pub(super) struct Transport {
     early_dtls: Vec<(FiveTuple, Vec<u8>)>,
     /// How long the handshake may take once the peer is there.
     handshake_timeout: Duration,
-    /// When that time is over; `None` while there is no path, or the peer does not know of this side.
+    /// When that time is over; `None` while there is no path.
     handshake_deadline: Option<Instant>,
+    is_peer_there: bool,
+    is_offerer: bool,
     remote_is_lite: bool,
     dtls_end: Option<DtlsEnd>,
     /// The same, until the session has learnt of it.
@@ -62,6 +64,10 @@ const MAX_EARLY_DATAGRAMS: usize = 4;
 const SILENCE: Duration = Duration::from_millis(500);
 /// The longest such datagram: what an Ethernet carries.
 const MAX_EARLY_DATAGRAM: usize = 1500;
+
+/// So many times longer may the handshake take with a peer that answers checks and has not shown that it knows of this
+/// side: a person may carry the answer.
+const UNKNOWING_PEER: u32 = 15;
 
 /// How the DTLS connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +119,8 @@ impl Transport {
             early_dtls: Vec::new(),
             handshake_timeout,
             handshake_deadline: None,
+            is_peer_there: false,
+            is_offerer: false,
             remote_is_lite: false,
             dtls_end: None,
             untold_end: None,
@@ -206,6 +214,7 @@ impl Transport {
         self.remote_is_lite = remote.ice_lite;
         if !self.has_role {
             self.has_role = true;
+            self.is_offerer = jsep.is_first_offerer();
             // RFC 8445 §6.1.1: the offerer controls, unless only the other side is a full agent.
             let controls = jsep.is_first_offerer() || remote.ice_lite;
             self.ice.set_role(if controls { IceRole::Controlling } else { IceRole::Controlled });
@@ -314,24 +323,29 @@ impl Transport {
     }
 
     /// A peer that passes ICE and then says nothing is not waited for without end, and one that has not had this
-    /// side's description yet is not given up: the time runs from when there is a path and a check of the peer has
-    /// come.
+    /// side's description yet is not given up soon: the time runs from when there is a path and the peer is known to
+    /// know of this side.
     fn watch_handshake(&mut self, now: Instant) {
-        if self.is_secured() || self.dtls_end.is_some() {
+        let is_under_way = !self.is_secured() && self.dtls_end.is_none();
+        if !is_under_way || !self.has_role || self.ice.selected_pair().is_none() {
             self.handshake_deadline = None;
+            self.is_peer_there = false;
             return;
         }
-        let is_there = self.has_role
-            && self.ice.selected_pair().is_some()
-            && (self.remote_is_lite || self.ice.has_peer_checked());
-        if !is_there {
-            self.handshake_deadline = None;
-        } else if self.handshake_deadline.is_none() {
-            self.handshake_deadline = now.checked_add(self.handshake_timeout);
-        } else if self.handshake_deadline.is_some_and(|deadline| deadline <= now) {
-            self.handshake_deadline = None;
-            self.dtls = None;
-            self.end_dtls(DtlsEnd::Failed(DtlsError::TimedOut));
+        // An answer shows that the offer has arrived; that the answer has, only a check of the peer does.
+        let is_there = self.is_offerer || self.remote_is_lite || self.ice.has_peer_checked();
+        let has_come = is_there && !std::mem::replace(&mut self.is_peer_there, is_there);
+        match self.handshake_deadline {
+            Some(deadline) if deadline <= now => {
+                self.handshake_deadline = None;
+                self.dtls = None;
+                self.end_dtls(DtlsEnd::Failed(DtlsError::TimedOut));
+            }
+            Some(_) if !has_come => {}
+            _ => {
+                let longer = if is_there { 1 } else { UNKNOWING_PEER };
+                self.handshake_deadline = now.checked_add(self.handshake_timeout.saturating_mul(longer));
+            }
         }
     }
 

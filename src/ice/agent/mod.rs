@@ -59,6 +59,8 @@ pub struct Agent {
     verifications: Vec<Verification>,
     /// When a pair that was just nominated is asked once more.
     confirmation: Option<Instant>,
+    /// While the selected pair is silent, all others are checked.
+    has_checked_others: bool,
     /// A pair of this generation was nominated.
     has_concluded: bool,
     /// What the last datagram has shown, and of which path.
@@ -129,6 +131,7 @@ impl Agent {
             selected: None,
             verifications: Vec::new(),
             confirmation: None,
+            has_checked_others: false,
             has_concluded: false,
             proof: None,
             failed: false,

@@ -178,8 +178,8 @@ impl Agent {
             match selected.generation {
                 Generation::Current => {
                     self.fail(now, id);
-                    // Another pair may do that has answered since, or whose check is under way.
-                    if self.selected.is_none() && self.has_concluded && !self.check_list.is_unfinished() {
+                    // Another pair may do that has answered since, or that the peer has checked.
+                    if self.selected.is_none() && self.has_concluded && !self.check_list.is_awaited() {
                         return self.give_up();
                     }
                     self.check_consent(now);

@@ -57,6 +57,10 @@ impl Agent {
     /// Decides anew which pair data is sent on: the nominated one or, until then, the best that works (RFC
     /// 8445 §12.1). After a restart the old pair serves until a new one is nominated (§9).
     pub(super) fn reselect(&mut self, now: Instant) {
+        if self.selected_check_pair().is_some_and(|pair| pair.is_valid() && pair.has_lapsed) {
+            // It is left when another has answered since, and not for one that is as silent.
+            return;
+        }
         let on_previous =
             self.selected.as_ref().is_some_and(|selected| selected.generation == Generation::Previous);
         let (best, consented) = loop {
@@ -65,9 +69,7 @@ impl Agent {
                 return;
             }
             let Some(best) = nominated.or_else(|| self.check_list.best_valid()) else {
-                if !self.selected_check_pair().is_some_and(Pair::is_valid) {
-                    self.selected = None;
-                }
+                self.selected = None;
                 return;
             };
             match best.answered {
@@ -104,6 +106,7 @@ impl Agent {
                 consent: Consent::new(consented, &self.config, &*self.provider.random),
             });
             is_new = true;
+            self.has_checked_others = false;
         }
         if concluded {
             self.has_concluded = true;

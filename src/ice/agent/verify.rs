@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use super::Agent;
 use crate::ice::message::{CheckRequest, Content, Generation};
-use crate::ice::pair::{Nomination, Pair, PairId, PairState};
+use crate::ice::pair::{Claim, Nomination, Pair, PairId, PairState};
 use crate::ice::verification::{Verification, VerificationStep};
 use crate::layer::{CandidateKind, FiveTuple, IceRole};
 use crate::stun::{Class, Message, TransactionId};
@@ -108,6 +108,7 @@ impl Agent {
             && (selected.id, selected.generation) == (id, Generation::Current)
         {
             selected.consent.grant(now, &*self.provider.random);
+            self.has_checked_others = false;
         }
     }
 
@@ -151,9 +152,24 @@ impl Agent {
                 pair.nomination = Nomination::None;
             }
         }
-        if can_follow {
+        if !can_follow {
+            self.check_others_again();
+        } else {
             tracing::debug!("the selected candidate pair does not answer, another does");
             self.fail(now, id);
+        }
+    }
+
+    /// The pairs that were not needed when one was nominated are checked after all, once in each silence: a peer that is
+    /// reached by no known pair may still be reached by another.
+    fn check_others_again(&mut self) {
+        if std::mem::replace(&mut self.has_checked_others, true) || self.remote_credentials.is_none() {
+            return;
+        }
+        for remote in 0..self.remote.len() {
+            for base in 0..self.local.bases().len() {
+                self.add_pair(base, remote, Claim::Said);
+            }
         }
     }
 

@@ -180,3 +180,20 @@ fn mappings_that_change_for_ever_take_no_more_room() {
     }
     assert!(scene.agent.local_candidates().count() <= 64);
 }
+
+#[test]
+fn pairs_that_were_not_needed_are_checked_when_the_nominated_one_is_lost() {
+    for role in [IceRole::Controlling, IceRole::Controlled] {
+        let mut scene = Scene::connected(role);
+        let second = candidate("candidate:2 1 udp 1000 10.0.0.3 2000 typ host");
+        scene.agent.add_remote_candidate(scene.now, second).unwrap();
+        // It is checked in vain, and given up.
+        for _ in 0..60 {
+            scene.advance(SECOND);
+            scene.answer_checks_to(|remote| remote == address(REMOTE));
+        }
+        assert_eq!(scene.agent.state(), IceConnectionState::Completed);
+        let took = run_until(&mut scene, ELSEWHERE, is_on(ELSEWHERE));
+        assert!(took <= 12 * SECOND, "{role:?}: {took:?}");
+    }
+}

@@ -83,13 +83,13 @@ fn moving_clients_are_followed_over_bad_paths() {
 
 #[test]
 fn a_client_learns_that_its_server_has_given_up() {
-    let mut peers = simple(1, delay(20));
+    let mut server = Side::new(&["10.0.0.2:2000"], IceRole::Controlled);
+    server.config.consent_timeout = 8 * SECOND;
+    let mut peers = Peers::new(1, delay(20), [Side::new(&["10.0.0.1:1000"], IceRole::Controlling), server]);
     assert!(peers.run_until(MINUTE, |p| p.is(IceConnectionState::Completed)));
-    // Nothing of the client arrives, so that the server gives up.
-    let [client, server] = peers.hosts;
-    peers.simulation.network().set_link(server, client, Link { up: false, ..delay(20) });
-    assert!(peers.run_until(MINUTE, |p| p.agent(1).state() == IceConnectionState::Failed
-        || p.agent(0).state() == IceConnectionState::Failed));
-    peers.simulation.network().set_link(server, client, delay(20));
-    assert!(peers.run_until(MINUTE, |p| p.is(IceConnectionState::Failed)), "{:?}", peers.states(1));
+    peers.simulation.network().set_default_link(Link { up: false, ..delay(20) });
+    assert!(peers.run_until(20 * SECOND, |p| p.agent(1).state() == IceConnectionState::Failed));
+    peers.simulation.network().set_default_link(delay(20));
+    // What the server does not answer costs the client its consent.
+    assert!(peers.run_until(35 * SECOND, |p| p.is(IceConnectionState::Failed)), "{:?}", peers.states(0));
 }

@@ -50,6 +50,24 @@ fn a_peer_that_has_not_had_its_answer_is_waited_for() {
 }
 
 #[test]
+fn a_peer_that_never_has_its_answer_is_given_up_in_the_end() {
+    let mut peers = Peers::new(5, link());
+    let now = peers.simulation.now();
+    peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    peers.offer(0);
+    assert!(
+        !peers.run_until(590 * SECOND, |peers| {
+            peers.session(1).connection_state() == ConnectionState::Failed
+        })
+    );
+    assert!(
+        peers.run_until(20 * SECOND, |peers| {
+            peers.session(1).connection_state() == ConnectionState::Failed
+        })
+    );
+}
+
+#[test]
 fn the_handshake_may_take_its_time_over_a_bad_path() {
     for seed in 0..100 {
         let link = Link { loss: 0.3, jitter: Duration::from_millis(50), ..link() };
