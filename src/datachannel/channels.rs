@@ -4,12 +4,12 @@ use std::time::Instant;
 use bytes::Bytes;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::arrivals::Arrivals;
 use super::channel::{ChannelCounters, ChannelEvent, ChannelInit, ChannelState, MessageKind};
 use super::channel_id::ChannelId;
 use super::dcep::Open;
 use super::error::DataChannelError;
 use super::inbox::Inbox;
-use super::receiving::Arrivals;
 use crate::layer::{DtlsRole, PayloadProtocol, SctpClose, SctpEvent, SctpTransport, SendOptions, StreamId};
 
 /// The limits of a [`DataChannels`].
@@ -58,8 +58,8 @@ pub struct DataChannels {
     next_id: u64,
     /// Streams that the peer refused to reset, never to be used again.
     retired: FxHashSet<StreamId>,
-    /// Establishment messages that the association had no room for.
-    pub(super) unsent: VecDeque<(StreamId, Bytes)>,
+    /// Establishment messages that the association had no room for, one of a channel at most.
+    pub(super) unsent: BTreeMap<ChannelId, (StreamId, Bytes)>,
     pub(super) arrivals: Arrivals,
     /// Bytes of the names of channels that the peer opened, and how many these are.
     pub(super) peer_names: usize,
@@ -210,8 +210,7 @@ impl DataChannels {
     ) -> Result<(), DataChannelError> {
         let channel = self.channels.get_mut(&id).ok_or(DataChannelError::NoChannel(id))?;
         // A peer that never heard of the channel would not reset its direction of the stream.
-        let awaits_open = !channel.opened_by_peer
-            && channel.stream.is_some_and(|stream| self.unsent.iter().any(|(unsent, _)| *unsent == stream));
+        let awaits_open = !channel.opened_by_peer && self.unsent.contains_key(&id);
         match channel.state {
             ChannelState::Closing => {}
             ChannelState::Connecting => self.remove(id),
@@ -364,7 +363,7 @@ impl DataChannels {
         if let Some(stream) = channel.stream {
             self.by_stream.remove(&stream);
             self.unreset.remove(&stream);
-            self.unsent.retain(|(unsent, _)| *unsent != stream);
+            self.unsent.remove(&id);
         }
         if channel.opened_by_peer {
             self.peer_names -= channel.init.label.len() + channel.init.protocol.len();
@@ -430,7 +429,7 @@ impl DataChannels {
         if channel.init.negotiated.is_none() {
             channel.awaits_ack = true;
             let open = Open::message(&channel.init);
-            if self.send_dcep(sctp, now, stream, open).is_err() {
+            if self.send_dcep(sctp, now, id, stream, open).is_err() {
                 self.remove(id);
                 return;
             }
@@ -482,7 +481,8 @@ impl DataChannels {
         let of_peer = channels().filter(|channel| channel.opened_by_peer);
         assert_eq!(self.peer_names, of_peer.map(|channel| names(channel)).sum::<usize>());
         assert_eq!(self.peer_channels, channels().filter(|channel| channel.opened_by_peer).count());
-        self.arrivals.check(channels().map(|channel| &**channel));
+        let unread = channels().map(|channel| channel.inbox.charge()).sum();
+        self.arrivals.check(unread, channels().map(|channel| channel.partial.len()).sum());
         let partial = self.arrivals.partial;
         assert!(self.channels.len() <= self.limits.channels && partial <= self.limits.partial_messages);
         assert!(self.unreset.iter().all(|stream| self.by_stream.contains_key(stream)));

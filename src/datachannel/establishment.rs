@@ -2,11 +2,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::arrivals::CHANNEL_OVERHEAD;
 use super::channel::{ChannelEvent, ChannelInit, ChannelState};
+use super::channel_id::ChannelId;
 use super::channels::{Channel, DataChannels, End, Reset};
 use super::dcep::{Dcep, Open};
 use super::error::DcepError;
-use super::receiving::CHANNEL_OVERHEAD;
 use crate::layer::{DtlsRole, PayloadProtocol, Received, SctpError, SctpTransport, SendOptions, StreamId};
 
 /// The establishment protocol (RFC 8832 §6).
@@ -16,12 +17,13 @@ impl DataChannels {
         &mut self,
         sctp: &mut dyn SctpTransport,
         now: Instant,
+        id: ChannelId,
         stream: StreamId,
         message: Bytes,
     ) -> Result<(), SctpError> {
         match sctp.send(now, stream, PayloadProtocol::DCEP, message.clone(), SendOptions::default()) {
             Err(SctpError::SendBufferFull { .. }) => {
-                self.unsent.push_back((stream, message));
+                self.unsent.insert(id, (stream, message));
                 Ok(())
             }
             result => result,
@@ -30,12 +32,13 @@ impl DataChannels {
 
     /// Sends the establishment messages that had to wait.
     pub(super) fn flush(&mut self, sctp: &mut dyn SctpTransport, now: Instant) -> Result<(), SctpError> {
-        while let Some((stream, message)) = self.unsent.front() {
+        while let Some(unsent) = self.unsent.first_entry() {
+            let (stream, message) = unsent.get();
             let options = SendOptions::default();
             match sctp.send(now, *stream, PayloadProtocol::DCEP, message.clone(), options) {
                 Err(full @ SctpError::SendBufferFull { .. }) => return Err(full),
                 // Its channel is gone, or is about to be.
-                _ => drop(self.unsent.pop_front()),
+                _ => drop(unsent.remove()),
             }
         }
         Ok(())
@@ -117,7 +120,7 @@ impl DataChannels {
         channel.state = ChannelState::Open;
         let id = self.insert(channel);
         // Without an association any more there is nobody to tell.
-        let _ = self.send_dcep(sctp, now, stream, Dcep::ack());
+        let _ = self.send_dcep(sctp, now, id, stream, Dcep::ack());
         Ok(ChannelEvent::OpenedByPeer(id))
     }
 

@@ -36,6 +36,7 @@
 //! # }
 //! ```
 
+mod arrivals;
 mod channel;
 mod channel_id;
 mod channels;

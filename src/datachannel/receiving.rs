@@ -7,48 +7,12 @@ use std::time::Instant;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
+use super::arrivals::{CHANNEL_OVERHEAD, Deferred};
 use super::channel::{ChannelEvent, ChannelState, MessageKind};
 use super::channel_id::ChannelId;
 use super::channels::{Channel, DataChannels, End};
-use super::inbox::{Inbox, MESSAGE_OVERHEAD, Message};
+use super::inbox::{MESSAGE_OVERHEAD, Message};
 use crate::layer::{Held, HeldOutcome, PayloadProtocol, Received, SctpTransport, StreamId};
-
-/// What has arrived and waits: for the application, or for something before it.
-#[derive(Debug, Default)]
-pub(super) struct Arrivals {
-    /// The streams that the peer reset while something that it sent before may be unread, each with the number
-    /// of messages after which the reset takes effect.
-    resets: VecDeque<(u64, StreamId)>,
-    /// The same of each stream: two at most, if the peer opened and closed another channel there meanwhile. One
-    /// that took effect early is missing here.
-    resets_of: FxHashMap<StreamId, VecDeque<u64>>,
-    messages_handled: u64,
-    /// Streams on which an OPEN has to wait, with what came after it.
-    deferred: FxHashMap<StreamId, VecDeque<Deferred>>,
-    /// Those of them that need not wait any more.
-    released: Vec<StreamId>,
-    /// What was not read of channels that are closed.
-    left: FxHashMap<ChannelId, Inbox>,
-    /// What unread, deferred and partial messages count for.
-    charge: usize,
-    /// Bytes of messages in parts.
-    pub(super) partial: usize,
-    /// What the association was told to count against its window.
-    told: Option<Held>,
-    /// The association does count it.
-    is_counted: bool,
-    /// The peer is to be told that its window is open again.
-    window_opened: bool,
-}
-
-#[derive(Debug)]
-enum Deferred {
-    Message(Received),
-    Reset,
-}
-
-/// What a channel that the peer opened counts for, besides its names.
-pub(super) const CHANNEL_OVERHEAD: usize = 480;
 
 impl DataChannels {
     /// The next message of a channel; `None` if there is none. Those that arrived before a channel closed wait
@@ -350,38 +314,6 @@ impl DataChannels {
             parts.into()
         };
         Some((id, Message { kind, payload }))
-    }
-}
-
-impl Arrivals {
-    fn is_reset_due(&self) -> bool {
-        self.resets.front().is_some_and(|(after, _)| *after <= self.messages_handled)
-    }
-
-    /// Takes the earliest reset of a stream. Says whether there was one.
-    fn take_reset(&mut self, stream: StreamId) -> bool {
-        let Entry::Occupied(mut resets) = self.resets_of.entry(stream) else { return false };
-        let taken = resets.get_mut().pop_front().is_some();
-        if resets.get().is_empty() {
-            resets.remove();
-        }
-        taken
-    }
-
-    #[cfg(test)]
-    pub(super) fn check<'a>(&self, channels: impl Iterator<Item = &'a Channel>) {
-        let mut charge = self.left.values().map(Inbox::charge).sum::<usize>();
-        let mut partial = 0;
-        for channel in channels {
-            charge += channel.inbox.charge() + channel.partial.len();
-            partial += channel.partial.len();
-        }
-        for deferred in self.deferred.values().flatten() {
-            if let Deferred::Message(received) = deferred {
-                charge += received.payload.len() + MESSAGE_OVERHEAD;
-            }
-        }
-        assert_eq!((self.charge, self.partial), (charge, partial));
     }
 }
 

@@ -490,3 +490,34 @@ async fn statistics_tell_what_was_sent() {
     let pair = transport.unwrap().selected_candidate_pair_id.as_ref().unwrap();
     assert_eq!(report.get(pair).unwrap().kind(), "candidate-pair");
 }
+
+/// Sends on a channel until nothing more goes for a while.
+async fn fill(channel: &DataChannel) {
+    timeout(LONG, channel.opened()).await.unwrap().unwrap();
+    let payload = Bytes::from(vec![7; 60_000]);
+    while timeout(Duration::from_millis(500), channel.send(payload.clone())).await.is_ok() {}
+}
+
+/// Nothing that the reader of one channel leaves undone holds up another channel: not one that is held and not
+/// read, nor one of which the application has not even fetched the event.
+#[tokio::test]
+async fn an_unread_channel_holds_up_no_other() {
+    for fetches in [true, false] {
+        let (alice, bob, chat, there) = pair().await;
+        let full = alice.create_data_channel("full").unwrap();
+        let unread = if fetches { Some(channel_of(&bob).await) } else { None };
+        fill(&full).await;
+        timeout(LONG, there.send_text("free")).await.unwrap().unwrap();
+        let message = timeout(LONG, chat.recv()).await.unwrap().unwrap();
+        assert_eq!(message.text(), Some("free"));
+        // Whoever lets go of the channel makes room for the others.
+        let unread = match unread {
+            Some(unread) => unread,
+            None => channel_of(&bob).await,
+        };
+        drop(unread);
+        timeout(LONG, chat.send_text("room again")).await.unwrap().unwrap();
+        let message = timeout(LONG, there.recv()).await.unwrap().unwrap();
+        assert_eq!(message.text(), Some("room again"));
+    }
+}

@@ -81,6 +81,8 @@ impl SentMessage {
 pub(super) struct NewlyAcknowledged {
     pub(super) bytes: usize,
     pub(super) highest: Option<Tsn>,
+    /// The peer was told to skip some of what it covers.
+    pub(super) skipped: bool,
 }
 
 impl Outstanding {
@@ -232,7 +234,8 @@ impl Outstanding {
                     newly.bytes += len;
                 }
                 ChunkState::ToRetransmit => newly.bytes += len,
-                ChunkState::Acknowledged | ChunkState::Abandoned => {}
+                ChunkState::Acknowledged => {}
+                ChunkState::Abandoned => newly.skipped = true,
             }
             if chunk.flags & Data::END != 0
                 && let Some(sent) = self.messages.pop_front()
@@ -349,8 +352,10 @@ impl Outstanding {
             match chunk.state {
                 ChunkState::InFlight => self.lose(tsn, now),
                 ChunkState::Acknowledged => {
-                    chunk.state = ChunkState::ToRetransmit;
-                    self.retransmit.push_back(tsn);
+                    let len = chunk.len;
+                    chunk.state = ChunkState::InFlight;
+                    self.in_flight += usize::from(len);
+                    self.lose(tsn, now);
                 }
                 ChunkState::ToRetransmit => self.retransmit.push_back(tsn),
                 ChunkState::Abandoned => {}

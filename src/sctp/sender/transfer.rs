@@ -38,6 +38,8 @@ pub(crate) struct Sender {
     partial_reliability: bool,
     /// When data was last sent, or the silence since was last accounted for.
     quiet_since: Option<Instant>,
+    /// Bytes acknowledged by gaps since the cumulative acknowledgement moved last.
+    acknowledged_by_gaps: usize,
     /// Retransmission timeouts since the cumulative acknowledgement moved last.
     timeouts: u32,
 }
@@ -114,6 +116,7 @@ impl Sender {
             forward: ForwardState::default(),
             partial_reliability,
             quiet_since: None,
+            acknowledged_by_gaps: 0,
             timeouts: 0,
         }
     }
@@ -354,13 +357,9 @@ impl Sender {
         self.peer_window = sack.receive_window as usize;
         self.burst = self.max_burst;
         let in_recovery = self.recovery_until.is_some();
-        if newly.bytes > 0 {
-            self.congestion.on_acknowledged(&Acknowledged {
-                bytes: newly.bytes,
-                in_flight,
-                cumulative,
-                in_recovery,
-            });
+        let bytes = self.credit(&newly, cumulative);
+        if bytes > 0 {
+            self.congestion.on_acknowledged(&Acknowledged { bytes, in_flight, cumulative, in_recovery });
         }
         if self.recovery_until.is_some_and(|until| sack.cumulative_tsn.is_at_or_after(until)) {
             self.recovery_until = None;
@@ -404,6 +403,19 @@ impl Sender {
         }
         self.timeouts = 0;
         Ok((self.outstanding.acknowledge_cumulative(cumulative), true))
+    }
+
+    /// The bytes that a SACK opens the window for. It opens only when the cumulative TSN moves (§7.2.1). Where that
+    /// waits for a hole to be filled, what fills it is acknowledged then; where it waits for a FORWARD TSN there is
+    /// nothing of the kind, and what came behind the hole stands for it, lest a sender that gives up stay at one
+    /// packet.
+    fn credit(&mut self, newly: &NewlyAcknowledged, cumulative: bool) -> usize {
+        if !cumulative {
+            self.acknowledged_by_gaps = self.acknowledged_by_gaps.saturating_add(newly.bytes);
+            return newly.bytes;
+        }
+        let behind = std::mem::take(&mut self.acknowledged_by_gaps);
+        newly.bytes + if newly.skipped { behind } else { 0 }
     }
 
     /// Whether the peer has no room for the first outstanding chunk (§6.1 A: a window smaller than the next chunk
