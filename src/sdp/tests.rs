@@ -283,3 +283,27 @@ proptest! {
         let _ = SessionDescription::parse(&format!("v=0\no=- 1 2 IN IP4 h\ns=-\nt=0 0\n{text}"));
     }
 }
+
+#[test]
+fn debug_tells_no_secrets() {
+    let secret = "0123456789abcdefSECRET";
+    let text = format!(
+        "v=0\no=- 1 2 IN IP4 h\ns=-\nt=0 0\nk=clear:{secret}\na=ice-ufrag:told\na=ice-pwd:{secret}\na=key-mgmt:mikey {secret}\n\
+         m=audio 9 X 0\na=ice-pwd:{secret}\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{secret}\na=Ice-Pwd :{secret}\n\
+         k=base64:{secret}\n"
+    );
+    let description = parse(&text);
+    let told = format!(
+        "{description:?} {:?} {:?}",
+        description.media[0].lines,
+        description.ice_parameters(&parse(&text.replace("m=audio", "a=x\nm=audio")).media[0])
+    );
+    assert!(!told.contains("SECRET"), "{told}");
+    assert!(told.contains("a=ice-ufrag:told"), "{told}");
+    // Nor do errors.
+    for line in ["a=ice-pwd:SECRET!SECRET!SECRET!SECRET", " a=ice-pwd:SECRET", "a=ice-pwd:SECRET"] {
+        let text = format!("v=0\no=- 1 2 IN IP4 h\ns=-\nt=0 0\n{line}\n");
+        let error = text.parse::<SessionDescription>().unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("SECRET"), "{error}");
+    }
+}

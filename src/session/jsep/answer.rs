@@ -1,8 +1,9 @@
 //! Making answers, RFC 8829 §5.3.
 
+use super::place::SectionContent;
 use super::remote::{RemoteContent, RemoteSection};
 use super::section::{LocalExtension, LocalTransport, MediaSection, data_section, rejected_section};
-use super::{AnsweredMedia, CreatedAnswer, Jsep, SectionContent};
+use super::{AnsweredMedia, CreatedAnswer, Jsep};
 use crate::ice::random_credentials;
 use crate::layer::DtlsRole;
 use crate::rtp::ExtensionKind;

@@ -1,10 +1,11 @@
 //! Applying descriptions, RFC 8829 §5.5 to §5.11. What can fail is checked before anything changes.
 
 use super::answer::answer_direction;
+use super::place::{Section, SectionContent};
 use super::remote::{
     Proposal, ReadContext, RemoteContent, RemoteDescription, RemoteExtension, RemoteSection, RemoteTransport,
 };
-use super::{Agreement, AnsweredMedia, CreatedAnswer, Jsep, RollbackPoint, Section, SectionContent};
+use super::{Agreement, AnsweredMedia, CreatedAnswer, Jsep, RollbackPoint};
 use crate::layer::DtlsRole;
 use crate::sdp::{Direction, SessionDescription, Setup};
 use crate::session::codec::{Codec, NegotiatedCodec};
@@ -104,7 +105,12 @@ impl Jsep {
     }
 
     fn read_context<'a>(&'a self, places: &'a [Section]) -> ReadContext<'a> {
-        ReadContext { max_sections: self.config.max_sections, places, media: &self.config.media }
+        ReadContext {
+            max_sections: self.config.max_sections,
+            places,
+            media: &self.config.media,
+            transceivers: &self.transceivers,
+        }
     }
 
     /// RFC 8829 §5.8: sections keep their places and are not taken away.

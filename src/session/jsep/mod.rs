@@ -4,6 +4,7 @@ mod answer;
 mod apply;
 mod negotiation_needed;
 mod offer;
+mod place;
 mod registry;
 mod remote;
 mod section;
@@ -22,8 +23,9 @@ use super::transceiver::{Negotiated, SenderIdentity, Transceiver, TransceiverId,
 use crate::crypto::SecureRandom;
 use crate::layer::{Candidate, DtlsRole, Fingerprint, IceCredentials, Mid, Ssrc};
 use crate::sdp::{
-    Attribute, Connection, Direction, Line, MediaDescription, MediaKind, Origin, SessionDescription, Timing,
+    Attribute, Connection, Direction, Line, MediaDescription, Origin, SessionDescription, Timing,
 };
+use place::{Section, SectionContent};
 use registry::Registry;
 use remote::RemoteDescription;
 use terms::SessionTerms;
@@ -86,25 +88,6 @@ struct Agreement {
     mixed_extensions: bool,
     /// This side made the first offer.
     is_first_offerer: Option<bool>,
-}
-
-/// A media section, in the place that it has in every description.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Section {
-    mid: Mid,
-    content: SectionContent,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum SectionContent {
-    Media(TransceiverId),
-    Data,
-    /// Rejected or ended; its place may be taken by another.
-    Rejected {
-        kind: MediaKind,
-        protocol: String,
-        formats: Vec<String>,
-    },
 }
 
 #[derive(Debug)]

@@ -1,7 +1,8 @@
 //! Whether an offer is due, W3C WebRTC §4.7.3.
 
 use super::answer::answer_direction;
-use super::{Jsep, SectionContent, proposes};
+use super::place::SectionContent;
+use super::{Jsep, proposes};
 use crate::session::state::SignalingState;
 use crate::session::transceiver::Transceiver;
 

@@ -1,9 +1,10 @@
 //! Making offers, RFC 8829 §5.2.
 
+use super::place::{Section, SectionContent, unused_mid};
 use super::registry::Registry;
 use super::section::{LocalExtension, LocalTransport, MediaSection, data_section, rejected_section};
 use super::terms::{DATA_FORMAT, DATA_PROFILE, MEDIA_PROFILE, SectionTerms, SessionTerms};
-use super::{CreatedOffer, Jsep, Section, SectionContent};
+use super::{CreatedOffer, Jsep};
 use crate::ice::random_credentials;
 use crate::layer::Mid;
 use crate::sdp::{MediaDescription, MediaKind, SessionDescription, Setup};
@@ -163,18 +164,5 @@ pub(super) fn rejected(section: &Section) -> MediaDescription {
             vec![DATA_FORMAT.to_owned()],
             Some(section.mid),
         ),
-    }
-}
-
-/// RFC 8829 §5.2.1: short, unlike the others, and the same each time an offer is made anew. The numbers from `next`
-/// on were not tried yet.
-pub(super) fn unused_mid(next: &mut usize, is_used: impl Fn(&Mid) -> bool) -> Mid {
-    loop {
-        let text = next.to_string();
-        *next += 1;
-        match Mid::new(text.as_bytes()) {
-            Ok(mid) if !is_used(&mid) => return mid,
-            _ => {}
-        }
     }
 }

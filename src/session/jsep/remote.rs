@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::offer::unused_mid;
+use super::place::{Section, SectionContent, unused_mid};
 use super::terms::{DATA_FORMAT, SectionTerms, SessionTerms};
-use super::{Section, SectionContent};
 
 use crate::layer::{Candidate, Fingerprint, IceCredentials, Mid, PayloadType, Rid};
 use crate::rtp::{ExtensionId, ExtensionKind, ExtensionMap};
@@ -16,7 +15,7 @@ use crate::sdp::{
 };
 use crate::session::codec::{Codec, MediaConfig, NegotiatedCodec, TrackKind};
 use crate::session::error::{SectionError, SessionError};
-use crate::session::transceiver::RemoteSources;
+use crate::session::transceiver::{RemoteSources, Transceiver};
 
 /// A remote description.
 #[derive(Debug)]
@@ -119,7 +118,7 @@ impl RemoteDescription {
             let error = |reason| SessionError::Section { index, reason };
             sections.push(RemoteSection::read(sdp, media, mid).map_err(error)?);
         }
-        let group = Group::find(sdp, &sections);
+        let group = Group::find(sdp, &sections, proposal);
         let is_usable = |section: &RemoteSection| match section.content {
             RemoteContent::Unknown => false,
             RemoteContent::Media(kind) if proposal == Proposal::Offer => context.has_codec(section, kind),
@@ -170,6 +169,8 @@ pub(super) struct ReadContext<'a> {
     /// The sections of before, or of the offer that is answered.
     pub(super) places: &'a [Section],
     pub(super) media: &'a MediaConfig,
+    /// Some have codecs of their own.
+    pub(super) transceivers: &'a [Transceiver],
 }
 
 impl ReadContext<'_> {
@@ -203,7 +204,9 @@ impl ReadContext<'_> {
     }
 
     fn has_codec(&self, section: &RemoteSection, kind: TrackKind) -> bool {
-        section.codecs.iter().any(|codec| codec.find(self.media.codecs(kind)).is_some())
+        let own = self.transceivers.iter().map(|transceiver| transceiver.codecs.as_slice());
+        let ours = || own.clone().chain([self.media.codecs(kind)]);
+        section.codecs.iter().any(|codec| ours().any(|ours| codec.find(ours).is_some()))
     }
 }
 
@@ -216,10 +219,12 @@ enum Group {
 }
 
 impl Group {
-    fn find(sdp: &SessionDescription, sections: &[RemoteSection]) -> Self {
+    /// An answer may name the sections in the group alone, by the tags of the offer.
+    fn find(sdp: &SessionDescription, sections: &[RemoteSection], proposal: Proposal) -> Self {
         let mids: FxHashSet<Mid> =
             sdp.bundle().map(|group| group.mids.iter().copied().collect()).unwrap_or_default();
-        if sections.iter().any(|section| section.terms.mid && mids.contains(&section.mid)) {
+        let is_named = |section: &RemoteSection| section.terms.mid || proposal == Proposal::Answer;
+        if sections.iter().any(|section| is_named(section) && mids.contains(&section.mid)) {
             Self::Bundle(mids)
         } else {
             Self::None
@@ -227,7 +232,7 @@ impl Group {
     }
 
     /// The section that carries the transport for all: the first in the order of the group (RFC 9143 §7.2) that is
-    /// of use and tells one, else the first that is not rejected.
+    /// of use and tells one, else the first that tells one.
     fn tagged(
         &self,
         sdp: &SessionDescription,
@@ -251,7 +256,7 @@ impl Group {
             Self::None => None,
         }
         .or_else(|| usable().next())
-        .or_else(|| open().next())
+        .or_else(|| open().find(is_told))
     }
 }
 
@@ -570,7 +575,7 @@ mod tests {
         );
         let sdp: SessionDescription = text.parse().unwrap();
         let media = MediaConfig::default();
-        let context = ReadContext { max_sections: 1, places: &[], media: &media };
+        let context = ReadContext { max_sections: 1, places: &[], media: &media, transceivers: &[] };
         let remote = RemoteDescription::read(&sdp, Proposal::Offer, &context).unwrap();
         assert!(remote.transport.unwrap().has_all_candidates);
     }

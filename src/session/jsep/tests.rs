@@ -1,5 +1,6 @@
 mod descriptions;
 mod left_out;
+mod offers;
 mod sections;
 mod states;
 

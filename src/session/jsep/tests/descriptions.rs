@@ -84,6 +84,18 @@ fn bad_descriptions_change_nothing() {
 }
 
 #[test]
+fn debug_tells_no_password() {
+    let (mut alice, mut bob) = (side(1), side(2));
+    alice.track(TrackKind::Audio);
+    let offer = alice.offer();
+    bob.set_remote(&offer).unwrap();
+    let text = offer.text();
+    let password = text.split("a=ice-pwd:").nth(1).unwrap().lines().next().unwrap();
+    let told = format!("{offer:?} {:?} {:?} {:?}", *alice, *bob, bob.remote_description());
+    assert!(!told.contains(password));
+}
+
+#[test]
 fn candidates_name_their_section_and_wait_for_the_description() {
     let mut alice = side(1);
     let now = alice.now;

@@ -119,6 +119,22 @@ fn a_section_without_a_tag_is_known_by_its_place() {
     }
 }
 
+/// The group alone has the tags.
+#[test]
+fn an_answer_may_leave_out_the_tags_of_its_sections() {
+    let (mut alice, mut bob) = (side(1), side(2));
+    alice.track(TrackKind::Audio);
+    alice.track(TrackKind::Video);
+    alice.open();
+    bob.set_remote(&alice.offer()).unwrap();
+    let answer = without(&bob.answer().text(), &["a=mid"]);
+    alice.set_remote(&Description::answer(&answer).unwrap()).unwrap();
+    assert_eq!(
+        alice.transceivers().filter(|transceiver| transceiver.current_direction().is_some()).count(),
+        2
+    );
+}
+
 #[test]
 fn tags_that_are_made_up_are_nobody_elses() {
     // The peer's tag is what this side would have chosen first.
