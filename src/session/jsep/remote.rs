@@ -383,12 +383,11 @@ impl RemoteData {
         if media.formats.iter().any(|format| format == DATA_FORMAT) {
             return Some(Self { port: media.sctp_port().unwrap_or(DEFAULT_SCTP_PORT), max_message_size });
         }
-        // Before, the port was the format, and `a=sctpmap` said what it carries.
+        // Before, the port was the format, and `a=sctpmap` said what it carries; some name another port there.
         let format = media.formats.first()?;
         let is_mapped = media.attributes().any(|attribute| match attribute {
             Attribute::Other { name, value: Some(value) } if name == "sctpmap" => {
-                let mut fields = value.split_ascii_whitespace();
-                fields.next() == Some(format) && fields.next() == Some(DATA_FORMAT)
+                value.split_ascii_whitespace().nth(1) == Some(DATA_FORMAT)
             }
             _ => false,
         });
