@@ -2,6 +2,8 @@
 //! ever delivered, and each of it once.
 #![no_main]
 
+mod oracle;
+
 mod dtls;
 
 use std::collections::HashSet;
@@ -12,6 +14,7 @@ use kaon_rtc::layer::{Datagram, Layer};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
+    let cost = oracle::Oracle::new();
     let mut choices = Choices(data);
     let mut ends = Ends::new(&mut choices);
     while ends.round(DtlsRole::Server, &mut Choices(&[])) {}
@@ -57,4 +60,6 @@ fuzz_target!(|data: &[u8]| {
     while let Some(event) = ends.server.poll_event() {
         assert!(!matches!(event, DtlsEvent::Failed(_)));
     }
+    cost.assert_live(1 << 20);
+    cost.assert_work(data.len());
 });

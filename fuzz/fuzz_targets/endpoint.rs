@@ -6,6 +6,8 @@
 
 #![no_main]
 
+mod oracle;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -140,8 +142,7 @@ impl Play {
             for host in 0..HOSTS {
                 while let Some(transmit) = self.clients[host].poll_transmit(self.now, &mut batch) {
                     quiet = false;
-                    let is_for_server =
-                        transmit.path.expect("a session names its paths").remote == server();
+                    let is_for_server = transmit.path.expect("a session names its paths").remote == server();
                     for bytes in batch.datagrams_mut(&transmit) {
                         if self.recorded.len() < MAX_RECORDED {
                             self.recorded.push(bytes.to_vec());
@@ -173,8 +174,10 @@ impl Play {
         }
         for host in 0..HOSTS {
             while let Some(event) = self.clients[host].poll_event() {
-                if let EndpointEvent::Session { id, event: SessionEvent::DataChannel(ChannelEvent::Readable(channel)) } =
-                    event
+                if let EndpointEvent::Session {
+                    id,
+                    event: SessionEvent::DataChannel(ChannelEvent::Readable(channel)),
+                } = event
                 {
                     let echoed = &mut self.echoed;
                     self.clients[host].with(id, |session| {
@@ -224,9 +227,13 @@ impl Play {
             }
             5 => {
                 // A peer names the address of somebody else, or a name.
-                let name = if from & 0x80 != 0 { format!("{from:08x}.local") } else { address.ip().to_string() };
-                let candidate =
-                    format!("candidate:{from} 1 udp {} {name} {} typ host", 1 + u32::from(from), address.port());
+                let name =
+                    if from & 0x80 != 0 { format!("{from:08x}.local") } else { address.ip().to_string() };
+                let candidate = format!(
+                    "candidate:{from} 1 udp {} {name} {} typ host",
+                    1 + u32::from(from),
+                    address.port()
+                );
                 let init = IceCandidateInit { candidate, ..IceCandidateInit::default() };
                 for connection in self.connections.clone() {
                     if connection.host == HOSTILE {
@@ -277,6 +284,7 @@ fn steps(play: &mut Play, rest: &mut &[u8], count: usize) {
 }
 
 fuzz_target!(|data: &[u8]| {
+    let cost = oracle::Oracle::new();
     let mut play = Play::new();
     let mut rest = data;
     steps(&mut play, &mut rest, 32);
@@ -297,4 +305,6 @@ fuzz_target!(|data: &[u8]| {
     }
     play.server.drain().count();
     assert_eq!(play.server.poll_timeout(), None);
+    cost.assert_live(32 << 20);
+    cost.assert_work(data.len());
 });

@@ -6,6 +6,8 @@
 
 #![no_main]
 
+mod oracle;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -247,6 +249,7 @@ fn change(bytes: &mut [u8], input: &mut Input<'_>) -> Option<()> {
 }
 
 fuzz_target!(|data: &[u8]| {
+    let cost = oracle::Oracle::new();
     let mut play = Play::new();
     let mut input = Input(data);
     for _ in 0..200 {
@@ -266,4 +269,6 @@ fuzz_target!(|data: &[u8]| {
         assert!(wakes < 2000, "it wakes without end");
     }
     play.drain();
+    cost.assert_live(2 << 20);
+    cost.assert_work(data.len());
 });

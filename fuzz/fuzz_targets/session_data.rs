@@ -17,8 +17,8 @@ use kaon_rtc::crypto::{CryptoProvider, SeededRandom, aws_lc_rs};
 use kaon_rtc::datachannel::{ChannelEvent, ChannelId, ChannelInit, MessageKind};
 use kaon_rtc::dtls::Identity;
 use kaon_rtc::layer::{
-    Datagram, DtlsError, DtlsEvent, DtlsRole, DtlsTransport, Fingerprint, FiveTuple, Layer, SrtpKeyingMaterial,
-    SrtpProfile, Transmit, TransmitBatch,
+    Datagram, DtlsError, DtlsEvent, DtlsRole, DtlsTransport, Fingerprint, FiveTuple, Layer,
+    SrtpKeyingMaterial, SrtpProfile, Transmit, TransmitBatch,
 };
 use kaon_rtc::sctp::wire::{ChunkType, Header, PacketWriter};
 use kaon_rtc::session::{ConnectionState, Session, SessionConfig, SessionEvent};
@@ -130,8 +130,7 @@ fn config(seed: u64) -> SessionConfig {
     let mut config =
         SessionConfig::with_layers(provider, IDENTITY.clone(), kaon_rtc::ice::Config::default(), sctp);
     config.data_channels.events = 64;
-    config.transports.dtls =
-        Arc::new(|role, _| Ok(Box::new(NullDtls { role, told: false, closed: false })));
+    config.transports.dtls = Arc::new(|role, _| Ok(Box::new(NullDtls { role, told: false, closed: false })));
     config
 }
 
@@ -273,7 +272,8 @@ impl Play {
                             _ => None,
                         };
                         if let (Some(base), Some(number)) = (base, value.first_chunk_mut::<4>()) {
-                            let near = i32::from(i16::from_be_bytes([number[2], number[3]])) >> (number[0] % 16);
+                            let near =
+                                i32::from(i16::from_be_bytes([number[2], number[3]])) >> (number[0] % 16);
                             *number = base.wrapping_add_signed(near).to_be_bytes();
                         }
                         packet.chunk(ChunkType(kind), flags, |out| out.extend_from_slice(&value));

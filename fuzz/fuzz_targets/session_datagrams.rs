@@ -5,6 +5,8 @@
 
 #![no_main]
 
+mod oracle;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
@@ -191,6 +193,7 @@ impl Play {
 }
 
 fuzz_target!(|data: &[u8]| {
+    let cost = oracle::Oracle::new();
     let mut play = Play::new();
     let mut rest = data;
     for _ in 0..64 {
@@ -209,4 +212,6 @@ fuzz_target!(|data: &[u8]| {
     play.network.sessions[0].close(now);
     play.network.exchange();
     assert_eq!(play.network.sessions[0].poll_timeout(), None);
+    cost.assert_live(8 << 20);
+    cost.assert_work(data.len());
 });

@@ -6,6 +6,8 @@
 
 #![no_main]
 
+mod oracle;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -216,7 +218,8 @@ impl Play {
 }
 
 fn direction(with: u8) -> Direction {
-    [Direction::SendRecv, Direction::SendOnly, Direction::RecvOnly, Direction::Inactive][usize::from(with >> 1 & 3)]
+    [Direction::SendRecv, Direction::SendOnly, Direction::RecvOnly, Direction::Inactive]
+        [usize::from(with >> 1 & 3)]
 }
 
 /// A line less, a line twice, or another kind.
@@ -247,6 +250,7 @@ fn snapshot(session: &Session) -> String {
 }
 
 fuzz_target!(|data: &[u8]| {
+    let cost = oracle::Oracle::new();
     let mut play = Play::new();
     for step in data.chunks_exact(2).take(MAX_STEPS) {
         play.step(step[0], step[1]);
@@ -260,4 +264,6 @@ fuzz_target!(|data: &[u8]| {
     }
     play.run(Duration::from_secs(1));
     assert!(play.sessions.iter().all(|session| session.poll_timeout().is_none()));
+    cost.assert_live(16 << 20);
+    cost.assert_work(data.len());
 });

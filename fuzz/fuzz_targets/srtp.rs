@@ -5,6 +5,8 @@
 //! The first byte of the input chooses the profile, then each step is a byte that says what and its operands.
 #![no_main]
 
+mod oracle;
+
 use std::sync::LazyLock;
 
 use kaon_rtc::crypto::{CryptoProvider, aws_lc_rs};
@@ -188,5 +190,8 @@ fn run(input: &mut Input<'_>) -> Option<()> {
 }
 
 fuzz_target!(|data: &[u8]| {
+    let cost = oracle::Oracle::new();
     run(&mut Input(data));
+    cost.assert_live(1 << 20);
+    cost.assert_work(data.len());
 });
