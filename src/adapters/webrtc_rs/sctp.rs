@@ -38,6 +38,8 @@ use crate::layer::{
 /// * A peer that falls silent is never given up, only one that does not answer the first INIT.
 /// * Packets are of one size; zero checksum (RFC 9653), interleaving (RFC 8260) and heartbeats of its own are not
 ///   there.
+/// * Where unread messages have used up [`max_unread`](SctpConfig::max_unread), nothing more is read of any stream,
+///   a message that opens a channel included.
 /// * [`buffered_amount`](SctpTransport::buffered_amount) counts down when the peer acknowledges, not when
 ///   messages are first sent.
 ///

@@ -88,12 +88,10 @@ impl Receiver {
         let had_gaps = self.tracker.has_gaps();
         match self.tracker.classify(data.tsn) {
             Arrival::InSequence | Arrival::OutOfSequence if self.open_window() > 0 => {}
-            // What fills the first hole may exceed the window by a message, because only it can make what waits
-            // readable; so may what the reset of a stream waits for, lest an unread stream keep another open.
+            // What comes next in sequence may exceed the window by a message where only it can make what waits
+            // readable; and so may what the reset of a stream waits for, lest an unread stream keep another open.
             Arrival::FirstHole if self.overdraft() < self.max_message => {}
-            Arrival::InSequence
-                if self.awaited.is_some_and(|last| last.is_at_or_after(data.tsn))
-                    && self.overdraft() < self.max_message => {}
+            Arrival::InSequence if self.needs(data.tsn) && self.overdraft() < self.max_message => {}
             Arrival::Duplicate => {
                 self.tracker.note_duplicate(data.tsn);
                 self.sack_now = true;
@@ -118,6 +116,12 @@ impl Receiver {
             self.delivery.insert(message);
         }
         Ok(())
+    }
+
+    /// Whether nothing goes on without a TSN: nothing can be read meanwhile, or a reset waits for it.
+    fn needs(&self, tsn: Tsn) -> bool {
+        let is_unread = self.delivery.is_readable() || self.kept.unread > 0;
+        !is_unread || self.awaited.is_some_and(|last| last.is_at_or_after(tsn))
     }
 
     /// A packet with DATA ended. Says whether a SACK may wait.

@@ -90,9 +90,10 @@ impl Shared {
             tokio::pin!(room);
             // Registered before the look, so that no reading is missed.
             room.as_mut().enable();
-            let state = self.state();
-            let has_room = state.received_bytes + state.held_bytes < self.limits.received;
-            drop(state);
+            let has_room = {
+                let state = self.state();
+                state.received_bytes + state.held_bytes < self.limits.received
+            };
             if has_room {
                 return;
             }
