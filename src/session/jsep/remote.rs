@@ -186,7 +186,8 @@ impl ReadContext<'_> {
                 return Err(SessionError::Section { index, reason });
             }
         }
-        used.extend(&told);
+        // Those that a group alone names are somebody's, too.
+        used.extend(told.iter().chain(sdp.groups().flat_map(|group| &group.mids)));
         let mut next = 0;
         let tag = |(index, media): (usize, &MediaDescription)| {
             let of_place = || {

@@ -236,6 +236,13 @@ fn check_section(offer: &SessionDescription, offered: &MediaDescription, answere
     let ours = answered.direction();
     assert!(ours.is_none_or(|ours| !ours.sends() || direction.receives()));
     assert!(ours.is_none_or(|ours| !ours.receives() || direction.sends()));
+}
+
+/// RFC 4145 §4.1, of sections that all say the same.
+fn check_role(offer: &SessionDescription, offered: &MediaDescription, answered: &MediaDescription) {
+    if answered.is_rejected() {
+        return;
+    }
     let legal: &[Setup] = match offer.setup(offered) {
         Some(Setup::ActPass) => &[Setup::Active, Setup::Passive],
         Some(Setup::Passive) => &[Setup::Active],
@@ -281,6 +288,7 @@ proptest! {
         ours.set_remote(&Description::offer(&text).unwrap()).unwrap();
         let answer = ours.answer().sdp.unwrap();
         check(&offer, &answer);
+        offer.media.iter().zip(&answer.media).for_each(|(offered, answered)| check_role(&offer, offered, answered));
         // The same again, which is answered in the same way.
         ours.set_remote(&Description::offer(&text).unwrap()).unwrap();
         let again = ours.answer().sdp.unwrap();
@@ -294,6 +302,39 @@ proptest! {
         for media in &offer.media {
             prop_assert!(mids.insert(media.mid().unwrap()));
             prop_assert!(media.is_rejected() || media.setup() == Some(Setup::ActPass));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    /// Lines of browsers' offers left out, said twice and in each other's places.
+    #[test]
+    fn offers_of_browsers_in_pieces_are_answered_or_refused(
+        which in 0..OFFERS.len(),
+        edits in proptest::collection::vec((any::<u16>(), any::<u16>(), 0..4u8), 0..8),
+    ) {
+        let mut lines: Vec<&str> = OFFERS[which].lines().collect();
+        for (at, other, edit) in edits {
+            let (at, other) = (usize::from(at) % lines.len(), usize::from(other) % lines.len());
+            match edit {
+                0 => drop(lines.remove(at)),
+                1 => lines.insert(other, lines[at]),
+                2 => lines.swap(at, other),
+                _ => lines.truncate(at + 1),
+            }
+            if lines.is_empty() {
+                lines.push("v=0");
+            }
+        }
+        let Ok(offer) = Description::offer(&lines.join("\r\n")) else { return Ok(()) };
+        let mut ours = side(1);
+        ours.track(TrackKind::Audio);
+        let before = ours.snapshot();
+        match ours.set_remote(&offer) {
+            Ok(()) => check(offer.sdp.as_ref().unwrap(), &ours.answer().sdp.unwrap()),
+            Err(_) => prop_assert_eq!(ours.snapshot(), before),
         }
     }
 }
