@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kaon_rtc::crypto::{CryptoProvider, SeededRandom, aws_lc_rs};
-use kaon_rtc::datachannel::{ChannelEvent, ChannelId, ChannelInit, DataChannels, MessageKind};
-use kaon_rtc::layer::{Datagram, DtlsRole, FiveTuple, Layer, RtpTimestamp, TransmitBatch};
+use kaon_rtc::datachannel::ChannelInit;
+use kaon_rtc::layer::{Datagram, FiveTuple, Layer, RtpTimestamp, TransmitBatch};
 use kaon_rtc::sctp::wire::{ChunkType, Header, PacketWriter};
 use kaon_rtc::sctp::{Association, Config, PayloadProtocol, SctpTransport, SendOptions, StreamId};
 use kaon_rtc::session::{
@@ -113,7 +113,6 @@ pub struct Hostile {
     ours: Association,
     tag: u32,
     tsn: u32,
-    our_tsn: u32,
     packets: Vec<Vec<u8>>,
 }
 
@@ -121,7 +120,7 @@ impl Hostile {
     fn new() -> Self {
         let now = Instant::now();
         let [ours, mut peer] = [1, 2].map(|seed| Association::new(Config::default(), &provider(seed)));
-        let mut this = Self { now, ours, tag: 0, tsn: 0, our_tsn: 0, packets: Vec::new() };
+        let mut this = Self { now, ours, tag: 0, tsn: 0, packets: Vec::new() };
         peer.connect(now);
         let mut batch = TransmitBatch::new(1200);
         let path = FiveTuple::udp(address(0), address(1));
@@ -151,10 +150,11 @@ impl Hostile {
             self.tag = header.verification_tag;
         }
         for chunk in chunks.flatten() {
-            if matches!(chunk.kind, ChunkType::INIT | ChunkType::INIT_ACK)
+            if of_peer
+                && chunk.kind == ChunkType::INIT
                 && let Some(tsn) = chunk.value.get(12..).and_then(<[u8]>::first_chunk)
             {
-                *(if of_peer { &mut self.tsn } else { &mut self.our_tsn }) = u32::from_be_bytes(*tsn);
+                self.tsn = u32::from_be_bytes(*tsn);
             }
         }
     }
@@ -187,146 +187,11 @@ impl Hostile {
         Box::new(this)
     }
 
-    /// A packet of 58 SACKs that tell nothing new, to a sender of whose chunks every other one of `count` is
-    /// acknowledged.
-    #[must_use]
-    pub fn repeated_sacks(count: u16) -> Box<Self> {
-        let mut this = Self::new();
-        let mut batch = TransmitBatch::new(1200);
-        let mut sent = 0;
-        // The window has to grow so far.
-        while sent < count {
-            for _ in 0..200 {
-                let (stream, options) =
-                    (StreamId(0), SendOptions { unordered: true, ..SendOptions::default() });
-                let message = Bytes::from_static(&[7; 900]);
-                let _ = this.ours.send(this.now, stream, PayloadProtocol::BINARY, message, options);
-            }
-            while let Some(transmit) = this.ours.poll_transmit(this.now, &mut batch) {
-                sent += batch.datagrams(&transmit).count() as u16;
-                batch.clear();
-            }
-            if sent < count {
-                let cumulative = this.our_tsn.wrapping_add(sent.into()).wrapping_sub(1);
-                this.packets = vec![this.sacks(cumulative, &[], 1)];
-                this.receive();
-                this.our_tsn = cumulative.wrapping_add(1);
-                (sent, this.packets) = (0, Vec::new());
-                if this.ours.statistics().congestion_window > 1100 * usize::from(count) {
-                    for _ in 0..count {
-                        let options = SendOptions { unordered: true, ..SendOptions::default() };
-                        let message = Bytes::from_static(&[7; 900]);
-                        let _ =
-                            this.ours.send(this.now, StreamId(0), PayloadProtocol::BINARY, message, options);
-                    }
-                }
-            }
-        }
-        let blocks: Vec<u16> = (1..count / 2).map(|index| 2 * index).collect();
-        for blocks in blocks.chunks(250) {
-            this.packets = vec![this.sacks(this.our_tsn.wrapping_sub(1), blocks, 1)];
-            this.receive();
-        }
-        this.packets = vec![this.sacks(this.our_tsn.wrapping_sub(1), &blocks[..1], 58)];
-        Box::new(this)
-    }
-
-    fn sacks(&self, cumulative: u32, blocks: &[u16], count: usize) -> Vec<u8> {
-        self.packet(|packet| {
-            for _ in 0..count {
-                packet.chunk(ChunkType::SACK, 0, |out| {
-                    out.extend_from_slice(&cumulative.to_be_bytes());
-                    out.extend_from_slice(&(8u32 << 20).to_be_bytes());
-                    out.extend_from_slice(&(blocks.len() as u16).to_be_bytes());
-                    out.extend_from_slice(&[0, 0]);
-                    for block in blocks {
-                        out.extend_from_slice(&block.to_be_bytes());
-                        out.extend_from_slice(&block.to_be_bytes());
-                    }
-                });
-            }
-        })
-    }
-
     /// Takes the packets.
     pub fn receive(&mut self) {
         let path = FiveTuple::udp(address(0), address(1));
         for packet in &mut self.packets {
             let _ = self.ours.handle_datagram(self.now, Datagram::new(path, packet));
-        }
-    }
-}
-
-/// Two tables of channels over associations.
-pub struct Channels {
-    now: Instant,
-    ends: [(Association, DataChannels); 2],
-    batch: TransmitBatch,
-    last: Option<ChannelId>,
-}
-
-impl Channels {
-    /// So many, open.
-    #[must_use]
-    pub fn new(count: usize) -> Box<Self> {
-        let now = Instant::now();
-        let ends = [1, 2]
-            .map(|seed| (Association::new(Config::default(), &provider(seed)), DataChannels::default()));
-        let mut this = Self { now, ends, batch: TransmitBatch::new(1200), last: None };
-        for ((sctp, channels), role) in this.ends.iter_mut().zip([DtlsRole::Client, DtlsRole::Server]) {
-            channels.set_role(sctp, now, role);
-        }
-        this.ends[0].0.connect(now);
-        this.exchange();
-        for _ in 0..count {
-            let (sctp, channels) = &mut this.ends[0];
-            this.last = channels.open(sctp, now, ChannelInit::new("x")).ok();
-            this.exchange();
-        }
-        this.messages(100);
-        Box::new(this)
-    }
-
-    fn exchange(&mut self) -> usize {
-        let mut received = 0;
-        loop {
-            let mut quiet = true;
-            for side in 0..2 {
-                let path = FiveTuple::udp(address(side), address(1 - side));
-                while let Some(transmit) = self.ends[side].0.poll_transmit(self.now, &mut self.batch) {
-                    quiet = false;
-                    for packet in self.batch.datagrams_mut(&transmit) {
-                        let _ = self.ends[1 - side].0.handle_datagram(self.now, Datagram::new(path, packet));
-                    }
-                    self.batch.clear();
-                }
-            }
-            for (sctp, channels) in &mut self.ends {
-                while let Some(event) = sctp.poll_event() {
-                    channels.handle_event(sctp, self.now, &event);
-                }
-                while let Some(event) = channels.poll_event(sctp, self.now) {
-                    if let ChannelEvent::Readable(id) = event {
-                        while channels.receive(sctp, self.now, id).is_some() {
-                            received += 1;
-                        }
-                    }
-                }
-            }
-            if quiet {
-                return received;
-            }
-        }
-    }
-
-    /// Carries messages one by one.
-    pub fn messages(&mut self, count: usize) {
-        for _ in 0..count {
-            let (sctp, channels) = &mut self.ends[0];
-            let payload = Bytes::from_static(&[7; 100]);
-            let id = self.last.expect("a channel");
-            channels.send(sctp, self.now, id, MessageKind::Binary, payload).expect("room");
-            assert_eq!(self.exchange(), 1);
         }
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Complete {
 pub(super) struct Reassembly {
     /// By the position of their first TSN.
     runs: BTreeMap<u64, Run>,
+    /// The one run that there is while nothing is missing, apart from the tree, with the position of its first TSN.
+    growing: Option<(u64, Run)>,
     max_message: usize,
     /// The size of the last message, a guess at the next one's.
     last_size: usize,
@@ -139,7 +141,7 @@ impl Run {
 
 impl Reassembly {
     pub(super) fn new(max_message: usize) -> Self {
-        Self { runs: BTreeMap::new(), max_message, last_size: 0, charge: 0 }
+        Self { runs: BTreeMap::new(), growing: None, max_message, last_size: 0, charge: 0 }
     }
 
     /// What is held, with its overhead.
@@ -155,8 +157,21 @@ impl Reassembly {
         at: u64,
         cumulative: u64,
     ) -> Result<Option<Complete>, &'static str> {
+        if let Some((_, run)) = &mut self.growing {
+            if run.next == at && !data.is_begin() {
+                return self.grow(data, at);
+            }
+            // What follows may lie before it or behind it.
+            self.put_back();
+        }
         if data.is_begin() && data.is_end() {
             return self.insert_whole(data, at).map(Some);
+        }
+        if data.is_begin() && self.runs.is_empty() {
+            let run = Run::new(at, data, self.last_size.max(data.payload.len()));
+            self.charge += run.charge();
+            self.growing = Some((at, run));
+            return Ok(None);
         }
         let first = self.extend_or_begin(data, at, cumulative)?;
         let Some(first) = first else {
@@ -170,6 +185,33 @@ impl Reassembly {
             Some(run) if run.payload.len() > self.max_message => Err("message longer than the limit"),
             Some(run) if run.has_begin && run.has_end => Ok(self.take_complete(first)),
             _ => Ok(None),
+        }
+    }
+
+    /// Appends the fragment to the one run.
+    fn grow(&mut self, data: &Data<'_>, at: u64) -> Result<Option<Complete>, &'static str> {
+        let Some((_, run)) = &mut self.growing else { return Ok(None) };
+        if !run.continues(data) {
+            return Err(BROKEN);
+        }
+        let before = run.charge();
+        run.payload.last.extend_from_slice(data.payload);
+        run.next = at + 1;
+        run.has_end = data.is_end();
+        self.charge = self.charge + run.charge() - before;
+        if run.payload.len() > self.max_message {
+            return Err("message longer than the limit");
+        }
+        match self.growing.take_if(|(_, run)| run.has_end) {
+            Some((_, run)) => Ok(Some(self.complete(run))),
+            None => Ok(None),
+        }
+    }
+
+    /// Puts the one run among others.
+    fn put_back(&mut self) {
+        if let Some((first, run)) = self.growing.take() {
+            self.runs.insert(first, run);
         }
     }
 
@@ -201,10 +243,9 @@ impl Reassembly {
         if !data.is_begin() && cumulative >= at - 1 {
             return Ok(None);
         }
-        // The guess is for the one message that arrives in sequence: were it for every run, a peer could make
-        // many out of few bytes.
-        let expected = if self.runs.is_empty() && data.is_begin() { self.last_size } else { 0 };
-        let run = Run::new(at, data, expected.max(data.payload.len()));
+        // The guess at the length is for the one message that arrives in sequence: were it for every run, a peer
+        // could make many out of few bytes.
+        let run = Run::new(at, data, data.payload.len());
         self.charge += run.charge();
         self.runs.insert(at, run);
         Ok(Some(at))
@@ -264,19 +305,24 @@ impl Reassembly {
 
     fn take_complete(&mut self, first: u64) -> Option<Complete> {
         let run = self.runs.remove(&first)?;
+        Some(self.complete(run))
+    }
+
+    fn complete(&mut self, run: Run) -> Complete {
         self.charge -= run.charge();
         self.last_size = run.payload.len();
-        Some(Complete {
+        Complete {
             stream: run.stream,
             ssn: run.ssn,
             protocol: run.protocol,
             unordered: run.unordered,
             payload: run.payload.into_bytes(),
-        })
+        }
     }
 
     /// Drops runs whose beginning will never come, because everything before was received or skipped.
     pub(super) fn drop_headless(&mut self, cumulative: u64) {
+        // One that grows has its beginning.
         while let Some(run) = self.runs.first_entry()
             && !run.get().has_begin
             && cumulative >= *run.key() - 1
@@ -287,6 +333,7 @@ impl Reassembly {
 
     /// Drops what a FORWARD TSN to the position `new_cumulative` skips.
     pub(super) fn skip_to(&mut self, new_cumulative: u64) {
+        self.put_back();
         while let Some(run) = self.runs.first_entry()
             && *run.key() <= new_cumulative
         {

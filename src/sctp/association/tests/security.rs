@@ -173,7 +173,8 @@ fn messages_that_wait_for_an_earlier_one_are_bounded() {
         let _ = give(&mut pair.b, pair.now, packet);
     }
     let held = pair.b.statistics().receive_buffered;
-    assert!(held <= (1 << 20) + 200, "{held}");
+    // The window, and a message more for what could make the others readable.
+    assert!(held <= (1 << 20) + (256 << 10) + 200, "{held}");
 }
 
 #[test]
