@@ -193,7 +193,8 @@ impl ReadContext<'_> {
             let of_place = || {
                 let place = self.places.get(index)?;
                 let is_over = matches!(place.content, SectionContent::Rejected { .. });
-                (!(is_over && !media.is_rejected()) && !told.contains(&place.mid)).then_some(place.mid)
+                let goes_on = !is_over || media.is_rejected();
+                (goes_on && !told.contains(&place.mid)).then_some(place.mid)
             };
             media.mid().or_else(of_place).unwrap_or_else(|| {
                 let mid = unused_mid(&mut next, |mid| used.contains(mid));
