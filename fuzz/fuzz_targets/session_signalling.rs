@@ -230,7 +230,10 @@ fn change(description: &Description, with: u8) -> Option<Description> {
     match with >> 1 & 3 {
         0 => drop(lines.remove(at)),
         1 => lines.insert(at, lines[at]),
-        2 => lines.swap(at, usize::from(with) * lines.len() / 256),
+        2 => {
+            let other = usize::from(with) * lines.len() / 256;
+            lines.swap(at, other);
+        }
         _ => {}
     }
     let kind = match (with >> 1 & 3, description.kind) {

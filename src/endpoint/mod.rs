@@ -30,13 +30,13 @@
 
 mod claims;
 mod classify;
-mod endpoint;
 mod event;
 mod member;
 mod routes;
 mod session_id;
+mod sessions;
 
-pub use endpoint::Endpoint;
 pub use event::EndpointEvent;
 pub use member::Member;
 pub use session_id::SessionId;
+pub use sessions::Endpoint;

@@ -104,7 +104,9 @@ impl<S: Stream> Streams<S> {
         if self.active.len() >= self.max_active {
             let active = &self.active;
             let oldest = self.recency.take_oldest(|ssrc| active.get(ssrc).map(|slot| slot.used));
-            oldest.map(|oldest| self.forget(oldest));
+            if let Some(oldest) = oldest {
+                self.forget(oldest);
+            }
         }
         self.clock += 1;
         self.active.insert(ssrc, Slot { stream, used: self.clock });
