@@ -1,7 +1,10 @@
+mod after_the_association;
+mod flapping_path;
 mod handshake;
 mod hostile_media;
 mod left_out;
 mod logging;
+mod packet_twice;
 mod renegotiation;
 mod statistics;
 mod whole;
