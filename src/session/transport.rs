@@ -10,7 +10,7 @@ use super::transports::Transports;
 use crate::datachannel::{self, DataChannels};
 use crate::layer::{
     Datagram, DtlsError, DtlsEvent, DtlsRole, DtlsTransport, Fingerprint, FiveTuple, IceConnectionState,
-    IceCredentials, IceEvent, IceRole, IceTransport, Layer, SctpEvent, SctpTransport, SrtpKeyingMaterial,
+    IceCredentials, IceEvent, IceRole, IceTransport, Layer, SctpClose, SctpEvent, SctpTransport, SrtpKeyingMaterial,
     SrtpTransport, Transmit, TransmitBatch,
 };
 
@@ -372,6 +372,11 @@ impl Transport {
         }
         self.watch_handshake(now);
         if let Some(end) = self.untold_end.take() {
+            if matches!(end, DtlsEnd::Failed(_)) {
+                // No data channel will ever open any more, and whoever waits for one is to learn of it.
+                let closed = SctpEvent::Closed(SctpClose::Aborted);
+                self.channels.handle_event(&mut self.sctp, now, &closed);
+            }
             return Some(TransportEvent::DtlsEnded(end));
         }
         while let Some(event) = self.sctp.poll_event() {
