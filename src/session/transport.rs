@@ -327,11 +327,13 @@ impl Transport {
     /// know of this side.
     fn watch_handshake(&mut self, now: Instant) {
         let is_under_way = !self.is_secured() && self.dtls_end.is_none();
-        if !is_under_way || !self.has_role || self.ice.selected_pair().is_none() {
+        let has_path = self.ice.selected_pair().is_some();
+        if !is_under_way || !self.has_role || !has_path && self.handshake_deadline.is_none() {
             self.handshake_deadline = None;
             self.is_peer_there = false;
             return;
         }
+        // A peer whose path comes and goes has no more time than another: the time runs on while there is none.
         // An answer shows that the offer has arrived; that the answer has, only a check of the peer does.
         let is_there = self.is_offerer || self.remote_is_lite || self.ice.has_peer_checked();
         let has_come = is_there && !std::mem::replace(&mut self.is_peer_there, is_there);
