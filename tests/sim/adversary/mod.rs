@@ -7,6 +7,7 @@ use tokio::time::timeout;
 
 mod channels_of_the_failed;
 mod rejected_data;
+mod tracks_of_the_failed;
 mod unread_tracks;
 
 const LONG: Duration = Duration::from_secs(20);
