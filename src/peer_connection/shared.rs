@@ -91,6 +91,8 @@ pub(super) struct State {
     pub(super) key_frames: FxHashMap<TransceiverId, KeyFrameRequests>,
     /// Why it has ended, if neither side closed it.
     end: Option<ConnectionEnd>,
+    /// DTLS has failed, and no restart helps.
+    pub(super) has_failed: bool,
     /// The driver has it on its list already.
     pub(super) is_dirty: bool,
     /// No handle is left: to be forgotten when the farewell is sent.
@@ -195,6 +197,7 @@ impl Shared {
                 tracks: FxHashMap::default(),
                 key_frames: FxHashMap::default(),
                 end: None,
+                has_failed: false,
                 is_dirty: false,
                 is_abandoned: false,
             }),
@@ -357,6 +360,11 @@ impl State {
                 }
                 self.events.push_back(Told::Session(event));
             }
+            SessionEvent::DtlsFailed(_) => {
+                self.has_failed = true;
+                self.end_waits(true);
+                self.events.push_back(Told::Session(event));
+            }
             event => self.events.push_back(Told::Session(event)),
         }
     }
@@ -410,7 +418,7 @@ impl State {
     /// The inbox of a track, or of one of its simulcast streams.
     pub(super) fn track(&mut self, id: TransceiverId, rid: Option<Rid>) -> &mut TrackInbox {
         let mut others = self.tracks.iter().filter(|((of, _), _)| *of == id).map(|(_, track)| track.ended);
-        let has_ended = others.next().unwrap_or_else(|| self.is_closed());
+        let has_ended = others.next().unwrap_or_else(|| self.is_closed() || self.has_failed);
         if !self.tracks.contains_key(&(id, rid)) {
             self.tracks.insert((id, rid), TrackInbox::default());
             self.share_tracks();
@@ -430,9 +438,9 @@ impl State {
         }
     }
 
-    fn end_waits(&mut self, is_closed: bool) {
+    fn end_waits(&mut self, is_over: bool) {
         for track in self.tracks.values_mut() {
-            if is_closed {
+            if is_over {
                 track.end();
             }
         }
