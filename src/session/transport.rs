@@ -7,7 +7,7 @@ use super::association::Association;
 use super::jsep::{Jsep, RemoteData};
 use super::state::ConnectionState;
 use super::transports::Transports;
-use crate::datachannel::{self, DataChannels};
+use crate::datachannel::{self, ChannelId, ChannelState, DataChannels};
 use crate::layer::{
     Datagram, DtlsError, DtlsEvent, DtlsRole, DtlsTransport, Fingerprint, FiveTuple, IceConnectionState,
     IceCredentials, IceEvent, IceRole, IceTransport, Layer, SctpClose, SctpEvent, SctpTransport, SrtpKeyingMaterial,
@@ -238,12 +238,25 @@ impl Transport {
         if let Some(data) = self.data {
             self.sctp.set_remote_max_message_size(data.max_message_size);
         }
+        if self.data.is_none() && !jsep.wants_data() {
+            self.close_refused_channels(now);
+        }
         self.start_dtls(jsep);
         for (path, mut datagram) in std::mem::take(&mut self.early_dtls) {
             // As if it came now.
             let _ = self.receive_dtls(now, Datagram::new(path, &mut datagram));
         }
         self.start_sctp(now);
+    }
+
+    /// The peer has refused data channels: those that wait for it are over.
+    fn close_refused_channels(&mut self, now: Instant) {
+        let waits = |id: &ChannelId| self.channels.state(*id) == Some(ChannelState::Connecting);
+        let waiting: Vec<ChannelId> = self.channels.iter().filter(waits).collect();
+        for id in waiting {
+            // It is there.
+            let _ = self.channels.close(&mut self.sctp, now, id);
+        }
     }
 
     /// A client begins when there is a path; a server is there before, because the peer may have one first.
