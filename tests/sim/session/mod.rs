@@ -2,6 +2,7 @@ mod after_the_association;
 mod flapping_path;
 mod handshake;
 mod hostile_media;
+mod large_descriptions;
 mod left_out;
 mod logging;
 mod packet_twice;
