@@ -18,7 +18,7 @@ fn time_of(change: impl Fn(String) -> String) -> Duration {
     bob.set_local_description(now, None).unwrap();
     let changed = Description::offer(&change(offer)).unwrap();
     let start = Instant::now();
-    let result = bob.set_remote_description(now, &changed);
+    let result = bob.set_remote_description(now, &changed).and_then(|()| bob.set_local_description(now, None));
     let taken = start.elapsed();
     println!("{taken:?}, {:?}", result.err());
     taken
