@@ -10,8 +10,8 @@ use super::transports::Transports;
 use crate::datachannel::{self, ChannelId, ChannelState, DataChannels};
 use crate::layer::{
     Datagram, DtlsError, DtlsEvent, DtlsRole, DtlsTransport, Fingerprint, FiveTuple, IceConnectionState,
-    IceCredentials, IceEvent, IceRole, IceTransport, Layer, SctpClose, SctpEvent, SctpTransport, SrtpKeyingMaterial,
-    SrtpTransport, Transmit, TransmitBatch,
+    IceCredentials, IceEvent, IceRole, IceTransport, Layer, SctpClose, SctpEvent, SctpTransport,
+    SrtpKeyingMaterial, SrtpTransport, Transmit, TransmitBatch,
 };
 
 /// The layers below media and data.

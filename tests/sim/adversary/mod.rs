@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use kaon_rtc::peer_connection::{Description, PeerConnection, PeerConnectionEvent, TrackKind, TransceiverInit};
+use kaon_rtc::peer_connection::{
+    Description, PeerConnection, PeerConnectionEvent, TrackKind, TransceiverInit,
+};
 use tokio::time::timeout;
 
 mod channels_of_the_failed;

@@ -11,9 +11,8 @@ async fn unread_tracks_are_limited_all_together() {
     const TRACKS: usize = 24;
     const ROUNDS: u32 = 1100;
     let (alice, bob) = (connection().await, connection().await);
-    let sent: Vec<_> = (0..TRACKS)
-        .map(|_| alice.add_track(TrackKind::Video, TransceiverInit::default()).unwrap())
-        .collect();
+    let sent: Vec<_> =
+        (0..TRACKS).map(|_| alice.add_track(TrackKind::Video, TransceiverInit::default()).unwrap()).collect();
     negotiate(&alice, &bob, |answer| answer).await;
     timeout(LONG, alice.connected()).await.unwrap().unwrap();
     timeout(LONG, bob.connected()).await.unwrap().unwrap();
@@ -21,7 +20,12 @@ async fn unread_tracks_are_limited_all_together() {
     for round in 0..ROUNDS {
         for track in &sent {
             let payload = vec![7; 1100];
-            let _ = track.send_rtp(OutgoingRtp::new(payload_type, RtpTimestamp(round * 90), true, payload.into()));
+            let _ = track.send_rtp(OutgoingRtp::new(
+                payload_type,
+                RtpTimestamp(round * 90),
+                true,
+                payload.into(),
+            ));
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

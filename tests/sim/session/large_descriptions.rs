@@ -18,7 +18,8 @@ fn time_of(change: impl Fn(String) -> String) -> Duration {
     bob.set_local_description(now, None).unwrap();
     let changed = Description::offer(&change(offer)).unwrap();
     let start = Instant::now();
-    let result = bob.set_remote_description(now, &changed).and_then(|()| bob.set_local_description(now, None));
+    let result =
+        bob.set_remote_description(now, &changed).and_then(|()| bob.set_local_description(now, None));
     let taken = start.elapsed();
     println!("{taken:?}, {:?}", result.err());
     taken
@@ -64,7 +65,9 @@ fn many_sections_below_many_attributes_take_no_seconds() {
         }
         let short: String = audio
             .lines()
-            .filter(|line| line.starts_with("m=") || line.starts_with("c=") || line.starts_with("a=rtpmap:111"))
+            .filter(|line| {
+                line.starts_with("m=") || line.starts_with("c=") || line.starts_with("a=rtpmap:111")
+            })
             .map(|line| format!("{line}\r\n"))
             .collect();
         let mut text = head + audio + data;
