@@ -153,6 +153,11 @@ impl DataChannels {
         }
         let stream = init.negotiated;
         let id = self.insert(Channel::new(init, stream, false));
+        if self.end != End::NotYet {
+            // Nothing will ever connect it.
+            self.remove(id);
+            return Ok(id);
+        }
         self.connect(sctp, now, id);
         Ok(id)
     }

@@ -37,6 +37,8 @@ impl ChannelInbox {
 #[derive(Debug, Default)]
 pub(super) struct TrackInbox {
     packets: VecDeque<RtpPacket>,
+    /// What they count for.
+    charge: usize,
     /// Packets that nobody fetched in time.
     pub(super) dropped: u64,
     pub(super) ended: bool,
@@ -47,19 +49,49 @@ pub(super) struct TrackInbox {
 
 /// Packets of one track that wait at most; then the oldest is dropped. Two seconds of video at 5 Mbit/s.
 const MAX_PACKETS: usize = 1024;
+/// Bytes of packets that wait on all tracks of a connection, with their overhead, of which each has the same share.
+const MAX_UNREAD: usize = 8 << 20;
+/// The least share.
+const MIN_SHARE: usize = 64 << 10;
+/// What a packet counts for besides its bytes: its place in a queue that is half empty.
+const PACKET_OVERHEAD: usize = 512;
+
+/// What may wait on each of so many tracks.
+pub(super) fn share_of(tracks: usize) -> usize {
+    (MAX_UNREAD / tracks.max(1)).max(MIN_SHARE)
+}
+
+/// A queue with room for so few packets is not worth being made smaller.
+const SMALL: usize = 64;
+
+fn charge(packet: &RtpPacket) -> usize {
+    packet.as_packet().as_bytes().len() + PACKET_OVERHEAD
+}
 
 impl TrackInbox {
-    pub(super) fn push(&mut self, packet: RtpPacket) {
-        if self.packets.len() >= MAX_PACKETS {
-            self.packets.pop_front();
-            self.dropped += 1;
-        }
+    pub(super) fn push(&mut self, packet: RtpPacket, share: usize) {
+        self.charge += charge(&packet);
         self.packets.push_back(packet);
+        self.trim(share);
         self.changed.notify_waiters();
     }
 
     pub(super) fn pop(&mut self) -> Option<RtpPacket> {
-        self.packets.pop_front()
+        let packet = self.packets.pop_front()?;
+        self.charge -= charge(&packet);
+        let capacity = self.packets.capacity();
+        if capacity > SMALL && self.packets.len() < capacity / 4 {
+            self.packets.shrink_to(capacity / 2);
+        }
+        Some(packet)
+    }
+
+    /// Drops the oldest packets beyond the share of the track, but not the last.
+    pub(super) fn trim(&mut self, share: usize) {
+        while self.packets.len() > MAX_PACKETS || self.charge > share && self.packets.len() > 1 {
+            self.pop();
+            self.dropped += 1;
+        }
     }
 
     /// A handle reads it from now on.

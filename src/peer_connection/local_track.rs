@@ -102,12 +102,12 @@ impl LocalTrack {
             let notified = {
                 let mut state = self.handle.shared.lock();
                 state.session.transceiver(self.id)?;
-                let is_closed = state.is_closed();
+                let is_over = state.is_closed() || state.has_failed;
                 let requests = state.key_frame_requests(self.id);
                 if std::mem::take(&mut requests.wanted) {
                     return Some(());
                 }
-                if is_closed {
+                if is_over {
                     return None;
                 }
                 changed = requests.changed.clone();

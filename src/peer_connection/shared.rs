@@ -14,7 +14,7 @@ use tracing::span::Entered;
 
 use super::end::{ConnectionEnd, EndpointEnded};
 use super::error::PeerConnectionError;
-use super::inbox::{ChannelInbox, KeyFrameRequests, LOW_WATER, TrackInbox};
+use super::inbox::{ChannelInbox, KeyFrameRequests, LOW_WATER, TrackInbox, share_of};
 use super::names::NameToResolve;
 use super::rtp_packet::RtpPacket;
 use crate::datachannel::{ChannelEvent, ChannelId};
@@ -91,6 +91,8 @@ pub(super) struct State {
     pub(super) key_frames: FxHashMap<TransceiverId, KeyFrameRequests>,
     /// Why it has ended, if neither side closed it.
     end: Option<ConnectionEnd>,
+    /// DTLS has failed, and no restart helps.
+    pub(super) has_failed: bool,
     /// The driver has it on its list already.
     pub(super) is_dirty: bool,
     /// No handle is left: to be forgotten when the farewell is sent.
@@ -195,6 +197,7 @@ impl Shared {
                 tracks: FxHashMap::default(),
                 key_frames: FxHashMap::default(),
                 end: None,
+                has_failed: false,
                 is_dirty: false,
                 is_abandoned: false,
             }),
@@ -291,11 +294,12 @@ impl State {
     /// Takes a datagram from the driver.
     fn receive(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), SessionError> {
         let tracks = &mut self.tracks;
+        let share = share_of(tracks.len());
         self.session.receive(now, datagram, &mut |rtp| {
             let id = rtp.transceiver;
             let rid = rtp.rid.filter(|rid| tracks.contains_key(&(id, Some(*rid))));
             if let Some(track) = tracks.get_mut(&(id, rid)) {
-                track.push(RtpPacket::from(rtp));
+                track.push(RtpPacket::from(rtp), share);
             }
         })
     }
@@ -334,6 +338,7 @@ impl State {
             SessionEvent::Track(id) => {
                 self.tracks.retain(|(transceiver, _), _| *transceiver != id);
                 self.tracks.insert((id, None), TrackInbox::default());
+                self.share_tracks();
                 self.events.push_back(Told::Track(id));
             }
             SessionEvent::TrackEnded(id) => {
@@ -353,6 +358,11 @@ impl State {
                 if matches!(state, ConnectionState::Closed | ConnectionState::Failed) {
                     self.end_waits(state == ConnectionState::Closed);
                 }
+                self.events.push_back(Told::Session(event));
+            }
+            SessionEvent::DtlsFailed(_) => {
+                self.has_failed = true;
+                self.end_waits(true);
                 self.events.push_back(Told::Session(event));
             }
             event => self.events.push_back(Told::Session(event)),
@@ -399,10 +409,20 @@ impl State {
         self.key_frames.entry(id).or_default()
     }
 
+    /// Each track has as much room as the others.
+    fn share_tracks(&mut self) {
+        let share = share_of(self.tracks.len());
+        self.tracks.values_mut().for_each(|track| track.trim(share));
+    }
+
     /// The inbox of a track, or of one of its simulcast streams.
     pub(super) fn track(&mut self, id: TransceiverId, rid: Option<Rid>) -> &mut TrackInbox {
         let mut others = self.tracks.iter().filter(|((of, _), _)| *of == id).map(|(_, track)| track.ended);
-        let has_ended = others.next().unwrap_or_else(|| self.is_closed());
+        let has_ended = others.next().unwrap_or_else(|| self.is_closed() || self.has_failed);
+        if !self.tracks.contains_key(&(id, rid)) {
+            self.tracks.insert((id, rid), TrackInbox::default());
+            self.share_tracks();
+        }
         let track = self.tracks.entry((id, rid)).or_default();
         track.ended |= has_ended;
         track
@@ -418,9 +438,9 @@ impl State {
         }
     }
 
-    fn end_waits(&mut self, is_closed: bool) {
+    fn end_waits(&mut self, is_over: bool) {
         for track in self.tracks.values_mut() {
-            if is_closed {
+            if is_over {
                 track.end();
             }
         }

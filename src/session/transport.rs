@@ -7,11 +7,11 @@ use super::association::Association;
 use super::jsep::{Jsep, RemoteData};
 use super::state::ConnectionState;
 use super::transports::Transports;
-use crate::datachannel::{self, DataChannels};
+use crate::datachannel::{self, ChannelId, ChannelState, DataChannels};
 use crate::layer::{
     Datagram, DtlsError, DtlsEvent, DtlsRole, DtlsTransport, Fingerprint, FiveTuple, IceConnectionState,
-    IceCredentials, IceEvent, IceRole, IceTransport, Layer, SctpEvent, SctpTransport, SrtpKeyingMaterial,
-    SrtpTransport, Transmit, TransmitBatch,
+    IceCredentials, IceEvent, IceRole, IceTransport, Layer, SctpClose, SctpEvent, SctpTransport,
+    SrtpKeyingMaterial, SrtpTransport, Transmit, TransmitBatch,
 };
 
 /// The layers below media and data.
@@ -238,12 +238,25 @@ impl Transport {
         if let Some(data) = self.data {
             self.sctp.set_remote_max_message_size(data.max_message_size);
         }
+        if self.data.is_none() && !jsep.wants_data() {
+            self.close_refused_channels(now);
+        }
         self.start_dtls(jsep);
         for (path, mut datagram) in std::mem::take(&mut self.early_dtls) {
             // As if it came now.
             let _ = self.receive_dtls(now, Datagram::new(path, &mut datagram));
         }
         self.start_sctp(now);
+    }
+
+    /// The peer has refused data channels: those that wait for it are over.
+    fn close_refused_channels(&mut self, now: Instant) {
+        let waits = |id: &ChannelId| self.channels.state(*id) == Some(ChannelState::Connecting);
+        let waiting: Vec<ChannelId> = self.channels.iter().filter(waits).collect();
+        for id in waiting {
+            // It is there.
+            let _ = self.channels.close(&mut self.sctp, now, id);
+        }
     }
 
     /// A client begins when there is a path; a server is there before, because the peer may have one first.
@@ -327,11 +340,13 @@ impl Transport {
     /// know of this side.
     fn watch_handshake(&mut self, now: Instant) {
         let is_under_way = !self.is_secured() && self.dtls_end.is_none();
-        if !is_under_way || !self.has_role || self.ice.selected_pair().is_none() {
+        let has_path = self.ice.selected_pair().is_some();
+        if !is_under_way || !self.has_role || !has_path && self.handshake_deadline.is_none() {
             self.handshake_deadline = None;
             self.is_peer_there = false;
             return;
         }
+        // A peer whose path comes and goes has no more time than another: the time runs on while there is none.
         // An answer shows that the offer has arrived; that the answer has, only a check of the peer does.
         let is_there = self.is_offerer || self.remote_is_lite || self.ice.has_peer_checked();
         let has_come = is_there && !std::mem::replace(&mut self.is_peer_there, is_there);
@@ -372,6 +387,11 @@ impl Transport {
         }
         self.watch_handshake(now);
         if let Some(end) = self.untold_end.take() {
+            if matches!(end, DtlsEnd::Failed(_)) {
+                // No data channel will ever open any more, and whoever waits for one is to learn of it.
+                let closed = SctpEvent::Closed(SctpClose::Aborted);
+                self.channels.handle_event(&mut self.sctp, now, &closed);
+            }
             return Some(TransportEvent::DtlsEnded(end));
         }
         while let Some(event) = self.sctp.poll_event() {

@@ -3,6 +3,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
+#[cfg(feature = "peer-connection")]
+mod adversary;
 #[cfg(feature = "datachannel")]
 mod datachannel;
 #[cfg(feature = "dtls")]
@@ -13,5 +15,7 @@ mod endpoint;
 mod ice;
 #[cfg(feature = "sctp")]
 mod sctp;
+#[cfg(feature = "sctp")]
+mod sctp_window;
 #[cfg(feature = "session")]
 mod session;

@@ -42,6 +42,8 @@ pub(crate) struct Sender {
     acknowledged_by_gaps: usize,
     /// Retransmission timeouts since the cumulative acknowledgement moved last.
     timeouts: u32,
+    /// The window was closed and has opened since the cumulative acknowledgement moved last.
+    has_reopened: bool,
 }
 
 #[derive(Debug, Default)]
@@ -118,6 +120,7 @@ impl Sender {
             quiet_since: None,
             acknowledged_by_gaps: 0,
             timeouts: 0,
+            has_reopened: false,
         }
     }
 
@@ -374,8 +377,10 @@ impl Sender {
             self.missing.count(highest);
             self.detect_loss(now);
         }
-        if window_was_closed && !self.is_window_closed() && !cumulative && self.outstanding.in_flight() > 0 {
-            // What probed the closed window was thrown away. Sent twice, it measures nothing (§6.3.1 C5).
+        let reopens = window_was_closed && !self.is_window_closed() && !cumulative;
+        if reopens && self.outstanding.in_flight() > 0 && !std::mem::replace(&mut self.has_reopened, true) {
+            // What probed the closed window was thrown away. Sent twice, it measures nothing (§6.3.1 C5). Once only: a
+            // peer that opens and closes its window is not sent everything at each turn, and the timer sees to the rest.
             self.outstanding.lose_in_flight(now);
             self.timed = None;
             self.missing.restart(self.outstanding.next());
@@ -402,6 +407,7 @@ impl Sender {
             return Ok((NewlyAcknowledged::default(), false));
         }
         self.timeouts = 0;
+        self.has_reopened = false;
         Ok((self.outstanding.acknowledge_cumulative(cumulative), true))
     }
 

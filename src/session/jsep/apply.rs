@@ -442,6 +442,10 @@ impl Jsep {
         {
             let mut candidates = before.candidates;
             for candidate in transport.candidates.drain(..) {
+                // Each is compared with those that are kept, and with no more of them than are.
+                if candidates.len() >= self.config.max_remote_candidates {
+                    break;
+                }
                 if !candidates.contains(&candidate) {
                     candidates.push(candidate);
                 }

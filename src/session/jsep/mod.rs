@@ -339,6 +339,11 @@ impl Jsep {
         Ok(())
     }
 
+    /// Whether this side offers data channels; not after the peer has refused them.
+    pub(super) fn wants_data(&self) -> bool {
+        self.wants_data
+    }
+
     pub(super) fn want_data(&mut self) {
         self.wants_data = true;
     }

@@ -385,8 +385,12 @@ impl Outgoing {
         }
     }
 
-    /// SRTP has refused a packet of a stream: the application is told when it sends the next.
+    /// SRTP has refused a packet of a stream: the application is told when it sends the next. That one was sent twice,
+    /// as those who forward get some twice, says nothing about the next.
     pub(super) fn refused(&mut self, id: TransceiverId, error: SrtpError) {
+        if matches!(error, SrtpError::Replayed { .. }) {
+            return;
+        }
         if let Some(stream) = self.streams.get_mut(&id) {
             stream.refusal = Some(error);
         }

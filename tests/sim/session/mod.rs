@@ -1,7 +1,11 @@
+mod after_the_association;
+mod flapping_path;
 mod handshake;
 mod hostile_media;
+mod large_descriptions;
 mod left_out;
 mod logging;
+mod packet_twice;
 mod renegotiation;
 mod statistics;
 mod whole;
