@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
@@ -34,11 +35,13 @@ impl ChannelInbox {
 }
 
 /// RTP packets of a transceiver.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct TrackInbox {
     packets: VecDeque<RtpPacket>,
     /// What they count for.
     charge: usize,
+    /// What those of all tracks of the connection count for.
+    unread: Arc<AtomicUsize>,
     /// Packets that nobody fetched in time.
     pub(super) dropped: u64,
     pub(super) ended: bool,
@@ -49,18 +52,13 @@ pub(super) struct TrackInbox {
 
 /// Packets of one track that wait at most; then the oldest is dropped. Two seconds of video at 5 Mbit/s.
 const MAX_PACKETS: usize = 1024;
-/// Bytes of packets that wait on all tracks of a connection, with their overhead, of which each has the same share.
+/// Bytes of packets that wait on all tracks of a connection, with their overhead, before each is held to its share:
+/// until then a key frame may come on any of hundreds. At most twice as much waits in all.
 const MAX_UNREAD: usize = 8 << 20;
 /// The least share.
-const MIN_SHARE: usize = 64 << 10;
+const MIN_SHARE: usize = 32 << 10;
 /// What a packet counts for besides its bytes: its place in a queue that is half empty.
 const PACKET_OVERHEAD: usize = 512;
-
-/// What may wait on each of so many tracks.
-pub(super) fn share_of(tracks: usize) -> usize {
-    (MAX_UNREAD / tracks.max(1)).max(MIN_SHARE)
-}
-
 /// A queue with room for so few packets is not worth being made smaller.
 const SMALL: usize = 64;
 
@@ -69,29 +67,46 @@ fn charge(packet: &RtpPacket) -> usize {
 }
 
 impl TrackInbox {
-    pub(super) fn push(&mut self, packet: RtpPacket, share: usize) {
-        self.charge += charge(&packet);
+    /// An inbox of a connection whose tracks count `unread` together.
+    pub(super) fn new(unread: Arc<AtomicUsize>) -> Self {
+        Self {
+            packets: VecDeque::new(),
+            charge: 0,
+            unread,
+            dropped: 0,
+            ended: false,
+            changed: Arc::default(),
+            readers: 0,
+        }
+    }
+
+    /// Keeps a packet, on one of so many tracks of the connection.
+    pub(super) fn push(&mut self, packet: RtpPacket, tracks: usize) {
+        let charge = charge(&packet);
+        self.charge += charge;
         self.packets.push_back(packet);
-        self.trim(share);
+        let unread = self.unread.fetch_add(charge, Ordering::Relaxed) + charge;
+        let share = match unread > MAX_UNREAD {
+            true => (MAX_UNREAD / tracks.max(1)).max(MIN_SHARE),
+            false => usize::MAX,
+        };
+        while self.packets.len() > MAX_PACKETS || self.charge > share && self.packets.len() > 1 {
+            self.pop();
+            self.dropped += 1;
+        }
         self.changed.notify_waiters();
     }
 
     pub(super) fn pop(&mut self) -> Option<RtpPacket> {
         let packet = self.packets.pop_front()?;
-        self.charge -= charge(&packet);
+        let charge = charge(&packet);
+        self.charge -= charge;
+        self.unread.fetch_sub(charge, Ordering::Relaxed);
         let capacity = self.packets.capacity();
         if capacity > SMALL && self.packets.len() < capacity / 4 {
             self.packets.shrink_to(capacity / 2);
         }
         Some(packet)
-    }
-
-    /// Drops the oldest packets beyond the share of the track, but not the last.
-    pub(super) fn trim(&mut self, share: usize) {
-        while self.packets.len() > MAX_PACKETS || self.charge > share && self.packets.len() > 1 {
-            self.pop();
-            self.dropped += 1;
-        }
     }
 
     /// A handle reads it from now on.
@@ -113,6 +128,12 @@ impl TrackInbox {
     pub(super) fn end(&mut self) {
         self.ended = true;
         self.changed.notify_waiters();
+    }
+}
+
+impl Drop for TrackInbox {
+    fn drop(&mut self) {
+        self.unread.fetch_sub(self.charge, Ordering::Relaxed);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use tracing::span::Entered;
 
 use super::end::{ConnectionEnd, EndpointEnded};
 use super::error::PeerConnectionError;
-use super::inbox::{ChannelInbox, KeyFrameRequests, LOW_WATER, TrackInbox, share_of};
+use super::inbox::{ChannelInbox, KeyFrameRequests, LOW_WATER, TrackInbox};
 use super::names::NameToResolve;
 use super::rtp_packet::RtpPacket;
 use crate::datachannel::{ChannelEvent, ChannelId};
@@ -88,6 +88,8 @@ pub(super) struct State {
     pub(super) channels: FxHashMap<ChannelId, ChannelInbox>,
     /// Those of simulcast streams that the application has asked for by their RID, and those of all others.
     pub(super) tracks: FxHashMap<(TransceiverId, Option<Rid>), TrackInbox>,
+    /// What the packets of all of them count for.
+    unread_packets: Arc<AtomicUsize>,
     pub(super) key_frames: FxHashMap<TransceiverId, KeyFrameRequests>,
     /// Why it has ended, if neither side closed it.
     end: Option<ConnectionEnd>,
@@ -195,6 +197,7 @@ impl Shared {
                 events: VecDeque::new(),
                 channels: FxHashMap::default(),
                 tracks: FxHashMap::default(),
+                unread_packets: Arc::default(),
                 key_frames: FxHashMap::default(),
                 end: None,
                 has_failed: false,
@@ -294,12 +297,12 @@ impl State {
     /// Takes a datagram from the driver.
     fn receive(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), SessionError> {
         let tracks = &mut self.tracks;
-        let share = share_of(tracks.len());
+        let count = tracks.len();
         self.session.receive(now, datagram, &mut |rtp| {
             let id = rtp.transceiver;
             let rid = rtp.rid.filter(|rid| tracks.contains_key(&(id, Some(*rid))));
             if let Some(track) = tracks.get_mut(&(id, rid)) {
-                track.push(RtpPacket::from(rtp), share);
+                track.push(RtpPacket::from(rtp), count);
             }
         })
     }
@@ -337,8 +340,7 @@ impl State {
             }
             SessionEvent::Track(id) => {
                 self.tracks.retain(|(transceiver, _), _| *transceiver != id);
-                self.tracks.insert((id, None), TrackInbox::default());
-                self.share_tracks();
+                self.tracks.insert((id, None), TrackInbox::new(self.unread_packets.clone()));
                 self.events.push_back(Told::Track(id));
             }
             SessionEvent::TrackEnded(id) => {
@@ -409,21 +411,12 @@ impl State {
         self.key_frames.entry(id).or_default()
     }
 
-    /// Each track has as much room as the others.
-    fn share_tracks(&mut self) {
-        let share = share_of(self.tracks.len());
-        self.tracks.values_mut().for_each(|track| track.trim(share));
-    }
-
     /// The inbox of a track, or of one of its simulcast streams.
     pub(super) fn track(&mut self, id: TransceiverId, rid: Option<Rid>) -> &mut TrackInbox {
         let mut others = self.tracks.iter().filter(|((of, _), _)| *of == id).map(|(_, track)| track.ended);
         let has_ended = others.next().unwrap_or_else(|| self.is_closed() || self.has_failed);
-        if !self.tracks.contains_key(&(id, rid)) {
-            self.tracks.insert((id, rid), TrackInbox::default());
-            self.share_tracks();
-        }
-        let track = self.tracks.entry((id, rid)).or_default();
+        let unread = &self.unread_packets;
+        let track = self.tracks.entry((id, rid)).or_insert_with(|| TrackInbox::new(unread.clone()));
         track.ended |= has_ended;
         track
     }

@@ -209,6 +209,9 @@ impl Transport {
             // Refused only by an agent that is closed, which nothing can help.
             let _ = self.ice.restart(now, jsep.local_credentials().clone());
             self.remote_credentials = None;
+            // The application gives the handshake another chance, on other paths.
+            self.handshake_deadline = None;
+            self.is_peer_there = false;
         }
         let Some(remote) = jsep.remote_transport() else { return };
         self.remote_is_lite = remote.ice_lite;

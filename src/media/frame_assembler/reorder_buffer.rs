@@ -23,6 +23,10 @@ pub(super) struct ReorderBuffer {
     spare_bytes: usize,
 }
 
+/// Memory of packets that is kept for others: what a stream without gaps uses over and over, and no more than that for a
+/// stream that had a gap once.
+const MAX_SPARE_BYTES: usize = 128 << 10;
+
 /// What is needed of a packet.
 #[derive(Debug)]
 pub(super) struct Buffered {
@@ -113,7 +117,7 @@ impl ReorderBuffer {
     /// Takes back the memory of a packet.
     pub(super) fn recycle(&mut self, packet: Buffered) {
         let capacity = packet.payload.capacity();
-        if self.spare_bytes + capacity <= self.max_bytes && self.spare.len() < self.max_packets {
+        if self.spare_bytes + capacity <= MAX_SPARE_BYTES {
             self.spare_bytes += capacity;
             self.spare.push(packet.payload);
         }
