@@ -87,6 +87,7 @@ impl DataChannels {
             return;
         }
         self.tell_held(sctp);
+        let mut is_quiet = true;
         loop {
             if let Some(stream) = self.arrivals.released.pop() {
                 self.run_deferred(sctp, now, stream);
@@ -106,9 +107,12 @@ impl DataChannels {
             } else {
                 break;
             }
+            is_quiet = false;
         }
         if self.end == End::Unread {
             self.close_all();
+        } else if is_quiet {
+            return;
         }
         self.tell_held(sctp);
     }

@@ -342,9 +342,9 @@ impl Transport {
     /// side's description yet is not given up soon: the time runs from when there is a path and the peer is known to
     /// know of this side.
     fn watch_handshake(&mut self, now: Instant) {
-        let is_under_way = !self.is_secured() && self.dtls_end.is_none();
-        let has_path = self.ice.selected_pair().is_some();
-        if !is_under_way || !self.has_role || !has_path && self.handshake_deadline.is_none() {
+        let is_under_way = self.has_role && !self.is_secured() && self.dtls_end.is_none();
+        let has_begun = self.handshake_deadline.is_some();
+        if !is_under_way || !has_begun && self.ice.selected_pair().is_none() {
             self.handshake_deadline = None;
             self.is_peer_there = false;
             return;
@@ -389,13 +389,8 @@ impl Transport {
             }
         }
         self.watch_handshake(now);
-        if let Some(end) = self.untold_end.take() {
-            if matches!(end, DtlsEnd::Failed(_)) {
-                // No data channel will ever open any more, and whoever waits for one is to learn of it.
-                let closed = SctpEvent::Closed(SctpClose::Aborted);
-                self.channels.handle_event(&mut self.sctp, now, &closed);
-            }
-            return Some(TransportEvent::DtlsEnded(end));
+        if self.untold_end.is_some() {
+            return self.tell_end(now);
         }
         while let Some(event) = self.sctp.poll_event() {
             self.channels.handle_event(&mut self.sctp, now, &event);
@@ -404,6 +399,16 @@ impl Transport {
             }
         }
         None
+    }
+
+    fn tell_end(&mut self, now: Instant) -> Option<TransportEvent> {
+        let end = self.untold_end.take()?;
+        if matches!(end, DtlsEnd::Failed(_)) {
+            // No data channel will ever open any more, and whoever waits for one is to learn of it.
+            let closed = SctpEvent::Closed(SctpClose::Aborted);
+            self.channels.handle_event(&mut self.sctp, now, &closed);
+        }
+        Some(TransportEvent::DtlsEnded(end))
     }
 
     fn start_srtp(&mut self) {

@@ -132,7 +132,7 @@ fn session_100_packets(mut sessions: Box<Sessions>) -> Box<Sessions> {
     sessions
 }
 
-#[library_benchmark(config = at_most(1_060))]
+#[library_benchmark(config = at_most(1_200))]
 #[bench::idle(setup = sessions)]
 fn session_poll(mut sessions: Box<Sessions>) -> Box<Sessions> {
     assert!(black_box(sessions.poll_idle()));

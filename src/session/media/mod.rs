@@ -186,8 +186,10 @@ impl Media {
         if let Some(transmit) = self.poll_rtcp(now, srtp, path, out) {
             return Some(transmit);
         }
-        // Their last words have been said.
-        self.ended.drain(..).for_each(|source| srtp.forget(source.0));
+        if !self.ended.is_empty() {
+            // Their last words have been said.
+            self.ended.drain(..).for_each(|source| srtp.forget(source.0));
+        }
         if self.outgoing.is_empty() {
             return None;
         }
