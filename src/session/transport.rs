@@ -41,6 +41,8 @@ pub(super) struct Transport {
     /// When that time is over; `None` while there is no path.
     handshake_deadline: Option<Instant>,
     is_peer_there: bool,
+    /// It succeeded or failed, which it does once.
+    is_handshake_over: bool,
     is_offerer: bool,
     remote_is_lite: bool,
     dtls_end: Option<DtlsEnd>,
@@ -120,6 +122,7 @@ impl Transport {
             handshake_timeout,
             handshake_deadline: None,
             is_peer_there: false,
+            is_handshake_over: false,
             is_offerer: false,
             remote_is_lite: false,
             dtls_end: None,
@@ -342,7 +345,11 @@ impl Transport {
     /// side's description yet is not given up soon: the time runs from when there is a path and the peer is known to
     /// know of this side.
     fn watch_handshake(&mut self, now: Instant) {
-        let is_under_way = self.has_role && !self.is_secured() && self.dtls_end.is_none();
+        if self.is_handshake_over {
+            return;
+        }
+        self.is_handshake_over = self.is_secured() || self.dtls_end.is_some();
+        let is_under_way = self.has_role && !self.is_handshake_over;
         let has_begun = self.handshake_deadline.is_some();
         if !is_under_way || !has_begun && self.ice.selected_pair().is_none() {
             self.handshake_deadline = None;
