@@ -2,6 +2,7 @@
 
 mod nal;
 
+#[cfg(feature = "media")]
 pub(crate) use nal::without_start_code;
 pub use nal::{NalUnitType, NalUnits, StreamFormat};
 
