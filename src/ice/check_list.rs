@@ -159,7 +159,7 @@ impl CheckList {
     pub(super) fn set_role(&mut self, role: IceRole) {
         for pair in &mut self.pairs {
             pair.priority = pair_priority(role, pair.local_priority, pair.remote_priority);
-            if pair.nomination == Nomination::Requested {
+            if matches!(pair.nomination, Nomination::Requested | Nomination::Withdrawn) {
                 pair.nomination = Nomination::None;
             }
         }
@@ -252,10 +252,19 @@ impl CheckList {
         }
     }
 
+    /// Has the pairs whose checks have failed checked again.
+    pub(super) fn retry_failed(&mut self) {
+        for pair in self.pairs.iter_mut().filter(|pair| pair.state == PairState::Failed) {
+            pair.state = PairState::Waiting;
+        }
+    }
+
     /// A pair was nominated: the others are no longer checked (RFC 8445 §8.1.2).
     pub(super) fn conclude(&mut self) {
-        self.pairs.retain(|pair| {
-            pair.is_valid() || pair.checked_by_peer && pair.nomination == Nomination::Requested
+        self.pairs.retain(|pair| match pair.nomination {
+            Nomination::None => pair.is_valid(),
+            Nomination::Requested => pair.is_valid() || pair.checked_by_peer,
+            Nomination::Done | Nomination::Withdrawn => true,
         });
         let is_requested = |pair: &Pair| pair.nomination == Nomination::Requested;
         self.triggered.retain(|id| self.pairs.iter().any(|pair| pair.id == *id && is_requested(pair)));
@@ -266,6 +275,13 @@ impl CheckList {
             if pair.nomination != Nomination::Requested {
                 pair.cancel_check();
             }
+        }
+    }
+
+    /// The peer has nominated another pair than those it was left on.
+    pub(super) fn forget_withdrawn(&mut self) {
+        for pair in self.pairs.iter_mut().filter(|pair| pair.nomination == Nomination::Withdrawn) {
+            pair.nomination = Nomination::None;
         }
     }
 

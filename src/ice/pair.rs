@@ -104,6 +104,9 @@ pub(super) enum Nomination {
     Requested,
     /// It is nominated.
     Done,
+    /// It was, or may be as the peer sees it, and this side has left it because it did not answer: the peer may go on
+    /// to use it.
+    Withdrawn,
 }
 
 /// One connectivity check.
@@ -147,6 +150,13 @@ impl Pair {
         let position = self.cancelled.iter().position(|(cancelled, _)| *cancelled == id)?;
         // A cancelled check was followed by one that nominates, if any is to.
         Some((self.cancelled.remove(position).1, false))
+    }
+
+    /// It does not answer, or not the check that was to nominate it.
+    pub(super) fn withdraw(&mut self) {
+        if self.nomination != Nomination::None {
+            self.nomination = Nomination::Withdrawn;
+        }
     }
 
     /// Stops repeating the check under way, and still takes its response.

@@ -61,8 +61,8 @@ pub struct Agent {
     confirmation: Option<Instant>,
     /// While the selected pair is silent, all others are checked.
     has_checked_others: bool,
-    /// A pair of this generation was nominated.
-    has_concluded: bool,
+    /// The pair of this generation that was nominated last and is or was selected.
+    concluded_on: Option<PairId>,
     /// What the last datagram has shown, and of which path.
     proof: Option<(FiveTuple, PathProof)>,
     failed: bool,
@@ -132,7 +132,7 @@ impl Agent {
             verifications: Vec::new(),
             confirmation: None,
             has_checked_others: false,
-            has_concluded: false,
+            concluded_on: None,
             proof: None,
             failed: false,
             state: IceConnectionState::New,

@@ -141,10 +141,13 @@ impl Agent {
                 && pair.answered < Some(selected.consent.granted())
         });
         let nominates = message.use_candidate() && self.role == IceRole::Controlled;
-        if nominates && (pair.nomination == Nomination::None || is_stale) {
+        let is_news = matches!(pair.nomination, Nomination::None | Nomination::Withdrawn);
+        if nominates && (is_news || is_stale) {
             let must_prove = is_stale || !pair.is_valid();
             pair.nomination = if must_prove { Nomination::Requested } else { Nomination::Done };
+            self.check_list.forget_withdrawn();
         }
+        let Some(pair) = self.check_list.get_mut(id) else { return };
         if pair.is_valid() {
             if pair.has_lapsed || nominates && is_stale && pair.check.is_none() {
                 self.verify(now, id);
@@ -258,10 +261,11 @@ impl Agent {
         pair.local = local;
         pair.answered = Some(now);
         pair.has_lapsed = false;
-        let requested_by_peer = self.role == IceRole::Controlled && pair.nomination == Nomination::Requested;
-        if nominates && self.role == IceRole::Controlling || requested_by_peer {
+        if nominates && self.role == IceRole::Controlling {
             pair.nomination = Nomination::Done;
         }
+        self.take_nomination_up(id);
+        let Some(pair) = self.check_list.get_mut(id) else { return };
         // A second check of the pair, unless it nominates, has nothing left to find out.
         if pair.nomination != Nomination::Requested {
             pair.cancel_check();
@@ -301,7 +305,8 @@ impl Agent {
             pair.local = None;
             pair.check = None;
             pair.has_lapsed = false;
-            pair.nomination = Nomination::None;
+            pair.withdraw();
+            self.verifications.retain(|verification| verification.pair != id);
             self.reselect(now);
         }
     }

@@ -63,7 +63,7 @@ impl Agent {
         }
         pair.check = None;
         if self.role == IceRole::Controlling {
-            pair.nomination = Nomination::None;
+            pair.withdraw();
         }
     }
 
@@ -179,7 +179,8 @@ impl Agent {
                 Generation::Current => {
                     self.fail(now, id);
                     // Another pair may do that has answered since, or that the peer has checked.
-                    if self.selected.is_none() && self.has_concluded && !self.check_list.is_awaited() {
+                    if self.selected.is_none() && self.concluded_on.is_some() && !self.check_list.is_awaited()
+                    {
                         return self.give_up();
                     }
                     self.check_consent(now);
@@ -242,7 +243,7 @@ impl Agent {
 
     /// Whether the peer may still tell what makes a pair work.
     pub(super) fn awaits_candidates(&self) -> bool {
-        !self.remote_ended && !self.has_concluded
+        !self.remote_ended && self.concluded_on.is_none()
     }
 
     pub(super) fn give_up(&mut self) {

@@ -85,7 +85,7 @@ impl Agent {
         };
         let concluded = best.nomination == Nomination::Done;
         let (id, base) = (best.id, best.base);
-        let mut is_new = !self.has_concluded;
+        let mut is_new = false;
         if !self.is_selected(id)
             && let Some(local) = best.local
         {
@@ -108,11 +108,11 @@ impl Agent {
             is_new = true;
             self.has_checked_others = false;
         }
-        if concluded {
-            self.has_concluded = true;
+        // The peer's checks after that are of paths that it goes on to use.
+        if concluded && (self.concluded_on.replace(id) != Some(id) || is_new) {
             self.previous = None;
             self.check_list.conclude();
-            if is_new && self.check_list.has_alternative(id) {
+            if self.check_list.has_alternative(id) {
                 self.confirmation = Some(now + CONFIRMATION_DELAY);
             }
             self.gathering.stop_keepalives();
@@ -156,7 +156,7 @@ impl Agent {
         self.last_news = None;
         self.first_valid = None;
         self.failed = false;
-        self.has_concluded = false;
+        self.concluded_on = None;
         self.confirmation = None;
         self.events.retain(|event| !matches!(event, IceEvent::ResolveName { .. }));
         // What waits to be sent is of the old generation; the peer asks again.

@@ -101,14 +101,32 @@ impl Agent {
         pair.answered = Some(now);
         pair.has_lapsed = false;
         pair.state = PairState::Succeeded;
-        if pair.nomination == Nomination::Requested && self.role == IceRole::Controlled {
-            pair.nomination = Nomination::Done;
-        }
         if let Some(selected) = &mut self.selected
             && (selected.id, selected.generation) == (id, Generation::Current)
         {
             selected.consent.grant(now, &*self.provider.random);
-            self.has_checked_others = false;
+            if std::mem::take(&mut self.has_checked_others) && self.concluded_on.is_some() {
+                self.check_list.conclude();
+            }
+        }
+        self.take_nomination_up(id);
+    }
+
+    /// A pair has answered that the peer may use: because it has nominated it, or because this side has, before it
+    /// left the pair. Of several nominated pairs both sides use the one of the highest priority.
+    pub(super) fn take_nomination_up(&mut self, id: PairId) {
+        let best = self.check_list.nominated().map(|pair| pair.priority);
+        let Some(pair) = self.check_list.get_mut(id) else { return };
+        match (self.role, pair.nomination) {
+            (IceRole::Controlled, Nomination::Requested | Nomination::Withdrawn) => {
+                pair.nomination = Nomination::Done;
+            }
+            // A peer that goes by the newest nomination has followed meanwhile: it is told.
+            (IceRole::Controlling, Nomination::Withdrawn) if Some(pair.priority) > best => {
+                pair.nomination = Nomination::Requested;
+                self.check_list.trigger(id);
+            }
+            _ => {}
         }
     }
 
@@ -149,7 +167,7 @@ impl Agent {
             if can_follow && let Some(pair) = self.check_list.get_mut(id) {
                 // What it has shown is as old as what the pair has that is left.
                 pair.has_lapsed = true;
-                pair.nomination = Nomination::None;
+                pair.withdraw();
             }
         }
         if !can_follow {
@@ -166,6 +184,7 @@ impl Agent {
         if std::mem::replace(&mut self.has_checked_others, true) || self.remote_credentials.is_none() {
             return;
         }
+        self.check_list.retry_failed();
         for remote in 0..self.remote.len() {
             for base in 0..self.local.bases().len() {
                 self.add_pair(base, remote, Claim::Said);
@@ -213,7 +232,7 @@ impl Agent {
         }
         pair.has_lapsed = false;
         if self.role == IceRole::Controlling {
-            pair.nomination = Nomination::None;
+            pair.withdraw();
         }
         // A second of silence may be the loss of a bad path: the long way of an ordinary check decides.
         self.check_list.doubt(id);

@@ -197,3 +197,59 @@ fn pairs_that_were_not_needed_are_checked_when_the_nominated_one_is_lost() {
         assert!(took <= 12 * SECOND, "{role:?}: {took:?}");
     }
 }
+
+#[test]
+fn a_pair_that_was_left_and_answers_again_is_taken_up_by_both_sides() {
+    for role in [IceRole::Controlling, IceRole::Controlled] {
+        let mut scene = Scene::connected(role);
+        let request = check(&scene.agent, 9, false);
+        scene.receive(ELSEWHERE, &request).unwrap();
+        for _ in 0..100 {
+            scene.advance(STEP * 4);
+            scene.answer_checks();
+        }
+        run_until(&mut scene, ELSEWHERE, is_on(ELSEWHERE));
+        for _ in 0..20 {
+            scene.advance(SECOND);
+            scene.answer_checks_to(|remote| remote == address(ELSEWHERE));
+        }
+        // The peer goes on to use the pair, which both know to be nominated and is the better one.
+        let request = check(&scene.agent, 10, false);
+        scene.receive(REMOTE, &request).unwrap();
+        let begin = scene.now;
+        let mut nominations = 0;
+        while !is_on(REMOTE)(&scene) {
+            assert!(scene.now < begin + SECOND, "{role:?}");
+            for (path, bytes) in scene.sent() {
+                let message = Message::decode(&bytes).unwrap();
+                if message.class() == Class::Request {
+                    let is_back = path.remote == address(REMOTE);
+                    nominations += usize::from(is_back && message.use_candidate());
+                    let answer = success(message.transaction_id());
+                    scene.receive(&path.remote.to_string(), &answer).unwrap();
+                }
+            }
+            scene.advance(STEP);
+        }
+        assert_eq!(nominations, usize::from(role == IceRole::Controlling), "{role:?}: told as well");
+    }
+}
+
+#[test]
+fn a_path_that_the_peer_goes_on_to_check_is_found_to_work_whatever_else_arrives() {
+    let mut scene = Scene::connected(IceRole::Controlling);
+    let request = check(&scene.agent, 9, false);
+    scene.receive(ELSEWHERE, &request).unwrap();
+    let mut questions = Vec::new();
+    for number in 10..20 {
+        // A check of the pair in use is nothing that ends the check of another.
+        let request = check(&scene.agent, number, false);
+        scene.receive(REMOTE, &request).unwrap();
+        scene.advance(STEP);
+        questions.extend(scene.sent().into_iter().filter(|(path, _)| path.remote == address(ELSEWHERE)));
+    }
+    let answer = questions.iter().map(|(_, bytes)| Message::decode(bytes).unwrap());
+    let last = answer.filter(|message| message.class() == Class::Request).last().unwrap();
+    scene.receive(ELSEWHERE, &success(last.transaction_id())).unwrap();
+    assert!(scene.agent.is_validated(&path(ELSEWHERE)));
+}
