@@ -275,6 +275,10 @@ impl CheckList {
             if pair.nomination != Nomination::Requested {
                 pair.cancel_check();
             }
+            if !pair.is_valid() && pair.nomination == Nomination::Withdrawn {
+                // It is remembered, for the case that the peer checks it.
+                pair.state = PairState::Failed;
+            }
         }
     }
 

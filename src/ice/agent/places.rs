@@ -66,8 +66,10 @@ impl Agent {
 
     /// Whether the peer has shown that the candidate is its own, or has nominated it.
     fn is_in_use(&self, place: Place) -> bool {
-        let is_used =
-            |pair: &Pair| pair.is_valid() || pair.checked_by_peer || pair.nomination != Nomination::None;
+        let is_used = |pair: &Pair| {
+            let is_wanted = matches!(pair.nomination, Nomination::Requested | Nomination::Done);
+            pair.is_valid() || pair.checked_by_peer || is_wanted
+        };
         matches!(place, Place::Known(remote) if self.check_list.pairs_with(remote).any(is_used))
     }
 
