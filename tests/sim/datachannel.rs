@@ -1,7 +1,7 @@
 //! Data channels that are opened, used, closed and opened again on the same streams, on a bad network and with
 //! applications that look only now and then.
 //!
-//! `KAON_SEED` runs one scenario, `KAON_SEEDS` that many instead of the usual number.
+//! `KAON_SEED` runs one scenario.
 
 #![allow(clippy::unwrap_used)] // These are tests.
 

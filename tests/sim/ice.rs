@@ -18,6 +18,8 @@ use kaon_rtc::crypto::aws_lc_rs as crypto;
 #[cfg(not(feature = "aws-lc-rs"))]
 use kaon_rtc::crypto::rust_crypto as crypto;
 
+use crate::seeds::seeds;
+
 fn provider(seed: u64) -> CryptoProvider {
     CryptoProvider { random: Arc::new(SeededRandom::new(seed)), ..crypto::provider() }
 }
@@ -271,7 +273,7 @@ fn ten_idle_minutes_are_kept_alive_by_consent() {
 #[test]
 fn role_conflicts_are_repaired() {
     for role in [IceRole::Controlling, IceRole::Controlled] {
-        for seed in 0..50 {
+        for seed in seeds(50) {
             let sides = [Side::new(&["10.0.0.1:1000"], role), Side::new(&["10.0.0.2:2000"], role)];
             let mut peers = Peers::new(seed, delay(30), sides);
             assert!(peers.run_until(MINUTE, |p| p.is(IceConnectionState::Completed)), "seed {seed}");
@@ -552,7 +554,7 @@ fn rough_link(seed: u64) -> Link {
 
 #[test]
 fn two_thousand_rough_networks() {
-    for seed in 0..2_000u64 {
+    for seed in seeds(2_000) {
         let roles = [
             [IceRole::Controlling, IceRole::Controlled],
             [IceRole::Controlling; 2],

@@ -1,5 +1,5 @@
 //! Layers on the virtual network: thousands of seeds of loss, reordering, duplication, corruption and delay. A
-//! seed that fails prints itself.
+//! seed that fails prints itself. `KAON_SEED_FACTOR` multiplies their number.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
@@ -17,5 +17,6 @@ mod ice;
 mod sctp;
 #[cfg(feature = "sctp")]
 mod sctp_window;
+mod seeds;
 #[cfg(feature = "session")]
 mod session;

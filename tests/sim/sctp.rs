@@ -1,6 +1,6 @@
 //! Associations under loss, reordering, duplication, corruption and delay.
 //!
-//! `KAON_SEED` runs one scenario, `KAON_SEEDS` that many instead of the usual number.
+//! `KAON_SEED` runs one scenario.
 
 #![allow(clippy::unwrap_used)] // These are tests.
 
@@ -17,6 +17,8 @@ use kaon_rtc::sctp::{
     SendOptions, StreamId,
 };
 use kaon_rtc::sim::{HostId, Link, Network, Simulation};
+
+use crate::seeds::seeds;
 
 const SEEDS: u64 = 4000;
 /// No scenario takes longer than this, in virtual time.
@@ -277,11 +279,10 @@ fn run(
 
 /// Runs the scenario of each seed, in as many threads as there are processors.
 pub(super) fn run_seeds(usual: u64, scenario: fn(u64)) {
-    let number = |name| std::env::var(name).ok().map(|value| value.parse().expect("a number"));
-    if let Some(seed) = number("KAON_SEED") {
-        return scenario(seed);
+    if let Ok(seed) = std::env::var("KAON_SEED") {
+        return scenario(seed.parse().expect("a whole number"));
     }
-    let seeds = 0..number("KAON_SEEDS").unwrap_or(usual);
+    let seeds = seeds(usual);
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     std::thread::scope(|scope| {
         for thread in 0..threads {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use is::stun::{StunMessage, StunPacket};
 use is::{IceAgent, IceAgentEvent, IceCreds, Protocol};
+use kaon_differential::seeds;
 use kaon_rtc::crypto::{CryptoProvider, SeededRandom, aws_lc_rs};
 use kaon_rtc::ice::{Agent, Config, IceConnectionState, IceCredentials, IceRole, IceTransport};
 use kaon_rtc::layer::{Datagram, FiveTuple, Layer, TransmitBatch};
@@ -147,8 +148,8 @@ impl Pair {
     }
 }
 
-fn all_agree(seeds: u64, loss: u64) {
-    for seed in 0..seeds {
+fn all_agree(count: u64, loss: u64) {
+    for seed in seeds(count) {
         for (kaon_controls, other_controls) in [(true, false), (false, true), (true, true), (false, false)] {
             let mut pair = Pair::new(seed, loss, kaon_controls, other_controls);
             let conflict = kaon_controls == other_controls;

@@ -5,6 +5,7 @@ mod sctp_peer;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use kaon_differential::seeds;
 use kaon_rtc::crypto::{SeededRandom, aws_lc_rs};
 use kaon_rtc::layer::{Datagram, FiveTuple, Layer, TransmitBatch};
 use kaon_rtc::sctp::{
@@ -111,7 +112,7 @@ fn messages(seed: u64, count: usize) -> Vec<Bytes> {
 }
 
 fn messages_pass_both_ways<P: Peer>() {
-    for seed in 0..40 {
+    for seed in seeds(40) {
         for kaon_connects in [true, false] {
             let mut pair = Pair::<P>::new(seed, seed % 4 * 3, kaon_connects);
             pair.connect();
@@ -131,7 +132,7 @@ fn messages_pass_both_ways<P: Peer>() {
 }
 
 fn partially_reliable_messages_are_skipped_on_both_sides<P: Peer>() {
-    for seed in 0..40 {
+    for seed in seeds(40) {
         let mut pair = Pair::<P>::new(seed, 10, seed % 2 == 0);
         pair.connect();
         let once = SendOptions { reliability: Reliability::MaxRetransmits(0), ..SendOptions::default() };
@@ -155,7 +156,7 @@ fn partially_reliable_messages_are_skipped_on_both_sides<P: Peer>() {
 }
 
 fn a_shutdown_ends_both<P: Peer>() {
-    for seed in 0..20 {
+    for seed in seeds(20) {
         let mut pair = Pair::<P>::new(seed, seed % 3 * 5, seed % 2 == 0);
         pair.connect();
         let ours = messages(seed, 10);

@@ -1,9 +1,10 @@
 use super::*;
+use crate::seeds::seeds;
 
 /// A connected peer names the address of somebody who has not connected yet: to send there gives it nothing.
 #[test]
 fn who_was_only_sent_to_keeps_its_path() {
-    for seed in 0..100 {
+    for seed in seeds(100) {
         let mut world = World::new(seed);
         let (squatter, victim) = (world.add_client("10.0.1.1"), world.add_client("10.0.1.2"));
         let squatting = world.connect(squatter, "10.0.1.1:4000");
@@ -26,7 +27,7 @@ fn who_was_only_sent_to_keeps_its_path() {
 /// A client that was killed comes back on the same port: what is left of it gives way as soon as it does not answer.
 #[test]
 fn a_client_that_was_killed_connects_again_from_the_same_port() {
-    for seed in 0..100 {
+    for seed in seeds(100) {
         let mut world = World::new(seed);
         let host = world.add_client("10.0.1.1");
         let first = world.connect(host, "10.0.1.1:4000");
@@ -43,7 +44,7 @@ fn a_client_that_was_killed_connects_again_from_the_same_port() {
 /// Two living connections between the same two sockets: the second one is told so, and the first one goes on.
 #[test]
 fn a_second_connection_between_two_sockets_is_refused() {
-    for seed in 0..100 {
+    for seed in seeds(100) {
         let mut world = World::new(seed);
         let host = world.add_client("10.0.1.1");
         let first = world.connect(host, "10.0.1.1:4000");
@@ -104,7 +105,7 @@ fn strange_datagrams(ufrag: &str) -> Vec<Vec<u8>> {
 /// each arrives at its own.
 #[test]
 fn clients_that_come_and_go_on_one_port_all_connect() {
-    for seed in 0..20 {
+    for seed in seeds(20) {
         let mut world = World::new(seed);
         let link = Link { delay: Duration::from_millis(10), loss: 0.05, ..Link::default() };
         world.simulation.network().set_default_link(link);

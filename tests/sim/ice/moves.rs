@@ -1,6 +1,7 @@
 //! Peers whose addresses change, and pairs that die.
 
 use super::*;
+use crate::seeds::seeds;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -36,7 +37,7 @@ fn move_client(peers: &mut Peers, limit: Duration) -> Duration {
 #[test]
 fn a_server_follows_a_client_that_gets_another_port() {
     for role in [IceRole::Controlling, IceRole::Controlled] {
-        for seed in 0..50 {
+        for seed in seeds(50) {
             let mut peers = behind_nat(seed, role, 5 * SECOND, delay(20));
             let took = move_client(&mut peers, MINUTE);
             // The next check of consent comes within six seconds.
@@ -54,7 +55,7 @@ fn a_server_follows_a_client_that_gets_another_port() {
 #[test]
 fn a_client_that_checks_often_is_followed_in_a_second_however_often_it_moves() {
     for role in [IceRole::Controlling, IceRole::Controlled] {
-        for seed in 0..20 {
+        for seed in seeds(20) {
             let mut peers = behind_nat(seed, role, SECOND / 2, delay(20));
             for _ in 0..30 {
                 let took = move_client(&mut peers, 4 * SECOND);
@@ -69,7 +70,7 @@ fn a_client_that_checks_often_is_followed_in_a_second_however_often_it_moves() {
 
 #[test]
 fn moving_clients_are_followed_over_bad_paths() {
-    for seed in 0..100 {
+    for seed in seeds(100) {
         let link = Link { loss: 0.2, jitter: Duration::from_millis(30), ..delay(60) };
         let role = if seed % 2 == 0 { IceRole::Controlling } else { IceRole::Controlled };
         let mut peers = behind_nat(seed, role, SECOND, link);

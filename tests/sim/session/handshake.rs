@@ -1,6 +1,7 @@
 //! How long the DTLS handshake is waited for.
 
 use super::*;
+use crate::seeds::seeds;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -10,7 +11,7 @@ fn are(peers: &mut Peers, state: ConnectionState) -> bool {
 
 #[test]
 fn a_peer_that_says_nothing_after_ice_is_given_up_by_client_and_server() {
-    for seed in 0..20 {
+    for seed in seeds(20) {
         let mut peers = Peers::new(seed, link());
         for host in peers.hosts {
             peers.simulation.layer_mut(host).is_deaf = true;
@@ -69,7 +70,7 @@ fn a_peer_that_never_has_its_answer_is_given_up_in_the_end() {
 
 #[test]
 fn the_handshake_may_take_its_time_over_a_bad_path() {
-    for seed in 0..100 {
+    for seed in seeds(100) {
         let link = Link { loss: 0.3, jitter: Duration::from_millis(50), ..link() };
         let mut peers = Peers::new(seed, link);
         let now = peers.simulation.now();

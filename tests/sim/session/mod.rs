@@ -32,6 +32,8 @@ use kaon_rtc::crypto::aws_lc_rs as crypto;
 #[cfg(not(feature = "aws-lc-rs"))]
 use kaon_rtc::crypto::rust_crypto as crypto;
 
+use crate::seeds::seeds;
+
 fn config(seed: u64) -> SessionConfig {
     let provider = CryptoProvider { random: Arc::new(SeededRandom::new(seed)), ..crypto::provider() };
     SessionConfig::generate(provider).unwrap()
@@ -427,7 +429,7 @@ fn a_wrong_fingerprint_connects_nothing() {
 
 #[test]
 fn reliable_messages_survive_any_network() {
-    for seed in 0..200 {
+    for seed in seeds(200) {
         let random = SeededRandom::new(seed);
         let link = Link {
             delay: Duration::from_millis(random.next_u64() % 300),
@@ -513,7 +515,7 @@ fn video_and_audio_arrive() {
 
 #[test]
 fn lost_video_is_sent_again() {
-    for seed in 0..40 {
+    for seed in seeds(40) {
         let loss = f64::from(seed as u32 % 21) / 100.0;
         let delay = Duration::from_millis(seed * 7 % 150);
         let mut peers = Peers::new(seed, Link { loss, delay, reordering: 0.02, ..Link::default() });

@@ -7,6 +7,7 @@ use std::time::Instant;
 use kaon_rtc::session::{IceCandidateInit, Transceiver};
 
 use super::*;
+use crate::seeds::seeds;
 
 const SEEDS: u64 = 2000;
 /// How long the network runs between looks at the signalling.
@@ -260,7 +261,7 @@ fn run(seed: u64) -> usize {
 #[test]
 fn both_sides_end_in_the_same_state() {
     let mut collisions = 0;
-    for seed in 0..SEEDS {
+    for seed in seeds(SEEDS) {
         match std::panic::catch_unwind(|| run(seed)) {
             Ok(count) => collisions += count,
             Err(reason) => {
