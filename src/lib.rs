@@ -62,7 +62,10 @@
 //! Layers tell what they do through the crate `tracing`, under the paths of their modules: at `debug` what
 //! happens a few times in the life of a connection, at `trace` what was ignored and why. Addresses appear at
 //! `trace` only, and keys nowhere. Connections of `peer_connection` have a span `connection` each.
+//!
+//! [`guide`] has what is said about more than one module.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 // Any other set of features makes sense: they only ever add.
 #[cfg(all(feature = "net", target_family = "wasm"))]
@@ -99,6 +102,8 @@ pub mod datachannel;
 pub mod dtls;
 #[cfg(feature = "session")]
 pub mod endpoint;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 #[cfg(feature = "ice")]
 pub mod ice;
 #[cfg(feature = "media")]

@@ -1,0 +1,22 @@
+//! The documents of the project: they are about more than one module.
+
+#[doc = include_str!("../docs/architecture.md")]
+pub mod architecture {}
+
+#[cfg_attr(
+    any(not(doctest), all(feature = "peer-connection", feature = "webrtc-rs")),
+    doc = include_str!("../docs/plugging-in.md")
+)]
+pub mod plugging_in {}
+
+#[doc = include_str!("../docs/conformance.md")]
+pub mod conformance {}
+
+#[doc = include_str!("../docs/performance.md")]
+pub mod performance {}
+
+// The program in the README works.
+#[cfg(all(doctest, feature = "peer-connection"))]
+#[doc = include_str!("../README.md")]
+#[allow(missing_debug_implementations)]
+struct Readme;
