@@ -107,6 +107,7 @@ impl Jsep {
     fn read_context<'a>(&'a self, places: &'a [Section]) -> ReadContext<'a> {
         ReadContext {
             max_sections: self.config.max_sections,
+            max_candidates: self.config.max_remote_candidates,
             places,
             media: &self.config.media,
             transceivers: &self.transceivers,
@@ -163,11 +164,9 @@ impl Jsep {
         now: Option<&RemoteTransport>,
     ) -> Result<(), SessionError> {
         match (before, now) {
-            (Some(before), Some(now)) if before.fingerprints != now.fingerprints => {
-                Err(SessionError::Description(
-                    "the fingerprint differs from the one agreed on; a new certificate needs a new connection",
-                ))
-            }
+            (Some(before), Some(now)) if !shares_fingerprint(before, now) => Err(SessionError::Description(
+                "the fingerprint differs from the one agreed on; a new certificate needs a new connection",
+            )),
             _ => Ok(()),
         }
     }
@@ -440,20 +439,10 @@ impl Jsep {
         if let Some(before) = self.agreement.remote.take()
             && before.credentials == transport.credentials
         {
-            let mut candidates = before.candidates;
-            for candidate in transport.candidates.drain(..) {
-                // Each is compared with those that are kept, and with no more of them than are.
-                if candidates.len() >= self.config.max_remote_candidates {
-                    break;
-                }
-                if !candidates.contains(&candidate) {
-                    candidates.push(candidate);
-                }
-            }
-            transport.candidates = candidates;
+            let new = std::mem::replace(&mut transport.candidates, before.candidates);
+            transport.candidates.extend(new.since(0), self.config.max_remote_candidates);
             transport.has_all_candidates |= before.has_all_candidates;
         }
-        transport.candidates.truncate(self.config.max_remote_candidates);
         transport.local_ufrag = self.agreement.local_credentials.ufrag().to_owned();
         self.agreement.remote = Some(transport);
     }
@@ -540,6 +529,11 @@ impl Jsep {
     pub(in crate::session) fn forget_stopped(&mut self) {
         self.transceivers.retain(|transceiver| !transceiver.stopped || transceiver.negotiated.announced);
     }
+}
+
+/// A certificate may have digests of several hash functions, of which not all are told each time (RFC 8122 §5).
+fn shares_fingerprint(before: &RemoteTransport, now: &RemoteTransport) -> bool {
+    now.fingerprints.iter().any(|fingerprint| before.fingerprints.contains(fingerprint))
 }
 
 pub(super) const DTLS_ROLES_TURNED: &str =

@@ -2,6 +2,7 @@
 
 mod answer;
 mod apply;
+mod candidates;
 mod negotiation_needed;
 mod offer;
 mod place;
@@ -383,11 +384,8 @@ impl Jsep {
             }
             match &candidate {
                 None => remote.has_all_candidates = true,
-                Some(candidate) if remote.candidates.contains(candidate) => {}
-                Some(_) if remote.candidates.len() >= limit => {
-                    return Err(SessionError::Limit { what: "remote candidates", limit });
-                }
-                Some(candidate) => remote.candidates.push(candidate.clone()),
+                Some(candidate) if remote.candidates.add(candidate, limit) => {}
+                Some(_) => return Err(SessionError::Limit { what: "remote candidates", limit }),
             }
             return Ok(());
         }
