@@ -2,6 +2,7 @@
 
 use super::access_unit::AccessUnits;
 use super::boundary::Boundary;
+use crate::rtp::payload::h264::ParameterSets;
 use crate::rtp::payload::{DepacketizeError, Depacketizer, Piece, opus, vp8, vp9};
 
 /// The payload formats that a [`FrameAssembler`](super::FrameAssembler) can put together.
@@ -89,6 +90,12 @@ impl Format {
     }
 
     /// Payloads with start codes, where RTP has none.
+    pub(super) fn set_parameter_sets(&mut self, sets: ParameterSets) {
+        if let Format::H264(units) = self {
+            units.set_parameter_sets(sets);
+        }
+    }
+
     pub(super) fn annex_b_payloads(&self) -> u64 {
         match self {
             Format::H264(units) => units.annex_b_payloads(),
