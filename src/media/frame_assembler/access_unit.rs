@@ -12,7 +12,7 @@ pub(super) struct AccessUnits {
     told_sets: ParameterSets,
     /// The stream has parameter sets.
     has_sets: bool,
-    /// Pictures that need no other bring their parameter sets with them.
+    /// Pictures that need no other bring their parameter sets with them, as far as is known.
     sets_in_band: bool,
     /// The access unit under way has a sequence parameter set.
     has_sps: bool,
@@ -76,8 +76,10 @@ impl AccessUnits {
         }
         self.has_sets |= units.sps;
         self.has_sps |= units.sps;
-        if units.idr && !self.has_picture {
-            self.sets_in_band = self.has_sps;
+        self.sets_in_band |= units.sps;
+        if units.idr && !self.has_picture && !self.has_sps {
+            // Nothing is missing in front of it: the next need not bring them either.
+            self.sets_in_band = false;
         }
         self.has_picture |= units.picture;
         if !marker {

@@ -3,6 +3,7 @@
 mod access_unit;
 mod boundary;
 mod format;
+mod picture;
 mod reorder_buffer;
 #[cfg(test)]
 mod tests;

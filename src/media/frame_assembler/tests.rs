@@ -612,3 +612,43 @@ fn h264_with_parameter_sets_that_are_told_in_the_description() {
     let in_band = [(10, false, own), (10, false, PPS), (10, true, IDR[0]), (20, true, IDR[0])];
     assert_eq!(frames(&in_band), [units(&[own, PPS, IDR[0]]), units(&IDR[..1])]);
 }
+
+/// Forwarders that set the marker on each layer of which they may be about to drop those above, and ones that set it where
+/// the picture ends.
+#[test]
+fn vp9_with_a_marker_on_each_layer() {
+    // I L B E and V or P; layers 0 and 1 of a stream of two.
+    const KEY: [&[u8]; 2] = [&[0xae, 1, 0x00, 0, 0x20, 0x82, 0x49, 0x83, 0x42], &[0xac, 1, 0x03, 0, 0x86, 7]];
+    let later = |number: u8| [vec![0xec, number, 0x00, 1, 0x86, 8], vec![0xec, number, 0x03, 1, 0x86, 9]];
+    let lengths = |with_structure: bool, layers: usize, markers: [bool; 2], key_again: bool| {
+        let now = Instant::now();
+        let mut assembler = FrameAssembler::new(FrameFormat::Vp9, video());
+        let (mut frames, mut number) = (Vec::new(), 0);
+        for picture in 0..6u8 {
+            let is_key = picture == 0 || key_again && picture == 1;
+            let payloads = if is_key { KEY.map(<[u8]>::to_vec) } else { later(picture + 1) };
+            for (layer, mut payload) in payloads.into_iter().enumerate().take(layers) {
+                if is_key && layer == 0 && !with_structure {
+                    payload[0] &= !0x02;
+                    payload.remove(4);
+                }
+                let marker = markers[layer];
+                let bytes = packet(number, u32::from(picture) * 10, marker, &payload);
+                frames.extend(push(&mut assembler, now, &bytes));
+                number += 1;
+            }
+        }
+        let lengths: Vec<_> = frames.iter().map(|frame| frame.data.len()).collect();
+        (lengths, assembler.statistics().dropped_frames)
+    };
+    let (both, lower) = (vec![6, 4, 4, 4, 4, 4], vec![4, 2, 2, 2, 2, 2]);
+    assert_eq!(lengths(true, 2, [false, true], false), (both.clone(), 0));
+    assert_eq!(lengths(true, 2, [true, true], false), (both.clone(), 0));
+    assert_eq!(lengths(true, 1, [true, true], false), (lower.clone(), 0));
+    assert_eq!(lengths(false, 1, [true, true], false), (lower.clone(), 0));
+    // Without the structure the first marker is believed, and the next key frame is whole, but for the wait.
+    let (found, _) = lengths(false, 2, [true, true], true);
+    assert_eq!(found, [4, 6, 4, 4, 4]);
+    // The last waits for the next.
+    assert_eq!(lengths(true, 2, [false, false], false).0, both[..5]);
+}
