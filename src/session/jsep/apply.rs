@@ -96,6 +96,11 @@ impl Jsep {
         }
         self.begin_exchange();
         self.offered = offer.sections.iter().map(|section| self.take_section(section)).collect();
+        // RFC 8841 §10: there is one association, and no second section for it.
+        let is_data = |(ours, _): &(&mut Section, _)| ours.content == SectionContent::Data;
+        for (ours, theirs) in self.offered.iter_mut().zip(&offer.sections).filter(is_data).skip(1) {
+            ours.content = SectionContent::rejected(theirs);
+        }
         self.agreement.is_first_offerer.get_or_insert(false);
         self.pending_remote = Some(Description { kind: DescriptionKind::Offer, sdp: Some(sdp.clone()) });
         self.remote_offer = Some(offer);
@@ -397,6 +402,16 @@ impl Jsep {
                 .unwrap_or(answered.len())
         };
         codecs.sort_by_key(place);
+        // RFC 3264 §6.1: an answer may have numbers of its own for what it receives. Some send under them as well.
+        for answer in answered {
+            let has_number = |codec: &&NegotiatedCodec| codec.payload_type == answer.payload_type;
+            let ours = codecs.iter().find(|ours| ours.codec.is_compatible(&answer.codec));
+            if let Some(NegotiatedCodec { codec, .. }) =
+                ours.filter(|_| !codecs.iter().any(|c| has_number(&c)))
+            {
+                codecs.extend(registry.adopt(NegotiatedCodec { codec: codec.clone(), ..answer.clone() }));
+            }
+        }
         codecs
     }
 

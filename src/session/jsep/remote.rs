@@ -293,12 +293,11 @@ impl RemoteTransport {
             _ => {}
         }
         // RFC 9143 §9.4 has the candidates in this section; some write them in another that shares the transport.
-        let is_same = |other: &&&MediaDescription| sdp.ice_parameters(other).is_none_or(|other| other == ice);
         let has_some = |media: &MediaDescription| media.attributes().any(is_candidate);
-        let media = match sharing.iter().filter(is_same).find(|other| has_some(other)) {
-            Some(other) if !has_some(media) => other,
-            _ => media,
-        };
+        let is_same =
+            |other: &&&MediaDescription| sdp.ice_parameters(other).is_none_or(|parameters| parameters == ice);
+        let mut others = sharing.iter().filter(|other| has_some(other)).filter(is_same);
+        let media = if has_some(media) { media } else { others.next().copied().unwrap_or(media) };
         let mut candidates = SignalledCandidates::default();
         // Component 2 is RTCP, which has no transport of its own here.
         candidates.extend(media.candidates().filter(|candidate| candidate.component == 1), max_candidates);

@@ -266,3 +266,57 @@ fn paused_simulcast_streams_are_answered_once_each() {
         assert_eq!(rids, simulcast[0].split(';').count(), "{text:?}");
     }
 }
+
+/// Conference systems answer with fixed numbers, whatever the offer's are, and send under them.
+#[test]
+fn packets_under_the_numbers_of_the_answer_are_known() {
+    let (mut alice, mut bob) = (side(1), side(2));
+    let audio = alice.track(TrackKind::Audio);
+    let video = alice.track(TrackKind::Video);
+    for _ in 0..2 {
+        let offer = alice.offer();
+        bob.set_remote(&offer).unwrap();
+        let answer = bob.answer().text();
+        // 111 is what was offered for Opus, 96 and 97 are VP8 and its retransmissions.
+        let renumbered =
+            [("111", "120"), ("96", "121"), ("97", "122")].into_iter().fold(answer, |text, (from, to)| {
+                let text = text.replace(&format!("SAVPF {from} "), &format!("SAVPF {to} "));
+                let text = text.replace(&format!(" {from} "), &format!(" {to} "));
+                text.replace(&format!(":{from} "), &format!(":{to} "))
+                    .replace(&format!("apt={from}"), &format!("apt={to}"))
+            });
+        alice.set_remote(&Description::answer(&renumbered).unwrap()).unwrap();
+        for (id, name, sent, received) in [(audio, "opus", 120, [111, 120]), (video, "VP8", 121, [96, 121])] {
+            let transceiver = alice.transceiver(id).unwrap();
+            let of_codec = |codecs: &[crate::session::NegotiatedCodec]| -> Vec<u8> {
+                let named = codecs.iter().filter(|codec| codec.codec.is(name));
+                named.map(|codec| codec.payload_type.value()).collect()
+            };
+            assert_eq!(of_codec(transceiver.send_codecs()), [sent]);
+            assert_eq!(of_codec(transceiver.receive_codecs()), received);
+        }
+        let video = alice.transceiver(video).unwrap();
+        let repairs: Vec<_> = video
+            .receive_codecs()
+            .iter()
+            .filter(|codec| codec.codec.is("VP8"))
+            .filter_map(|codec| Some(codec.rtx_payload_type?.value()))
+            .collect();
+        assert_eq!(repairs, [97, 122]);
+    }
+    // What is offered does not change, and what means something else does not either.
+    let formats = alice.offer().sdp.unwrap().media[0].formats.clone();
+    assert_eq!(formats, ["111", "0", "8"]);
+}
+
+/// The second would have the same association.
+#[test]
+fn a_second_section_for_data_is_rejected() {
+    let mut alice = side(1);
+    alice.open();
+    let text = alice.offer().text();
+    let section = &text[text.find("m=").unwrap()..];
+    let second = section.replace("a=mid:0", "a=mid:1");
+    let answer = answered(&format!("{}{second}", text.replace("BUNDLE 0", "BUNDLE 0 1")));
+    assert_eq!([false, true], [0, 1].map(|index| answer.media[index].is_rejected()));
+}
