@@ -652,3 +652,31 @@ fn vp9_with_a_marker_on_each_layer() {
     // The last waits for the next.
     assert_eq!(lengths(true, 2, [false, false], false).0, both[..5]);
 }
+
+/// Gateways to telephony lose the marker.
+#[test]
+fn vp8_without_markers_ends_where_the_next_frame_begins() {
+    let now = Instant::now();
+    let frames = |lost: Option<u16>| {
+        let mut assembler = FrameAssembler::new(FrameFormat::Vp8, video());
+        let mut frames = Vec::new();
+        for sent in send(FrameFormat::Vp8, 0, &[(true, 300), (false, 100), (false, 5), (false, 100)]) {
+            for (number, mut bytes) in sent.packets {
+                bytes[1] &= 0x7f;
+                if lost != Some(number) {
+                    frames.extend(push(&mut assembler, now, &bytes));
+                }
+            }
+        }
+        frames.extend(std::iter::from_fn(|| assembler.poll_frame(now + Duration::from_secs(1))));
+        frames.iter().map(|frame| frame.data.len()).collect::<Vec<_>>()
+    };
+    let whole = frames(None);
+    assert_eq!(whole, [310, 110, 15]);
+    // The last packet of the second frame.
+    let count = send(FrameFormat::Vp8, 0, &[(true, 300), (false, 100)])
+        .iter()
+        .map(|sent| sent.packets.len())
+        .sum::<usize>();
+    assert_eq!(frames(Some(count as u16 - 1)), [310]);
+}
