@@ -252,12 +252,13 @@ fn answers_of_bundles_that_say_the_transport_once_are_taken() {
 #[test]
 fn paused_simulcast_streams_are_answered_once_each() {
     let video = without(OFFER, &["a=rtpmap"]).replace("m=audio", "m=video").replace(" 111 0 8 101", " 96");
+    let extension = "a=extmap:10 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n";
     let streams =
         "a=rtpmap:96 VP8/90000\r\na=rid:h send\r\na=rid:m send pt=96\r\na=rid:l send max-width=320\r\n";
     for list in
         ["send h;m;l", "send h;~m;~l", "send ~h;~m;~l", "send h,m;l", "recv x send h;m;l", "send h;m;l;z"]
     {
-        let answer = accepted(&format!("{video}{streams}a=simulcast:{list}\r\n"));
+        let answer = accepted(&format!("{video}{extension}{streams}a=simulcast:{list}\r\n"));
         let text = answer.attributes().map(ToString::to_string).collect::<Vec<_>>();
         let simulcast: Vec<_> = text.iter().filter(|line| line.starts_with("simulcast")).collect();
         assert_eq!(simulcast.len(), 1, "{text:?}");
@@ -265,6 +266,9 @@ fn paused_simulcast_streams_are_answered_once_each() {
         let rids = text.iter().filter(|line| line.starts_with("rid:")).count();
         assert_eq!(rids, simulcast[0].split(';').count(), "{text:?}");
     }
+    // Browsers refuse simulcast without the extension that tells its streams apart.
+    let answer = accepted(&format!("{video}{streams}a=simulcast:send h;m;l\r\n"));
+    assert!(answer.simulcast().is_none() && answer.rids().next().is_none());
 }
 
 /// Conference systems answer with fixed numbers, whatever the offer's are, and send under them.
