@@ -324,3 +324,21 @@ fn a_second_section_for_data_is_rejected() {
     let answer = answered(&format!("{}{second}", text.replace("BUNDLE 0", "BUNDLE 0 1")));
     assert_eq!([false, true], [0, 1].map(|index| answer.media[index].is_rejected()));
 }
+
+/// Early media: checks begin with the provisional answer, and so do those of candidates that come before the last one.
+#[test]
+fn candidates_that_come_after_a_provisional_answer_are_used() {
+    let mut ours = side(1);
+    let trickles = without(OFFER, &["a=candidate", "a=end-of-candidates"]) + "a=ice-options:trickle\r\n";
+    ours.set_remote(&Description::offer(&trickles).unwrap()).unwrap();
+    let answer = Description { kind: DescriptionKind::PrAnswer, ..ours.create_answer().unwrap() };
+    ours.set_local(Some(&answer)).unwrap();
+    let now = ours.now;
+    ours.add_remote_candidate(now, &candidate_init("candidate:1 1 udp 9 192.0.2.9 9 typ host")).unwrap();
+    let known = |ours: &Side| {
+        ours.stats(now).iter().filter(|entry| matches!(entry, Stats::RemoteCandidate(_))).count()
+    };
+    assert_eq!(known(&ours), 1);
+    ours.answer();
+    assert_eq!(known(&ours), 1);
+}
