@@ -342,3 +342,18 @@ fn candidates_that_come_after_a_provisional_answer_are_used() {
     ours.answer();
     assert_eq!(known(&ours), 1);
 }
+
+/// What a camera tells of its stream in the description alone is known to whoever puts its frames together.
+#[test]
+fn parameter_sets_of_the_description_are_kept() {
+    const SETS: &str = "Z0IAH5W4PASaEAAAcIAAFfkAQA==,aM48gA==";
+    let fmtp = format!("profile-level-id=42e01f;packetization-mode=1;sprop-parameter-sets={SETS}");
+    let video = without(OFFER, &["a=rtpmap"]).replace("m=audio", "m=video").replace(" 111 0 8 101", " 96");
+    let mut ours = side(1);
+    let offer = format!("{video}a=rtpmap:96 H264/90000\r\na=fmtp:96 {fmtp}\r\n");
+    ours.set_remote(&Description::offer(&offer).unwrap()).unwrap();
+    let answer = ours.answer();
+    assert!(!answer.text().contains("sprop"));
+    let told = ours.transceivers().next().unwrap().send_codecs()[0].codec.parameters.clone();
+    assert_eq!(told.value("sprop-parameter-sets"), Some(SETS));
+}
