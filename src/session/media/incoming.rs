@@ -366,10 +366,16 @@ impl Incoming {
     /// Asks for a key frame of all streams of a transceiver, or of one, which need not have come yet.
     pub(super) fn want_key_frames_of(&mut self, transceiver: TransceiverId, rid: Option<Rid>) {
         let sources = self.sources(transceiver, rid);
-        let wish = (transceiver, rid);
-        if sources.is_empty() && self.route_of.contains_key(&transceiver) && !self.wishes.contains(&wish) {
-            self.wishes.push(wish);
-        }
+        let Some(route) = self.route_of.get(&transceiver).and_then(|at| self.routes.get(*at)) else { return };
+        let streams: Vec<Option<Rid>> = match rid {
+            None if !route.sources.rids.is_empty() => route.sources.rids.iter().copied().map(Some).collect(),
+            rid => vec![rid],
+        };
+        let is_new = |rid: &Option<Rid>| {
+            self.sources(transceiver, *rid).is_empty() && !self.wishes.contains(&(transceiver, *rid))
+        };
+        let new: Vec<_> = streams.into_iter().filter(is_new).map(|rid| (transceiver, rid)).collect();
+        self.wishes.extend(new);
         sources.into_iter().for_each(|source| self.want_key_frame(source));
     }
 
