@@ -40,6 +40,8 @@ pub(super) enum Place {
 pub(super) struct RemoteCandidate {
     pub(super) candidate: Candidate,
     pub(super) address: SocketAddr,
+    /// The peer's checks have shown it, and there was no place for it among those that it signalled.
+    is_found: bool,
 }
 
 /// What became of a candidate of the peer.
@@ -123,7 +125,7 @@ impl RemoteCandidates {
             return Ok(Admitted::Unusable);
         }
         let address = match candidate.address {
-            CandidateAddress::Ip(address) => address,
+            CandidateAddress::Ip(address) => canonical(address),
             CandidateAddress::Name(..) => {
                 self.check_limit()?;
                 self.unresolved.push(Unresolved { query, candidate, deadline: now + self.name_timeout });
@@ -132,15 +134,17 @@ impl RemoteCandidates {
         };
         if let Some(index) = self.find(address) {
             // RFC 8445 §7.3.1.3: a peer-reflexive candidate that is signalled takes the signalled values.
-            let known = &mut self.candidates[index].candidate;
-            if known.kind != CandidateKind::PeerReflexive {
+            let has_place = self.check_limit().is_ok();
+            let known = &mut self.candidates[index];
+            if !known.is_found || known.candidate.kind != CandidateKind::PeerReflexive {
                 return Ok(Admitted::Redundant);
             }
-            *known = candidate;
+            known.candidate = candidate;
+            known.is_found = !has_place;
             return Ok(Admitted::Signalled(index));
         }
         self.check_limit()?;
-        self.candidates.push(RemoteCandidate { candidate, address });
+        self.candidates.push(RemoteCandidate { candidate, address, is_found: false });
         Ok(Admitted::New(self.candidates.len() - 1))
     }
 
@@ -167,7 +171,7 @@ impl RemoteCandidates {
             tcp_kind: None,
             extensions: vec![("ufrag".to_owned(), ufrag.to_owned())],
         };
-        self.candidates.push(RemoteCandidate { candidate, address });
+        self.candidates.push(RemoteCandidate { candidate, address, is_found: true });
         Some(self.candidates.len() - 1)
     }
 
@@ -189,7 +193,7 @@ impl RemoteCandidates {
 
     /// The candidates that the peer signalled, and those whose names are being resolved.
     pub(super) fn said(&self) -> impl Iterator<Item = (Place, &Candidate)> {
-        let known = self.candidates.iter().enumerate().filter(|(_, remote)| !is_found(remote));
+        let known = self.candidates.iter().enumerate().filter(|(_, remote)| !remote.is_found);
         let known = known.map(|(index, remote)| (Place::Known(index), &remote.candidate));
         let unresolved = self.unresolved.iter().enumerate();
         known.chain(unresolved.map(|(index, waiting)| (Place::Unresolved(index), &waiting.candidate)))
@@ -197,7 +201,7 @@ impl RemoteCandidates {
 
     /// The indices of those that its checks have shown, the oldest first.
     pub(super) fn found(&self) -> impl Iterator<Item = usize> {
-        self.candidates.iter().enumerate().filter(|(_, remote)| is_found(remote)).map(|(index, _)| index)
+        self.candidates.iter().enumerate().filter(|(_, remote)| remote.is_found).map(|(index, _)| index)
     }
 
     /// Forgets one. The others have new indices.
@@ -211,7 +215,7 @@ impl RemoteCandidates {
     /// Whether a signalled candidate has no place unless another gives up its own.
     pub(super) fn must_make_room(&self, candidate: &Candidate) -> bool {
         let is_known = match candidate.address {
-            CandidateAddress::Ip(address) => self.find(address).is_some(),
+            CandidateAddress::Ip(address) => self.find(canonical(address)).is_some(),
             CandidateAddress::Name(..) => false,
         };
         is_usable(candidate) && !is_known && self.check_limit().is_err()
@@ -229,8 +233,13 @@ impl RemoteCandidates {
     }
 }
 
-fn is_found(remote: &RemoteCandidate) -> bool {
-    remote.candidate.kind == CandidateKind::PeerReflexive
+/// Sockets of both families write IPv4 addresses as mapped ones (RFC 4291 §2.5.5.2); RFC 8445 §5.1.1.1 has none of them
+/// signalled.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::new(ip.into(), address.port()),
+        IpAddr::V6(_) => address,
+    }
 }
 
 /// Whether this agent can check a candidate at all: components other than 1 belong to RTCP without rtcp-mux, TCP

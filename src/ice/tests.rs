@@ -20,6 +20,7 @@ mod limits;
 mod moves;
 mod patience;
 mod properties;
+mod reports;
 mod roles;
 mod verification;
 

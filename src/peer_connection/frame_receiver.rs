@@ -6,6 +6,7 @@ use super::remote_track::RemoteTrack;
 use super::rtp_packet::RtpPacket;
 use crate::layer::{Rid, Ssrc};
 use crate::media::{Frame, FrameAssembler, FrameAssemblerConfig, FrameAssemblerStatistics, FrameFormat};
+use crate::rtp::payload::h264::ParameterSets;
 use crate::session::NegotiatedCodec;
 
 /// Puts together the frames of what a peer sends on a transceiver, and asks for a key frame where one is
@@ -37,6 +38,19 @@ impl RemoteTrack {
     /// The track as frames, in the form that a decoder takes.
     pub fn frames(&self) -> FrameReceiver {
         FrameReceiver { track: self.clone(), stream: None, has_ended: false }
+    }
+}
+
+impl RemoteTrack {
+    /// What the peer's description says of the H.264 that it sends.
+    fn parameter_sets(&self, codec: &NegotiatedCodec) -> ParameterSets {
+        // The parameters of the peer are those of its codecs as this side sends them.
+        let theirs = self.transceiver().and_then(|transceiver| {
+            let mut codecs = transceiver.send_codecs().iter();
+            codecs.find(|theirs| theirs.codec.is_compatible(&codec.codec)).cloned()
+        });
+        let told = theirs.as_ref().and_then(|codec| codec.codec.parameters.value("sprop-parameter-sets"));
+        told.map(ParameterSets::from_sprop).unwrap_or_default()
     }
 }
 
@@ -104,7 +118,10 @@ impl FrameReceiver {
             match &mut self.stream {
                 // Another payload type for the same thing, as of another H.264 profile.
                 Some(stream) if stream.ssrc == view.ssrc() && stream.format == format => stream.codec = codec,
-                stream => *stream = Some(Stream::new(packet, codec, format)),
+                stream => {
+                    let sets = self.track.parameter_sets(&codec);
+                    *stream = Some(Stream::new(packet, codec, format, sets));
+                }
             }
         }
         if let Some(stream) = &mut self.stream {
@@ -114,12 +131,13 @@ impl FrameReceiver {
 }
 
 impl Stream {
-    fn new(packet: &RtpPacket, codec: NegotiatedCodec, format: FrameFormat) -> Self {
+    fn new(packet: &RtpPacket, codec: NegotiatedCodec, format: FrameFormat, sets: ParameterSets) -> Self {
         let config = match format {
             FrameFormat::Opus => FrameAssemblerConfig::audio(),
             FrameFormat::Vp8 | FrameFormat::Vp9 | FrameFormat::H264 => FrameAssemblerConfig::video(),
         };
-        let assembler = FrameAssembler::new(format, config);
+        let mut assembler = FrameAssembler::new(format, config);
+        assembler.set_parameter_sets(sets);
         Self { ssrc: packet.ssrc(), rid: packet.rid, codec, format, config, assembler }
     }
 }

@@ -21,7 +21,7 @@ pub struct MediaDescription {
     pub port_count: Option<u16>,
     /// The transport, such as `UDP/TLS/RTP/SAVPF` or `UDP/DTLS/SCTP`.
     pub protocol: String,
-    /// The formats in order of preference: payload types, or `webrtc-datachannel`.
+    /// The formats in order of preference: payload types, or `webrtc-datachannel`. Only a section with port 0 has none.
     pub formats: Vec<String>,
     /// The lines behind `m=`, in order.
     pub lines: Vec<Line>,
@@ -84,7 +84,11 @@ impl MediaDescription {
         };
         let port = number("m=", "port", port, 65535)?;
         let protocol = fields.text("protocol")?.to_owned();
-        let mut formats = vec![fields.text("format")?.to_owned()];
+        let mut formats = Vec::new();
+        // Some reject a section without naming any: it says as much as one that is looked at by nobody.
+        if port != 0 {
+            formats.push(fields.text("format")?.to_owned());
+        }
         while let Some(format) = fields.optional() {
             formats.push(format.to_owned());
             if formats.len() > max_formats {

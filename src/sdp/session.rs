@@ -189,6 +189,18 @@ impl SessionDescription {
             || media.has_all_candidates()
     }
 
+    /// Whether the side that describes may tell of candidates later: the option `trickle`, RFC 8838 §4.1.1, at either
+    /// level.
+    pub fn trickles(&self, media: &MediaDescription) -> bool {
+        // Some separate the options by commas.
+        let is_trickle =
+            |option: &String| option.split(',').any(|option| option.eq_ignore_ascii_case("trickle"));
+        self.attributes().chain(media.attributes()).any(|attribute| match attribute {
+            Attribute::IceOptions(options) => options.iter().any(is_trickle),
+            _ => false,
+        })
+    }
+
     /// Whether both forms of header extensions may be mixed in a media section, RFC 8285 §6.
     pub fn allows_mixed_extensions(&self, media: &MediaDescription) -> bool {
         self.attributes().chain(media.attributes()).any(|attribute| *attribute == Attribute::ExtMapAllowMixed)

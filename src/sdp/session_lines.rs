@@ -13,7 +13,7 @@ pub struct Origin {
     /// A number that, with the other fields, names the session.
     pub session_id: String,
     /// A number that grows with each description of the session. It has no meaning in WebRTC, and peers write
-    /// ones of more than 64 bits, negative ones and fractions: both are kept as text.
+    /// numbers of any form, and what is no number: both are kept as they are.
     pub session_version: String,
     /// Where the session was made; has no meaning in WebRTC.
     pub connection: Connection,
@@ -23,8 +23,8 @@ impl Origin {
     pub(super) fn parse(value: &str) -> Result<Self, Reason> {
         let mut fields = Fields::new("o=", value);
         let username = fields.text("username")?.to_owned();
-        let session_id = number_text(&mut fields, "session id")?;
-        let session_version = number_text(&mut fields, "session version")?;
+        let session_id = fields.text("session id")?.to_owned();
+        let session_version = fields.text("session version")?.to_owned();
         let connection = Connection::read(&mut fields)?;
         fields.end()?;
         Ok(Origin { username, session_id, session_version, connection })
@@ -35,19 +35,6 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Origin { username, session_id, session_version, connection } = self;
         write!(f, "{username} {session_id} {session_version} {connection}")
-    }
-}
-
-/// A decimal number of any size, with a sign and a fraction if it has them.
-fn number_text(fields: &mut Fields<'_>, field: &'static str) -> Result<String, Reason> {
-    let text = fields.text(field)?;
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
-    if digits(whole) && digits(fraction) {
-        Ok(text.to_owned())
-    } else {
-        Err(fields.invalid(field, text, "a number"))
     }
 }
 

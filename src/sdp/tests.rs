@@ -84,10 +84,7 @@ fn errors_name_the_line_and_what_would_be_right() {
     assert_eq!(error(""), "line 1: expected v=0 as the first line");
     assert_eq!(error("v=1"), "line 1: expected v=0 as the first line");
     assert_eq!(error("v=0\ns=-"), "line 2: expected o= behind v=");
-    assert_eq!(
-        error("v=0\no=- x 2 IN IP4 h\n"),
-        "line 2: o=: session id \"x\" is not valid; expected a number"
-    );
+    assert_eq!(error("v=0\no=- 1 2 IN IP4\n"), "line 2: o=: address is missing");
     assert_eq!(error("v=0\no=- 1 2 IN IP4 h\ns=-\n"), "line 3: expected t= behind s=");
     assert_eq!(
         error("v=0\no=- 1 2 IN IP4 h\ns=-\nm=audio 9 X 0\nt=0 0"),

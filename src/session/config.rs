@@ -36,7 +36,8 @@ pub struct SessionConfig {
     pub data_channels: datachannel::Limits,
     /// The most media sections. 256 by default.
     pub max_media_sections: usize,
-    /// The most candidates of the peer. 128 by default.
+    /// The most candidates of the peer that are kept. 128 by default. Of more, the commonest kinds lose those of the
+    /// lowest priority.
     pub max_remote_candidates: usize,
     /// The most RTP packets that wait for [`poll_transmit`](crate::layer::Layer::poll_transmit). 4096 by
     /// default.

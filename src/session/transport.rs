@@ -30,7 +30,7 @@ pub(super) struct Transport {
     has_role: bool,
     /// What of the peer's description ICE was told.
     remote_credentials: Option<IceCredentials>,
-    remote_candidates: usize,
+    remote_candidates: u64,
     remote_ended: bool,
     /// Where DTLS last came from, for answers while no pair is selected.
     dtls_path: Option<FiveTuple>,
@@ -231,11 +231,11 @@ impl Transport {
             self.remote_candidates = 0;
             self.remote_ended = false;
         }
-        for candidate in remote.candidates.iter().skip(self.remote_candidates) {
+        for candidate in remote.candidates.since(self.remote_candidates) {
             // One that the agent cannot use (TCP, too many) takes nothing from the others, and the agent logs it.
             let _ = self.ice.add_remote_candidate(now, candidate.clone());
         }
-        self.remote_candidates = remote.candidates.len();
+        self.remote_candidates = remote.candidates.count();
         if remote.has_all_candidates && !self.remote_ended {
             self.remote_ended = true;
             self.ice.end_of_remote_candidates(now);

@@ -1,6 +1,9 @@
 use super::Agent;
-use crate::ice::message::{Content, Generation, Outgoing, write_check, write_response, write_server_query};
-use crate::layer::FiveTuple;
+use crate::ice::message::{
+    CheckRequest, Content, Generation, Outgoing, write_check, write_response, write_server_query,
+};
+use crate::ice::pair::Nomination;
+use crate::layer::{FiveTuple, IceRole};
 use crate::stun::TransactionId;
 
 /// What goes out.
@@ -10,6 +13,18 @@ impl Agent {
         if !self.outbox.iter().any(|waiting| waiting.id == id && waiting.path == path) {
             self.outbox.push_back(Outgoing { path, id, content });
         }
+    }
+
+    /// Some lite agents, which never check themselves, answer no consent check without the nomination: browsers repeat it.
+    fn must_repeat_nomination(&self, path: &FiveTuple, check: &CheckRequest) -> bool {
+        let is_nominated = || {
+            let pair = self.check_list.find(path).and_then(|id| self.check_list.get(id));
+            pair.is_some_and(|pair| pair.nomination == Nomination::Done)
+        };
+        check.role == IceRole::Controlling
+            && check.generation == Generation::Current
+            && !self.check_list.pairs().iter().any(|pair| pair.checked_by_peer)
+            && is_nominated()
     }
 
     pub(super) fn write(&mut self, message: &Outgoing, buffer: &mut Vec<u8>) -> Option<usize> {
@@ -24,8 +39,9 @@ impl Agent {
                         (&previous.local, &previous.remote)
                     }
                 };
+                let use_candidate = check.use_candidate || self.must_repeat_nomination(path, check);
                 self.stats.checks_sent += 1;
-                write_check(buffer, *id, *check, local.ufrag(), remote)
+                write_check(buffer, *id, CheckRequest { use_candidate, ..*check }, local.ufrag(), remote)
             }
             Content::Response { outcome, generation } => {
                 self.queued_responses = self.queued_responses.saturating_sub(1);

@@ -113,3 +113,13 @@ fn link_local_candidates_are_reached_through_the_interface_of_the_base() {
     assert_eq!(selected.path, path);
     assert_eq!(scene.agent.candidate_pairs().len(), 1);
 }
+
+/// RFC 8445 §5.1.1.1 has none of them; sockets of both families write them all the same.
+#[test]
+fn candidates_of_mapped_addresses_are_those_of_ipv4() {
+    let mut scene = Scene::alone(IceRole::Controlling);
+    scene.agent.set_remote_credentials(scene.now, credentials()).unwrap();
+    let mapped = "candidate:1 1 udp 2130706431 ::ffff:10.0.0.2 2000 typ host";
+    scene.agent.add_remote_candidate(scene.now, candidate(mapped)).unwrap();
+    assert_eq!(scene.sent_check().0, path(REMOTE));
+}

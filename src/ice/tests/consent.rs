@@ -239,3 +239,35 @@ fn a_pair_that_has_just_answered_proves_nothing_more_when_it_is_nominated() {
     scene.receive(ELSEWHERE, &request).unwrap();
     assert_eq!(scene.agent.selected_pair().unwrap().path, path(ELSEWHERE));
 }
+
+/// A lite agent that answers no check without USE-CANDIDATE once it is nominated, as a large service does. One that
+/// checks itself is asked as RFC 7675 has it.
+#[test]
+fn consent_of_a_lite_peer_is_asked_for_with_the_nomination() {
+    for is_lite in [true, false] {
+        let mut scene = Scene::checking(IceRole::Controlling);
+        if !is_lite {
+            let request = check(&scene.agent, 1, false);
+            scene.receive(REMOTE, &request).unwrap();
+        }
+        let mut nominated = 0;
+        for _ in 0..60 * 20 {
+            for (path, bytes) in scene.sent() {
+                let message = Message::decode(&bytes).unwrap();
+                if message.class() != Class::Request {
+                    continue;
+                }
+                nominated += usize::from(message.use_candidate());
+                if nominated > 0 && is_lite && !message.use_candidate() {
+                    continue;
+                }
+                let answer = success(message.transaction_id());
+                scene.receive(&path.remote.to_string(), &answer).unwrap();
+            }
+            scene.advance(Duration::from_millis(50));
+        }
+        let state = scene.agent.state();
+        assert!(matches!(state, IceConnectionState::Connected), "lite {is_lite}: {state:?}");
+        assert_eq!(nominated > 5, is_lite, "{nominated}");
+    }
+}

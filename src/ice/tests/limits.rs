@@ -255,3 +255,26 @@ fn host_addresses_leave_room_for_reflexive_ones_and_for_the_link_of_the_peer() {
     }
     assert!(checked.contains(&last));
 }
+
+/// Kurento and libnice signal what their checks have shown, as peer-reflexive candidates. They are limited as all that
+/// is said is, and take no place from what this side's own checks show.
+#[test]
+fn peer_reflexive_candidates_that_are_signalled_are_limited_and_close_no_door() {
+    let mut scene = limited(|config| config.max_pairs = 1000);
+    let mut refused = 0;
+    for number in 0..300 {
+        let text = format!(
+            "candidate:{number} 1 udp 1000 10.8.{}.{} 2000 typ prflx raddr 0.0.0.0 rport 9",
+            number / 200,
+            1 + number % 200
+        );
+        refused += usize::from(scene.agent.add_remote_candidate(scene.now, candidate(&text)).is_err());
+    }
+    assert_eq!(refused, 300 - 64);
+    scene.sent();
+    let request = check(&scene.agent, 1, true);
+    scene.receive(REMOTE, &request).unwrap();
+    scene.advance(Duration::from_millis(50));
+    scene.answer_checks();
+    assert_eq!(scene.agent.selected_pair().unwrap().path, path(REMOTE));
+}

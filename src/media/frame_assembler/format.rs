@@ -2,7 +2,9 @@
 
 use super::access_unit::AccessUnits;
 use super::boundary::Boundary;
-use crate::rtp::payload::{DepacketizeError, Depacketizer, Piece, opus, vp8, vp9};
+use super::picture::Pictures;
+use crate::rtp::payload::h264::ParameterSets;
+use crate::rtp::payload::{DepacketizeError, Depacketizer, Piece, opus, vp8};
 
 /// The payload formats that a [`FrameAssembler`](super::FrameAssembler) can put together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,7 +23,7 @@ pub enum FrameFormat {
 #[derive(Debug)]
 pub(super) enum Format {
     Vp8(vp8::Depacketizer),
-    Vp9(Box<vp9::Depacketizer>),
+    Vp9(Box<Pictures>),
     H264(AccessUnits),
     Opus(opus::Depacketizer),
 }
@@ -30,7 +32,7 @@ impl Format {
     pub(super) fn new(format: FrameFormat, max_frame_len: usize) -> Self {
         match format {
             FrameFormat::Vp8 => Format::Vp8(vp8::Depacketizer::new(max_frame_len)),
-            FrameFormat::Vp9 => Format::Vp9(Box::new(vp9::Depacketizer::new(max_frame_len))),
+            FrameFormat::Vp9 => Format::Vp9(Box::new(Pictures::new(max_frame_len))),
             FrameFormat::H264 => Format::H264(AccessUnits::new(max_frame_len)),
             FrameFormat::Opus => Format::Opus(opus::Depacketizer::new(max_frame_len)),
         }
@@ -49,7 +51,7 @@ impl Format {
     ) -> Result<Piece, DepacketizeError> {
         match self {
             Format::Vp8(depacketizer) => depacketizer.push(payload, marker, frame),
-            Format::Vp9(depacketizer) => depacketizer.push(payload, marker, frame),
+            Format::Vp9(pictures) => pictures.push(payload, marker, frame),
             Format::H264(units) => units.push(payload, marker, frame),
             Format::Opus(depacketizer) => depacketizer.push(payload, marker, frame),
         }
@@ -58,7 +60,7 @@ impl Format {
     pub(super) fn reset(&mut self) {
         match self {
             Format::Vp8(depacketizer) => depacketizer.reset(),
-            Format::Vp9(depacketizer) => depacketizer.reset(),
+            Format::Vp9(pictures) => pictures.reset(),
             Format::H264(units) => units.reset(),
             Format::Opus(depacketizer) => depacketizer.reset(),
         }
@@ -68,10 +70,11 @@ impl Format {
     pub(super) fn boundary(&mut self, same_timestamp: bool, payload: &[u8]) -> Boundary {
         match self {
             Format::H264(units) => units.boundary(same_timestamp, payload),
-            _ if same_timestamp => Boundary::Inside,
-            // The layer with the marker may have been dropped on the way.
-            Format::Vp9(depacketizer) if depacketizer.is_between_frames() => Boundary::After,
-            Format::Vp8(_) | Format::Vp9(_) | Format::Opus(_) => Boundary::Broken,
+            Format::Vp9(pictures) => pictures.boundary(same_timestamp),
+            Format::Vp8(_) | Format::Opus(_) if same_timestamp => Boundary::Inside,
+            // Nothing is missing in between: the marker went on its way through a gateway.
+            Format::Vp8(_) if self.starts_frame(payload) => Boundary::After,
+            Format::Vp8(_) | Format::Opus(_) => Boundary::Broken,
         }
     }
 
@@ -79,7 +82,8 @@ impl Format {
     pub(super) fn continues_ended(&mut self, payload: &[u8]) -> bool {
         match self {
             Format::H264(units) => units.continues_ended(payload),
-            Format::Vp8(_) | Format::Vp9(_) | Format::Opus(_) => false,
+            Format::Vp9(pictures) => pictures.continues_ended(payload),
+            Format::Vp8(_) | Format::Opus(_) => false,
         }
     }
 
@@ -89,6 +93,12 @@ impl Format {
     }
 
     /// Payloads with start codes, where RTP has none.
+    pub(super) fn set_parameter_sets(&mut self, sets: ParameterSets) {
+        if let Format::H264(units) = self {
+            units.set_parameter_sets(sets);
+        }
+    }
+
     pub(super) fn annex_b_payloads(&self) -> u64 {
         match self {
             Format::H264(units) => units.annex_b_payloads(),
@@ -100,9 +110,7 @@ impl Format {
     pub(super) fn starts_frame(&self, payload: &[u8]) -> bool {
         match self {
             Format::Vp8(_) => vp8::Descriptor::parse(payload).is_ok_and(|(first, _)| first.starts_frame()),
-            Format::Vp9(_) => vp9::Descriptor::parse(payload).is_ok_and(|(first, _)| {
-                first.begins_frame && first.layers.is_none_or(|layers| layers.spatial == 0)
-            }),
+            Format::Vp9(_) => Pictures::starts(payload),
             Format::H264(units) => units.starts(payload),
             Format::Opus(_) => true,
         }

@@ -3,6 +3,7 @@
 mod access_unit;
 mod boundary;
 mod format;
+mod picture;
 mod reorder_buffer;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::layer::{RtpTimestamp, SequenceNumber};
+use crate::rtp::payload::h264::ParameterSets;
 use crate::rtp::payload::{DEFAULT_MAX_FRAME_LEN, Dimensions};
 use crate::rtp::{Packet, SequenceUnwrapper};
 
@@ -247,6 +249,12 @@ impl FrameAssembler {
             self.next_request = Some(now + self.config.key_frame_request_interval);
         }
         due
+    }
+
+    /// H.264 only: parameter sets that the sender has told outside of the stream, as in its description. They are put in
+    /// front of pictures that need no other for as long as the stream has none of its own.
+    pub fn set_parameter_sets(&mut self, sets: ParameterSets) {
+        self.format.set_parameter_sets(sets);
     }
 
     /// What was done so far.

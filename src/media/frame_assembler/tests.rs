@@ -517,3 +517,166 @@ fn vp9_without_its_marker_ends_with_the_next_timestamp() {
     // The last fragment of the third is missing.
     assert_eq!(assembler.statistics().dropped_frames, 1);
 }
+
+/// Cameras that send parameter sets once: a loss in front of a later key frame does not cost it.
+#[test]
+fn h264_whose_parameter_sets_came_once_goes_on_with_any_key_frame() {
+    let now = Instant::now();
+    let mut assembler = FrameAssembler::new(FrameFormat::H264, video());
+    let mut frames = Vec::new();
+    let payloads = [SPS, PPS, IDR[0], SLICE[0], IDR[0], SLICE[0], SLICE[0], IDR[0], SLICE[0]];
+    let timestamps = [10, 10, 10, 20, 30, 40, 50, 60, 70];
+    for (number, (timestamp, payload)) in (0..).zip(timestamps.into_iter().zip(payloads)) {
+        if number != 6 {
+            frames.extend(push(&mut assembler, now, &packet(number, timestamp, number > 1, payload)));
+        }
+    }
+    let late = now + Duration::from_secs(1);
+    frames.extend(std::iter::from_fn(|| assembler.poll_frame(late)));
+    let times: Vec<_> = frames.iter().map(|frame| frame.timestamp.0).collect();
+    assert_eq!(times, [10, 20, 30, 40, 60, 70]);
+    assert!(!frames[4].contiguous);
+}
+
+const FU: [&[u8]; 3] = [&[0x7c, 0x85, 0x88, 1], &[0x7c, 0x05, 2], &[0x7c, 0x45, 3]];
+const FU_WHOLE: &[u8] = &[0x65, 0x88, 1, 2, 3];
+
+#[test]
+fn h264_with_a_marker_on_each_fragment() {
+    let mut packets = vec![(10, true, SPS), (10, true, PPS)];
+    for timestamp in [10, 20, 30] {
+        packets.extend(FU.map(|fragment| (timestamp, true, fragment)));
+    }
+    packets.push((40, true, SLICE[0]));
+    let (frames, assembler) = h264_frames(&packets);
+    let other = units(&[FU_WHOLE]);
+    assert_eq!(frames, [units(&[SPS, PPS, FU_WHOLE]), other.clone(), other]);
+    assert_eq!(assembler.statistics().dropped_frames, 0);
+}
+
+/// The last fragment does not say that it is: the marker does, and what comes behind it.
+#[test]
+fn h264_without_the_end_of_a_fragmented_unit() {
+    let last: &[u8] = &[0x7c, 0x05, 3];
+    let mut packets = vec![(10, false, SPS), (10, false, PPS)];
+    for timestamp in [10, 20, 30] {
+        packets.extend([(timestamp, false, FU[0]), (timestamp, false, FU[1]), (timestamp, true, last)]);
+    }
+    packets.push((40, true, SLICE[0]));
+    let (frames, assembler) = h264_frames(&packets);
+    let other = units(&[FU_WHOLE]);
+    assert_eq!(frames, [units(&[SPS, PPS, FU_WHOLE]), other.clone(), other, units(&SLICE[..1])]);
+    assert_eq!(assembler.statistics().dropped_frames, 0);
+
+    // Without the marker, packets that were taken out may be missing.
+    let packets = [(10, false, FU[0]), (10, false, FU[1]), (20, true, IDR[0])];
+    let (frames, assembler) = h264_frames(&packets);
+    assert_eq!(frames, [units(&IDR[..1])]);
+    assert_eq!(assembler.statistics().dropped_frames, 1);
+}
+
+/// Encoders that tell their parameter sets in the description alone (RFC 6184 §8.1).
+#[test]
+fn h264_with_parameter_sets_that_are_told_in_the_description() {
+    const AUD: &[u8] = &[0x09, 0xf0];
+    let frames = |packets: &[(u32, bool, &[u8])]| {
+        let now = Instant::now();
+        let mut assembler = FrameAssembler::new(FrameFormat::H264, video());
+        assembler.set_parameter_sets(h264::ParameterSets::from_sprop("ZwE=,aAE="));
+        let pushed = (0..).zip(packets).flat_map(|(number, (timestamp, marker, payload))| {
+            push(&mut assembler, now, &packet(number, *timestamp, *marker, payload))
+        });
+        pushed.map(|frame| frame.data.to_vec()).collect::<Vec<_>>()
+    };
+    let aggregate: &[u8] = &[0x78, 0, 2, 0x06, 1, 0, 3, 0x65, 0x88, 1];
+    let told = [
+        (10, true, IDR[0]),
+        (20, true, SLICE[0]),
+        (30, false, FU[0]),
+        (30, false, FU[1]),
+        (30, true, FU[2]),
+        (40, false, AUD),
+        (40, true, IDR[0]),
+        (50, true, aggregate),
+    ];
+    let expected = [
+        units(&[SPS, PPS, IDR[0]]),
+        units(&SLICE[..1]),
+        units(&[SPS, PPS, FU_WHOLE]),
+        units(&[AUD, SPS, PPS, IDR[0]]),
+        units(&[SPS, PPS, SEI, IDR[0]]),
+    ];
+    assert_eq!(frames(&told), expected);
+    // Those of the stream may be others.
+    let own: &[u8] = &[0x67, 9];
+    let in_band = [(10, false, own), (10, false, PPS), (10, true, IDR[0]), (20, true, IDR[0])];
+    assert_eq!(frames(&in_band), [units(&[own, PPS, IDR[0]]), units(&IDR[..1])]);
+}
+
+/// Forwarders that set the marker on each layer of which they may be about to drop those above, and ones that set it where
+/// the picture ends.
+#[test]
+fn vp9_with_a_marker_on_each_layer() {
+    // I L B E and V or P; layers 0 and 1 of a stream of two.
+    const KEY: [&[u8]; 2] = [&[0xae, 1, 0x00, 0, 0x20, 0x82, 0x49, 0x83, 0x42], &[0xac, 1, 0x03, 0, 0x86, 7]];
+    let later = |number: u8| [vec![0xec, number, 0x00, 1, 0x86, 8], vec![0xec, number, 0x03, 1, 0x86, 9]];
+    let lengths = |with_structure: bool, layers: usize, markers: [bool; 2], key_again: bool| {
+        let now = Instant::now();
+        let mut assembler = FrameAssembler::new(FrameFormat::Vp9, video());
+        let (mut frames, mut number) = (Vec::new(), 0);
+        for picture in 0..6u8 {
+            let is_key = picture == 0 || key_again && picture == 1;
+            let payloads = if is_key { KEY.map(<[u8]>::to_vec) } else { later(picture + 1) };
+            for (layer, mut payload) in payloads.into_iter().enumerate().take(layers) {
+                if is_key && layer == 0 && !with_structure {
+                    payload[0] &= !0x02;
+                    payload.remove(4);
+                }
+                let marker = markers[layer];
+                let bytes = packet(number, u32::from(picture) * 10, marker, &payload);
+                frames.extend(push(&mut assembler, now, &bytes));
+                number += 1;
+            }
+        }
+        let lengths: Vec<_> = frames.iter().map(|frame| frame.data.len()).collect();
+        (lengths, assembler.statistics().dropped_frames)
+    };
+    let (both, lower) = (vec![6, 4, 4, 4, 4, 4], vec![4, 2, 2, 2, 2, 2]);
+    assert_eq!(lengths(true, 2, [false, true], false), (both.clone(), 0));
+    assert_eq!(lengths(true, 2, [true, true], false), (both.clone(), 0));
+    assert_eq!(lengths(true, 1, [true, true], false), (lower.clone(), 0));
+    assert_eq!(lengths(false, 1, [true, true], false), (lower.clone(), 0));
+    // Without the structure the first marker is believed, and the next key frame is whole, but for the wait.
+    let (found, _) = lengths(false, 2, [true, true], true);
+    assert_eq!(found, [4, 6, 4, 4, 4]);
+    // The last waits for the next.
+    assert_eq!(lengths(true, 2, [false, false], false).0, both[..5]);
+}
+
+/// Gateways to telephony lose the marker.
+#[test]
+fn vp8_without_markers_ends_where_the_next_frame_begins() {
+    let now = Instant::now();
+    let frames = |lost: Option<u16>| {
+        let mut assembler = FrameAssembler::new(FrameFormat::Vp8, video());
+        let mut frames = Vec::new();
+        for sent in send(FrameFormat::Vp8, 0, &[(true, 300), (false, 100), (false, 5), (false, 100)]) {
+            for (number, mut bytes) in sent.packets {
+                bytes[1] &= 0x7f;
+                if lost != Some(number) {
+                    frames.extend(push(&mut assembler, now, &bytes));
+                }
+            }
+        }
+        frames.extend(std::iter::from_fn(|| assembler.poll_frame(now + Duration::from_secs(1))));
+        frames.iter().map(|frame| frame.data.len()).collect::<Vec<_>>()
+    };
+    let whole = frames(None);
+    assert_eq!(whole, [310, 110, 15]);
+    // The last packet of the second frame.
+    let count = send(FrameFormat::Vp8, 0, &[(true, 300), (false, 100)])
+        .iter()
+        .map(|sent| sent.packets.len())
+        .sum::<usize>();
+    assert_eq!(frames(Some(count as u16 - 1)), [310]);
+}

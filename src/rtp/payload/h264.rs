@@ -1,10 +1,12 @@
 //! H.264, RFC 6184.
 
 mod nal;
+mod parameter_sets;
 
 #[cfg(feature = "media")]
 pub(crate) use nal::without_start_code;
 pub use nal::{NalUnitType, NalUnits, StreamFormat};
+pub use parameter_sets::ParameterSets;
 
 use super::format::append;
 use super::{DEFAULT_MAX_FRAME_LEN, DepacketizeError, PacketizeError, Payload, Piece};
@@ -233,6 +235,12 @@ impl Depacketizer {
     /// Whether a NAL unit is under way whose last fragment is yet to come.
     pub fn has_open_fragment(&self) -> bool {
         self.fragment.is_some()
+    }
+
+    /// The NAL unit under way has ended, though none of its fragments has said so.
+    #[cfg(feature = "media")]
+    pub(crate) fn end_fragment(&mut self) {
+        self.fragment = None;
     }
 
     fn push_units(&mut self, payload: &[u8], frame: &mut Vec<u8>) -> Result<(), DepacketizeError> {

@@ -105,6 +105,8 @@ impl Session {
         let ufrag = candidate.username_fragment.as_deref().filter(|ufrag| !ufrag.is_empty());
         let parsed = match candidate.candidate.trim() {
             "" => None,
+            // As it stands in descriptions.
+            "end-of-candidates" | "a=end-of-candidates" => None,
             text => {
                 let text = text.strip_prefix("a=").unwrap_or(text);
                 match text.strip_prefix("candidate:").unwrap_or(text).parse::<Candidate>() {

@@ -116,15 +116,18 @@ impl Jsep {
             agreed.send_codecs.sort_by_key(rank);
             agreed.receive_codecs.sort_by_key(rank);
         }
+        let extensions = self.common_extensions(section, transceiver.kind);
+        // RFC 8853 §5.5: without the extension nothing would tell the streams apart, and browsers refuse such an answer.
+        let tells_streams_apart = extensions.iter().any(|extension| extension.kind == ExtensionKind::Rid);
         let media = MediaSection {
             mid: section.mid,
             kind: transceiver.kind,
             direction: agreed.direction,
             codecs: &agreed.receive_codecs,
-            extensions: &self.common_extensions(section, transceiver.kind),
+            extensions: &extensions,
             sender: &transceiver.sender,
             has_sent: transceiver.negotiated.has_sent,
-            receive_rids: &section.sources.rids,
+            receive_rids: if tells_streams_apart { &section.sources.rids } else { &[] },
             terms: &section.terms,
         };
         let described = media.describe(transport);

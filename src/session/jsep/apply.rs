@@ -96,6 +96,11 @@ impl Jsep {
         }
         self.begin_exchange();
         self.offered = offer.sections.iter().map(|section| self.take_section(section)).collect();
+        // RFC 8841 §10: there is one association, and no second section for it.
+        let is_data = |(ours, _): &(&mut Section, _)| ours.content == SectionContent::Data;
+        for (ours, theirs) in self.offered.iter_mut().zip(&offer.sections).filter(is_data).skip(1) {
+            ours.content = SectionContent::rejected(theirs);
+        }
         self.agreement.is_first_offerer.get_or_insert(false);
         self.pending_remote = Some(Description { kind: DescriptionKind::Offer, sdp: Some(sdp.clone()) });
         self.remote_offer = Some(offer);
@@ -107,6 +112,7 @@ impl Jsep {
     fn read_context<'a>(&'a self, places: &'a [Section]) -> ReadContext<'a> {
         ReadContext {
             max_sections: self.config.max_sections,
+            max_candidates: self.config.max_remote_candidates,
             places,
             media: &self.config.media,
             transceivers: &self.transceivers,
@@ -163,11 +169,9 @@ impl Jsep {
         now: Option<&RemoteTransport>,
     ) -> Result<(), SessionError> {
         match (before, now) {
-            (Some(before), Some(now)) if before.fingerprints != now.fingerprints => {
-                Err(SessionError::Description(
-                    "the fingerprint differs from the one agreed on; a new certificate needs a new connection",
-                ))
-            }
+            (Some(before), Some(now)) if !shares_fingerprint(before, now) => Err(SessionError::Description(
+                "the fingerprint differs from the one agreed on; a new certificate needs a new connection",
+            )),
             _ => Ok(()),
         }
     }
@@ -398,6 +402,16 @@ impl Jsep {
                 .unwrap_or(answered.len())
         };
         codecs.sort_by_key(place);
+        // RFC 3264 §6.1: an answer may have numbers of its own for what it receives. Some send under them as well.
+        for answer in answered {
+            let has_number = |codec: &&NegotiatedCodec| codec.payload_type == answer.payload_type;
+            let ours = codecs.iter().find(|ours| ours.codec.is_compatible(&answer.codec));
+            if let Some(NegotiatedCodec { codec, .. }) =
+                ours.filter(|_| !codecs.iter().any(|c| has_number(&c)))
+            {
+                codecs.extend(registry.adopt(NegotiatedCodec { codec: codec.clone(), ..answer.clone() }));
+            }
+        }
         codecs
     }
 
@@ -440,20 +454,10 @@ impl Jsep {
         if let Some(before) = self.agreement.remote.take()
             && before.credentials == transport.credentials
         {
-            let mut candidates = before.candidates;
-            for candidate in transport.candidates.drain(..) {
-                // Each is compared with those that are kept, and with no more of them than are.
-                if candidates.len() >= self.config.max_remote_candidates {
-                    break;
-                }
-                if !candidates.contains(&candidate) {
-                    candidates.push(candidate);
-                }
-            }
-            transport.candidates = candidates;
+            let new = std::mem::replace(&mut transport.candidates, before.candidates);
+            transport.candidates.extend(new.since(0), self.config.max_remote_candidates);
             transport.has_all_candidates |= before.has_all_candidates;
         }
-        transport.candidates.truncate(self.config.max_remote_candidates);
         transport.local_ufrag = self.agreement.local_credentials.ufrag().to_owned();
         self.agreement.remote = Some(transport);
     }
@@ -540,6 +544,11 @@ impl Jsep {
     pub(in crate::session) fn forget_stopped(&mut self) {
         self.transceivers.retain(|transceiver| !transceiver.stopped || transceiver.negotiated.announced);
     }
+}
+
+/// A certificate may have digests of several hash functions, of which not all are told each time (RFC 8122 §5).
+fn shares_fingerprint(before: &RemoteTransport, now: &RemoteTransport) -> bool {
+    now.fingerprints.iter().any(|fingerprint| before.fingerprints.contains(fingerprint))
 }
 
 pub(super) const DTLS_ROLES_TURNED: &str =

@@ -2,6 +2,7 @@
 
 mod answer;
 mod apply;
+mod candidates;
 mod negotiation_needed;
 mod offer;
 mod place;
@@ -374,22 +375,21 @@ impl Jsep {
         let limit = self.config.max_remote_candidates;
         let pending = self.remote_offer.as_mut().and_then(|remote| remote.transport.as_mut());
         let remotes = pending.into_iter().chain(self.agreement.remote.as_mut());
-        let mut any = false;
+        let (mut any, mut generation) = (false, None);
         for remote in remotes {
             any = true;
-            // RFC 8838 §16: a candidate of another generation is not for this one.
-            if ufrag.is_some_and(|ufrag| ufrag != remote.credentials.ufrag()) {
+            // RFC 8838 §16: a candidate of another generation is not for this one. Without a word it is for the newest,
+            // which a provisional answer has begun already.
+            let is_other = ufrag.is_some_and(|ufrag| ufrag != remote.credentials.ufrag());
+            if is_other || generation.as_ref().is_some_and(|of| *of != remote.credentials) {
                 continue;
             }
+            generation = Some(remote.credentials.clone());
             match &candidate {
                 None => remote.has_all_candidates = true,
-                Some(candidate) if remote.candidates.contains(candidate) => {}
-                Some(_) if remote.candidates.len() >= limit => {
-                    return Err(SessionError::Limit { what: "remote candidates", limit });
-                }
-                Some(candidate) => remote.candidates.push(candidate.clone()),
+                Some(candidate) if remote.candidates.add(candidate, limit) => {}
+                Some(_) => return Err(SessionError::Limit { what: "remote candidates", limit }),
             }
-            return Ok(());
         }
         if any { Ok(()) } else { Err(SessionError::NoRemoteDescription) }
     }

@@ -61,6 +61,26 @@ impl Registry {
         self.set(payload_type, Format::Retransmission(of));
     }
 
+    /// Takes payload types of the peer's choice for a codec, beside those of this side. `None` if the first is something
+    /// else.
+    pub(super) fn adopt(&mut self, negotiated: NegotiatedCodec) -> Option<NegotiatedCodec> {
+        let NegotiatedCodec { codec, payload_type, rtx_payload_type } = negotiated;
+        match self.format(payload_type) {
+            Some(Format::Codec(known)) if codec.is_compatible(known) => {}
+            Some(_) => return None,
+            None => self.learn(payload_type, Some(&codec)),
+        }
+        let repairs = Format::Retransmission(payload_type);
+        let is_free = |rtx: &PayloadType| self.format(*rtx).is_none_or(|format| *format == repairs);
+        let rtx_payload_type = rtx_payload_type.filter(is_free);
+        rtx_payload_type.into_iter().for_each(|rtx| self.learn_retransmission(rtx, payload_type));
+        Some(NegotiatedCodec { codec, payload_type, rtx_payload_type })
+    }
+
+    fn format(&self, payload_type: PayloadType) -> Option<&Format> {
+        self.formats.iter().find(|(known, _)| *known == payload_type).map(|(_, format)| format)
+    }
+
     fn set(&mut self, payload_type: PayloadType, format: Format) {
         match self.formats.iter_mut().find(|(known, _)| *known == payload_type) {
             Some((_, known)) => *known = format,

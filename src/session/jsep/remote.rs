@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::candidates::SignalledCandidates;
 use super::place::{Section, SectionContent, unused_mid};
 use super::terms::{DATA_FORMAT, SectionTerms, SessionTerms};
 
-use crate::layer::{Candidate, Fingerprint, IceCredentials, Mid, PayloadType, Rid};
+use crate::layer::{Fingerprint, IceCredentials, Mid, PayloadType, Rid};
 use crate::rtp::{ExtensionId, ExtensionKind, ExtensionMap};
 use crate::sdp::{
     Attribute, Direction, FeedbackKind, MediaDescription, MediaKind, Msid, RidDirection, SessionDescription,
@@ -38,7 +39,7 @@ pub(in crate::session) struct RemoteTransport {
     pub(in crate::session) fingerprints: Vec<Fingerprint>,
     /// `None`: the peer left it to the default, which differs between offer and answer.
     pub(in crate::session) setup: Option<Setup>,
-    pub(in crate::session) candidates: Vec<Candidate>,
+    pub(in crate::session) candidates: SignalledCandidates,
     pub(in crate::session) has_all_candidates: bool,
 }
 
@@ -145,7 +146,9 @@ impl RemoteDescription {
         }
         let transport = tagged
             .map(|index| {
-                RemoteTransport::read(sdp, &sdp.media[index], proposal)
+                let sharing = sections.iter().zip(&sdp.media).filter(|(section, _)| !section.rejected);
+                let sharing: Vec<_> = sharing.map(|(_, media)| media).collect();
+                RemoteTransport::read(sdp, &sdp.media[index], &sharing, proposal, context.max_candidates)
                     .map_err(|reason| SessionError::Section { index, reason })
             })
             .transpose()?;
@@ -166,6 +169,7 @@ impl RemoteDescription {
 #[derive(Debug)]
 pub(super) struct ReadContext<'a> {
     pub(super) max_sections: usize,
+    pub(super) max_candidates: usize,
     /// The sections of before, or of the offer that is answered.
     pub(super) places: &'a [Section],
     pub(super) media: &'a MediaConfig,
@@ -263,15 +267,18 @@ impl Group {
 }
 
 impl RemoteTransport {
+    /// `sharing`: the sections that have the same transport.
     fn read(
         sdp: &SessionDescription,
         media: &MediaDescription,
+        sharing: &[&MediaDescription],
         proposal: Proposal,
+        max_candidates: usize,
     ) -> Result<Self, SectionError> {
         let ice = sdp.ice_parameters(media).ok_or(SectionError::Missing("a=ice-ufrag or a=ice-pwd"))?;
         let credentials = IceCredentials::new(ice.ufrag, ice.pwd)
             .map_err(|_| SectionError::Invalid("a=ice-ufrag or a=ice-pwd is malformed"))?;
-        let fingerprints: Vec<_> = sdp.fingerprints(media).cloned().collect();
+        let fingerprints: Vec<_> = sdp.fingerprints(media).take(MAX_FINGERPRINTS).cloned().collect();
         if fingerprints.is_empty() {
             return Err(SectionError::Missing("a=fingerprint with sha-256, sha-384 or sha-512"));
         }
@@ -285,16 +292,35 @@ impl RemoteTransport {
             }
             _ => {}
         }
+        // RFC 9143 §9.4 has the candidates in this section; some write them in another that shares the transport.
+        let has_some = |media: &MediaDescription| media.attributes().any(is_candidate);
+        let is_same =
+            |other: &&&MediaDescription| sdp.ice_parameters(other).is_none_or(|parameters| parameters == ice);
+        let mut others = sharing.iter().filter(|other| has_some(other)).filter(is_same);
+        let media = if has_some(media) { media } else { others.next().copied().unwrap_or(media) };
+        let mut candidates = SignalledCandidates::default();
+        // Component 2 is RTCP, which has no transport of its own here.
+        candidates.extend(media.candidates().filter(|candidate| candidate.component == 1), max_candidates);
+        // RFC 8838 §4.1.1: who does not trickle has told all. Some trickle without a word, and may still do so.
+        let has_told_all = !sdp.trickles(media) && has_some(media);
         Ok(Self {
             credentials,
             local_ufrag: String::new(),
             ice_lite: sdp.is_ice_lite(),
             fingerprints,
             setup,
-            // Component 2 is RTCP, which has no transport of its own here.
-            candidates: media.candidates().filter(|candidate| candidate.component == 1).cloned().collect(),
-            has_all_candidates: sdp.has_all_candidates(media),
+            candidates,
+            has_all_candidates: sdp.has_all_candidates(media) || has_told_all,
         })
+    }
+}
+
+/// Also one of a kind that is not known.
+fn is_candidate(attribute: &Attribute) -> bool {
+    match attribute {
+        Attribute::Candidate(_) => true,
+        Attribute::Other { name, .. } => name == "candidate",
+        _ => false,
     }
 }
 
@@ -530,6 +556,9 @@ fn looks_like_rtcp(payload_type: PayloadType) -> bool {
 /// The port of a peer that does not say one.
 const DEFAULT_SCTP_PORT: u16 = 5000;
 
+/// The most fingerprints that are kept: one of each hash function for each certificate that the peer may have.
+const MAX_FINGERPRINTS: usize = 32;
+
 /// The most header extensions of one media section that are kept.
 const MAX_EXTENSIONS: usize = 255;
 
@@ -576,7 +605,8 @@ mod tests {
         );
         let sdp: SessionDescription = text.parse().unwrap();
         let media = MediaConfig::default();
-        let context = ReadContext { max_sections: 1, places: &[], media: &media, transceivers: &[] };
+        let context =
+            ReadContext { max_sections: 1, max_candidates: 1, places: &[], media: &media, transceivers: &[] };
         let remote = RemoteDescription::read(&sdp, Proposal::Offer, &context).unwrap();
         assert!(remote.transport.unwrap().has_all_candidates);
     }

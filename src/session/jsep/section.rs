@@ -174,9 +174,13 @@ pub(super) fn data_section(
 pub(super) fn rejected_section(
     kind: MediaKind,
     protocol: &str,
-    formats: Vec<String>,
+    mut formats: Vec<String>,
     mid: Option<Mid>,
 ) -> MediaDescription {
+    if formats.is_empty() {
+        // RFC 8866 §5.14 wants one.
+        formats.push("0".to_owned());
+    }
     let mut media = open_section(kind, protocol, formats);
     media.port = 0;
     if let Some(mid) = mid {

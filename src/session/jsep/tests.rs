@@ -1,6 +1,7 @@
 mod descriptions;
 mod left_out;
 mod offers;
+mod reports;
 mod sections;
 mod states;
 

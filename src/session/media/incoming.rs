@@ -45,6 +45,8 @@ pub(in crate::session) struct Incoming {
     next_nack: Option<Instant>,
     /// Streams of which a key frame is to be asked for.
     key_frames_wanted: Vec<Ssrc>,
+    /// Of which a key frame is to be asked for as soon as they are seen, each once.
+    wishes: Vec<(TransceiverId, Option<Rid>)>,
 }
 
 /// A transceiver that receives.
@@ -152,6 +154,7 @@ impl Incoming {
             ended: Vec::new(),
             next_nack: None,
             key_frames_wanted: Vec::new(),
+            wishes: Vec::new(),
         }
     }
 
@@ -168,6 +171,7 @@ impl Incoming {
             .collect();
         self.route_of = self.routes.iter().map(|route| route.transceiver).zip(0..).collect();
         let (route_of, ended) = (&self.route_of, &mut self.ended);
+        self.wishes.retain(|(transceiver, _)| route_of.contains_key(transceiver));
         self.streams.retain(|ssrc, stream| {
             let goes_on = route_of.contains_key(&stream.transceiver());
             if !goes_on {
@@ -270,6 +274,11 @@ impl Incoming {
             next_fir: 0,
         };
         self.insert(now, ssrc, IncomingStream::Media(Box::new(stream)));
+        let wishes = self.wishes.len();
+        self.wishes.retain(|(of, wanted)| *of != transceiver || wanted.is_some() && *wanted != rid);
+        if self.wishes.len() < wishes {
+            self.want_key_frame(ssrc);
+        }
         Some(Routed::Media { transceiver, rid })
     }
 
@@ -352,6 +361,22 @@ impl Incoming {
         if !self.key_frames_wanted.contains(&ssrc) {
             self.key_frames_wanted.push(ssrc);
         }
+    }
+
+    /// Asks for a key frame of all streams of a transceiver, or of one, which need not have come yet.
+    pub(super) fn want_key_frames_of(&mut self, transceiver: TransceiverId, rid: Option<Rid>) {
+        let sources = self.sources(transceiver, rid);
+        let Some(route) = self.route_of.get(&transceiver).and_then(|at| self.routes.get(*at)) else { return };
+        let streams: Vec<Option<Rid>> = match rid {
+            None if !route.sources.rids.is_empty() => route.sources.rids.iter().copied().map(Some).collect(),
+            rid => vec![rid],
+        };
+        let is_new = |rid: &Option<Rid>| {
+            self.sources(transceiver, *rid).is_empty() && !self.wishes.contains(&(transceiver, *rid))
+        };
+        let new: Vec<_> = streams.into_iter().filter(is_new).map(|rid| (transceiver, rid)).collect();
+        self.wishes.extend(new);
+        sources.into_iter().for_each(|source| self.want_key_frame(source));
     }
 
     /// The sources of a transceiver.

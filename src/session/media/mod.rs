@@ -106,9 +106,7 @@ impl Media {
 
     /// Asks the peer for a key frame.
     pub(super) fn request_key_frame(&mut self, id: TransceiverId, rid: Option<Rid>) {
-        for ssrc in self.incoming.sources(id, rid) {
-            self.incoming.want_key_frame(ssrc);
-        }
+        self.incoming.want_key_frames_of(id, rid);
     }
 
     /// Takes an SRTP packet and hands what is in it to `deliver`.

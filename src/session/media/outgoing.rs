@@ -95,8 +95,8 @@ pub(in crate::session) struct OutgoingStream {
     pub(in crate::session) statistics: Option<SenderStatistics>,
     pub(in crate::session) counters: OutgoingCounters,
     pub(in crate::session) last_payload_type: Option<PayloadType>,
-    /// The number of the last FIR.
-    pub(super) last_fir: Option<u8>,
+    /// The number of the last FIR, and when it came.
+    pub(super) last_fir: Option<(u8, Instant)>,
 }
 
 /// What is counted of a stream besides packets and bytes.

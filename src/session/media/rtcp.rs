@@ -281,17 +281,7 @@ impl Reports {
                         event(SessionEvent::KeyFrameRequested { transceiver, rid: None });
                     }
                 }
-                Packet::Fir(Fir { entries, .. }) => {
-                    for entry in entries.iter() {
-                        // RFC 5104 §4.3.1.1: a request that is repeated has the number of the first.
-                        if let Some((transceiver, stream)) = outgoing.by_ssrc(entry.ssrc)
-                            && stream.last_fir.replace(entry.sequence_number) != Some(entry.sequence_number)
-                        {
-                            stream.counters.firs += 1;
-                            event(SessionEvent::KeyFrameRequested { transceiver, rid: None });
-                        }
-                    }
-                }
+                Packet::Fir(fir) => take_fir(now, &fir, outgoing, event),
                 Packet::Goodbye(goodbye) => goodbye.sources.iter().for_each(|source| incoming.end(source)),
                 _ => {}
             }
@@ -316,6 +306,28 @@ impl Reports {
         }
     }
 }
+
+/// RFC 5104 §4.3.1. Some have no entry and name the source where other feedback does.
+fn take_fir(now: Instant, fir: &Fir<'_>, outgoing: &mut Outgoing, event: &mut dyn FnMut(SessionEvent)) {
+    let unnumbered = fir.entries.is_empty().then_some((fir.media, None));
+    let entries = fir.entries.iter().map(|entry| (entry.ssrc, Some(entry.sequence_number)));
+    for (ssrc, number) in entries.chain(unnumbered) {
+        let Some((transceiver, stream)) = outgoing.by_ssrc(ssrc) else { continue };
+        // §4.3.1.1: a request that is repeated has the number of the first. Some never count.
+        let is_repeated = |(last, at): (u8, Instant)| {
+            Some(last) == number && now.saturating_duration_since(at) < FIR_REPETITION
+        };
+        if stream.last_fir.is_some_and(is_repeated) {
+            continue;
+        }
+        stream.last_fir = number.map(|number| (number, now)).or(stream.last_fir);
+        stream.counters.firs += 1;
+        event(SessionEvent::KeyFrameRequested { transceiver, rid: None });
+    }
+}
+
+/// So long after a FIR another with its number repeats it: several round trips.
+const FIR_REPETITION: Duration = Duration::from_secs(2);
 
 /// Reports of several sources with their names, in as few datagrams as they fit into.
 struct Datagram<'a> {
@@ -412,7 +424,8 @@ mod tests {
         outgoing.follow(&[transceiver], true, &SeededRandom::new(1));
         let clock = Clock::new(now, NtpTimestamp(1 << 63));
         let mut reports = Reports::new();
-        let mut requests = |sequence_number| {
+        let mut requests = |(after, sequence_number)| {
+            let now = now + Duration::from_millis(after);
             let entries = [FirEntry { ssrc, sequence_number }, FirEntry { ssrc: Ssrc(9), sequence_number }];
             let fir = Fir { sender: Ssrc(1), media: Ssrc(0), entries: Records::from(&entries[..]) };
             let mut datagram = vec![0; fir.encoded_len()];
@@ -424,7 +437,10 @@ mod tests {
             });
             count
         };
-        let counts = [255, 255, 0, 0, 1, 255].map(&mut requests);
+        let counts = [(0, 255), (0, 255), (0, 0), (0, 0), (0, 1), (0, 255)].map(&mut requests);
         assert_eq!(counts, [1, 0, 1, 0, 1, 1]);
+        // Some never count.
+        let counts = [(1900, 255), (2000, 255), (3900, 255), (9000, 255)].map(&mut requests);
+        assert_eq!(counts, [0, 1, 0, 1]);
     }
 }

@@ -89,7 +89,7 @@ impl Sources<'_> {
         for candidate in self.local_candidates {
             report.add(Stats::LocalCandidate(candidate_stats("local", candidate, local_ufrag)));
         }
-        for candidate in remote.into_iter().flat_map(|remote| &remote.candidates) {
+        for candidate in remote.into_iter().flat_map(|remote| remote.candidates.since(0)) {
             report.add(Stats::RemoteCandidate(candidate_stats("remote", candidate, remote_ufrag)));
         }
         for status in ice.candidate_pairs() {

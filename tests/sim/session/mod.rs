@@ -7,6 +7,7 @@ mod left_out;
 mod logging;
 mod packet_twice;
 mod renegotiation;
+mod reports;
 mod statistics;
 mod whole;
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::sdp::{MediaDescription, Msid, RtpMap};
 
 /// One section as a gateway to telephones may write it, every line in its place.
-const OFFER: &str = "v=0\r\no=FreeSWITCH 1700000000 1700000001 IN IP4 192.0.2.1\r\ns=FreeSWITCH\r\n\
+pub(super) const OFFER: &str = "v=0\r\no=FreeSWITCH 1700000000 1700000001 IN IP4 192.0.2.1\r\ns=FreeSWITCH\r\n\
     c=IN IP4 192.0.2.1\r\nt=0 0\r\na=group:BUNDLE 0\r\na=msid-semantic: WMS x\r\n\
     m=audio 20000 UDP/TLS/RTP/SAVPF 111 0 8 101\r\na=rtpmap:111 opus/48000/2\r\na=rtpmap:0 PCMU/8000\r\n\
     a=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=sendrecv\r\na=mid:0\r\na=setup:actpass\r\n\
@@ -24,19 +24,19 @@ const PROFILES: [&str; 8] = [
 ];
 
 /// The text without the lines that begin so.
-fn without(text: &str, prefixes: &[&str]) -> String {
+pub(super) fn without(text: &str, prefixes: &[&str]) -> String {
     let is_kept = |line: &&str| !prefixes.iter().any(|prefix| line.starts_with(prefix));
     text.lines().filter(is_kept).fold(String::new(), |text, line| text + line + "\r\n")
 }
 
-fn answered(offer: &str) -> SessionDescription {
+pub(super) fn answered(offer: &str) -> SessionDescription {
     let mut ours = side(7);
     ours.set_remote(&Description::offer(offer).unwrap_or_else(|error| panic!("{error}\n{offer}"))).unwrap();
     ours.answer().sdp.unwrap()
 }
 
 /// The answer to an offer of one section that is to be accepted.
-fn accepted(offer: &str) -> MediaDescription {
+pub(super) fn accepted(offer: &str) -> MediaDescription {
     let answer = answered(offer);
     assert!(!answer.media[0].is_rejected(), "{offer}\n{answer}");
     answer.media[0].clone()

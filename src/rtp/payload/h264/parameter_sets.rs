@@ -1,0 +1,75 @@
+//! Parameter sets that are told outside of the stream.
+
+/// Sequence and picture parameter sets that a description has: `sprop-parameter-sets`, RFC 6184 §8.1. Some encoders tell
+/// them there and never in the stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ParameterSets {
+    units: Vec<Vec<u8>>,
+}
+
+/// The most sets that are kept, 32 and 256 being all that can be told apart, and the most bytes of each.
+const MAX_SETS: usize = 32;
+const MAX_SET_LEN: usize = 1024;
+
+impl ParameterSets {
+    /// Reads the value of `sprop-parameter-sets`: NAL units in base64 with commas between. What is malformed or empty is
+    /// left out, as cameras write a comma behind the last.
+    pub fn from_sprop(text: &str) -> Self {
+        let units = text.split(',').filter_map(|unit| decode_base64(unit.trim()));
+        let is_kept = |unit: &Vec<u8>| (1..=MAX_SET_LEN).contains(&unit.len());
+        Self { units: units.filter(is_kept).take(MAX_SETS).collect() }
+    }
+
+    /// The NAL units, in order.
+    pub fn units(&self) -> impl Iterator<Item = &[u8]> {
+        self.units.iter().map(Vec::as_slice)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.units.is_empty()
+    }
+}
+
+/// RFC 4648 §4, with or without the padding.
+fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    let (mut bytes, mut bits, mut count) = (Vec::with_capacity(text.len() / 4 * 3), 0u32, 0);
+    for digit in text.trim_end_matches('=').bytes() {
+        let value = match digit {
+            b'A'..=b'Z' => digit - b'A',
+            b'a'..=b'z' => digit - b'a' + 26,
+            b'0'..=b'9' => digit - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count) as u8);
+        }
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_are_read_as_cameras_write_them() {
+        let sets = ParameterSets::from_sprop("Z0IAH5W4PASaEAAAcIAAFfkAQA==,aM48gA==");
+        let units: Vec<_> = sets.units().collect();
+        assert_eq!(units.len(), 2);
+        assert_eq!(units[0][..4], [0x67, 0x42, 0x00, 0x1f]);
+        assert_eq!(units[1], [0x68, 0xce, 0x3c, 0x80]);
+        // Hikvision's without the second, and others.
+        assert_eq!(ParameterSets::from_sprop("aM48gA,").units().collect::<Vec<_>>(), [units[1]]);
+        assert_eq!(ParameterSets::from_sprop(" aM48gA== , a*b").units().count(), 1);
+        for text in ["", ",", "=", "===="] {
+            assert!(ParameterSets::from_sprop(text).is_empty(), "{text}");
+        }
+        assert_eq!(ParameterSets::from_sprop(&"aM48gA,".repeat(10_000)).units().count(), MAX_SETS);
+    }
+}
