@@ -82,10 +82,16 @@ impl Reconfiguration {
     }
 
     /// Makes a request of the queued streams, if none is under way. Says whether it did.
+    #[inline]
     pub(crate) fn begin(&mut self, last_tsn: Tsn) -> bool {
-        if self.outgoing.is_some() || self.queued.is_empty() {
-            return false;
+        let begins = self.outgoing.is_none() && !self.queued.is_empty();
+        if begins {
+            self.begin_request(last_tsn);
         }
+        begins
+    }
+
+    fn begin_request(&mut self, last_tsn: Tsn) {
         let count = self.queued.len().min(Self::MAX_STREAMS);
         let streams = self.queued.drain(..count).collect();
         if self.queued.is_empty() {
@@ -95,7 +101,6 @@ impl Reconfiguration {
         self.next_request = request.wrapping_add(1);
         let response = self.expected.wrapping_sub(1);
         self.outgoing = Some(OutgoingRequest { request, response, last_tsn, streams, to_send: true });
-        true
     }
 
     pub(crate) fn is_waiting(&self) -> bool {

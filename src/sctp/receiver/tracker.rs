@@ -72,6 +72,7 @@ impl TsnTracker {
     }
 
     /// Says what the TSN is, without taking it.
+    #[inline]
     pub(super) fn classify(&self, tsn: Tsn) -> Arrival {
         let is_next = tsn == self.cumulative.next();
         if is_next && self.ranges.is_empty() {

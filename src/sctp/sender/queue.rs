@@ -55,7 +55,7 @@ pub(super) struct StreamQueues {
     resetting: FxHashSet<StreamId>,
     /// Those of which everything has been sent since their reset was asked for.
     drained: VecDeque<StreamId>,
-    ready: VecDeque<StreamId>,
+    ready: VecDeque<Turn>,
     /// The queue of a stream that has nothing more to send, for the next one.
     spare: VecDeque<Message>,
     /// What the messages count for.
@@ -68,6 +68,20 @@ struct Active {
     messages: VecDeque<Message>,
     /// Bytes that were not handed to the network, of the message that is being sent included.
     buffered: usize,
+}
+
+/// A stream with messages, and what is asked of the first of them again and again before it is begun.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    stream: StreamId,
+    len: usize,
+    expires: Option<Instant>,
+}
+
+impl Turn {
+    fn new(stream: StreamId, first: &Message) -> Self {
+        Self { stream, len: first.payload.len(), expires: first.expires }
+    }
 }
 
 /// A queue or table with room for so few is not worth being made smaller.
@@ -90,39 +104,40 @@ impl StreamQueues {
         self.charge += Message::charge(message.payload.len());
         stream.buffered += message.payload.len();
         if stream.messages.is_empty() {
-            self.ready.push_back(id);
+            self.ready.push_back(Turn::new(id, &message));
         }
         stream.messages.push_back(message);
     }
 
-    /// The message whose turn it is, after those that expired were dropped.
-    pub(super) fn peek(&mut self, now: Instant, events: &mut VecDeque<SctpEvent>) -> Option<&Message> {
+    /// The length of the message whose turn it is, after those that expired were dropped.
+    #[inline]
+    pub(super) fn next_len(&mut self, now: Instant, events: &mut VecDeque<SctpEvent>) -> Option<usize> {
         loop {
-            let id = *self.ready.front()?;
-            let expired = self.active.get(&id)?.messages.front()?.is_expired(now);
-            if !expired {
-                return self.active.get(&id)?.messages.front();
+            let turn = self.ready.front()?;
+            if turn.expires.is_none_or(|expires| expires > now) {
+                return Some(turn.len);
             }
             // It got no SSN yet, so the peer will not miss it (RFC 7496 §4.1).
-            let (_, dropped) = self.take()?;
-            self.note_sent(id, dropped.payload.len(), events);
+            let (stream, dropped) = self.take()?;
+            self.note_sent(stream, dropped.payload.len(), events);
         }
     }
 
     /// Takes the message whose turn it is.
     pub(super) fn take(&mut self) -> Option<(StreamId, Message)> {
-        let id = self.ready.pop_front()?;
+        let id = self.ready.pop_front()?.stream;
         let stream = self.active.get_mut(&id)?;
         let message = stream.messages.pop_front()?;
         trim(&mut stream.messages);
         self.charge -= Message::charge(message.payload.len());
-        if !stream.messages.is_empty() {
-            self.ready.push_back(id);
+        if let Some(first) = stream.messages.front() {
+            self.ready.push_back(Turn::new(id, first));
         }
         Some((id, message))
     }
 
     /// The sequence number of the next message of a stream; unordered messages use none up.
+    #[inline]
     pub(super) fn assign_ssn(&mut self, id: StreamId, unordered: bool) -> Ssn {
         if unordered {
             return self.next_ssn.get(&id).copied().unwrap_or_default();
@@ -183,6 +198,7 @@ impl StreamQueues {
     }
 
     /// A stream whose reset can be asked for, because everything that was queued on it has been sent once.
+    #[inline]
     pub(super) fn pop_drained(&mut self) -> Option<StreamId> {
         let drained = self.drained.pop_front()?;
         if self.drained.is_empty() {

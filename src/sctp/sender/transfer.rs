@@ -248,7 +248,7 @@ impl Sender {
                 }
                 (message.payload.len() - sent, false)
             }
-            None => (self.queues.peek(now, events)?.payload.len(), true),
+            None => (self.queues.next_len(now, events)?, true),
         };
         // RFC 9260 §6.1 A: one chunk may always be in flight, to probe a closed window.
         let window = self.peer_window.saturating_sub(in_flight);
