@@ -155,8 +155,7 @@ impl CongestionControl for Open {
 #[test]
 fn blocks_over_a_long_queue_come_to_an_end() {
     const COUNT: u32 = 20_000;
-    let config =
-        Config { max_burst: u32::MAX, congestion_control: |_| Box::new(Open), ..Config::default() };
+    let config = Config { max_burst: u32::MAX, congestion_control: |_| Box::new(Open), ..Config::default() };
     let mut pair = Pair::established(config);
     for _ in 0..COUNT {
         pair.send(0, "x");
