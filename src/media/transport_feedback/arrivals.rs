@@ -66,6 +66,7 @@ struct Ring {
     newest: u64,
 }
 
+const FIRST_PLACES: usize = 8;
 // So far behind the newest number another one means the same to the peer.
 const HALF_OF_ALL: u64 = 0x8000;
 
@@ -85,7 +86,7 @@ impl TransportArrivals {
             },
             unwrapper: SequenceUnwrapper::new(),
             epoch: None,
-            arrivals: Ring { places: vec![None; max_arrivals.min(64)], newest: 0 },
+            arrivals: Ring { places: vec![None; max_arrivals.min(FIRST_PLACES)], newest: 0 },
             start: 0,
             due: None,
             feedback_count: 0,

@@ -42,3 +42,24 @@ impl Sources {
         self.by_rid.get(&(transceiver, rid)).copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_that_is_replaced_takes_nothing_with_it() {
+        let [first, second] = [1, 2].map(TransceiverId);
+        let rid = Rid::new(b"h").ok();
+        let mut sources = Sources::default();
+        sources.insert(first, rid, Ssrc(7));
+        sources.insert(first, rid, Ssrc(3));
+        sources.insert(second, None, Ssrc(u32::MAX));
+        assert!(sources.of(first).eq([Ssrc(3), Ssrc(7)]));
+        sources.remove(first, rid, Ssrc(7));
+        assert_eq!(rid.and_then(|rid| sources.of_rid(first, rid)), Some(Ssrc(3)));
+        sources.remove(first, rid, Ssrc(3));
+        sources.remove(second, None, Ssrc(u32::MAX));
+        assert!(sources.of.is_empty() && sources.by_rid.is_empty());
+    }
+}
