@@ -45,6 +45,10 @@ pub(super) enum Deferred {
 
 /// What a channel that the peer opened counts for, besides its names.
 pub(super) const CHANNEL_OVERHEAD: usize = 480;
+/// What an event that waits counts for.
+pub(super) const EVENT_OVERHEAD: usize = 64;
+/// What a stream counts for that is never to be used again.
+pub(super) const RETIRED_OVERHEAD: usize = 8;
 
 impl Arrivals {
     pub(super) fn is_reset_due(&self) -> bool {

@@ -57,7 +57,7 @@ pub struct DataChannels {
     pub(super) by_stream: FxHashMap<StreamId, ChannelId>,
     next_id: u64,
     /// Streams that the peer refused to reset, never to be used again.
-    retired: FxHashSet<StreamId>,
+    pub(super) retired: FxHashSet<StreamId>,
     /// Establishment messages that the association had no room for, one of a channel at most.
     pub(super) unsent: BTreeMap<ChannelId, (StreamId, Bytes)>,
     pub(super) arrivals: Arrivals,
@@ -67,6 +67,9 @@ pub struct DataChannels {
     /// The streams of channels that the peer has not reset.
     unreset: FxHashSet<StreamId>,
     pub(super) events: VecDeque<ChannelEvent>,
+    /// Something has happened since [`advance`](Self::advance) had nothing to do. The association says when there is
+    /// something to read, so that a table without news need not ask.
+    pub(super) is_stirred: bool,
 }
 
 #[derive(Debug)]
@@ -229,7 +232,10 @@ impl DataChannels {
     }
 
     /// Takes an event of the association.
+    ///
+    /// It is to be handed all of them: that there is something to read is one.
     pub fn handle_event(&mut self, sctp: &mut dyn SctpTransport, now: Instant, event: &SctpEvent) {
+        self.is_stirred = true;
         match event {
             SctpEvent::Established { .. } => {
                 self.established = true;
@@ -283,8 +289,12 @@ impl DataChannels {
 
     /// The next thing that happened. Never waits for anybody to [`receive`](Self::receive).
     pub fn poll_event(&mut self, sctp: &mut dyn SctpTransport, now: Instant) -> Option<ChannelEvent> {
-        self.advance(sctp, now);
+        if self.is_stirred {
+            self.advance(sctp, now);
+        }
         let event = self.events.pop_front()?;
+        // One that waits counts in the budget.
+        self.is_stirred = true;
         if self.events.is_empty() {
             // What an idle table does without.
             self.events = VecDeque::new();
@@ -354,6 +364,7 @@ impl DataChannels {
     pub(super) fn insert(&mut self, channel: Channel) -> ChannelId {
         let id = ChannelId(self.next_id);
         self.next_id += 1;
+        self.is_stirred = true;
         if let Some(stream) = channel.stream {
             self.by_stream.insert(stream, id);
             self.unreset.insert(stream);
@@ -365,6 +376,7 @@ impl DataChannels {
 
     pub(super) fn remove(&mut self, id: ChannelId) {
         let Some(mut channel) = self.channels.remove(&id) else { return };
+        self.is_stirred = true;
         if let Some(stream) = channel.stream {
             self.by_stream.remove(&stream);
             self.unreset.remove(&stream);

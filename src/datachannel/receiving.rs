@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
-use super::arrivals::{CHANNEL_OVERHEAD, Deferred};
+use super::arrivals::{CHANNEL_OVERHEAD, Deferred, EVENT_OVERHEAD, RETIRED_OVERHEAD};
 use super::channel::{ChannelEvent, ChannelState, MessageKind};
 use super::channel_id::ChannelId;
 use super::channels::{Channel, DataChannels, End};
@@ -112,6 +112,7 @@ impl DataChannels {
         if self.end == End::Unread {
             self.close_all();
         } else if is_quiet {
+            self.is_stirred = false;
             return;
         }
         self.tell_held(sctp);
@@ -119,7 +120,7 @@ impl DataChannels {
 
     /// Has the association count what is kept.
     fn tell_held(&mut self, sctp: &mut dyn SctpTransport) {
-        let held = Held { unread: self.arrivals.charge, channels: self.peer_charge() };
+        let held = Held { unread: self.arrivals.charge, channels: self.peer_charge() + self.news_charge() };
         if self.arrivals.told != Some(held) {
             self.arrivals.told = Some(held);
             let outcome = sctp.set_held(held);
@@ -131,6 +132,11 @@ impl DataChannels {
     /// What the channels that the peer opened count for.
     pub(super) fn peer_charge(&self) -> usize {
         self.peer_names + self.peer_channels * CHANNEL_OVERHEAD
+    }
+
+    /// What events that wait, and streams that are lost for good, count for: a peer can make some of each.
+    fn news_charge(&self) -> usize {
+        self.events.len() * EVENT_OVERHEAD + self.retired.len() * RETIRED_OVERHEAD
     }
 
     fn take_received(&mut self, sctp: &mut dyn SctpTransport, now: Instant, received: Received) {

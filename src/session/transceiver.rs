@@ -121,14 +121,14 @@ pub(super) struct RemoteSources {
 }
 
 impl RemoteSources {
-    /// The stream whose packets `rtx` repairs, by `a=ssrc-group:FID`.
-    pub(super) fn repaired_by(&self, rtx: Ssrc) -> Option<Ssrc> {
-        self.groups.iter().filter(|group| group.semantics == "FID").find_map(
-            |group| match group.sources[..] {
-                [primary, repair] if repair == rtx => Some(primary),
+    /// Each stream with that of its retransmissions, by `a=ssrc-group:FID`.
+    pub(super) fn repairs(&self) -> impl Iterator<Item = (Ssrc, Ssrc)> {
+        self.groups.iter().filter(|group| group.semantics == "FID").filter_map(|group| {
+            match group.sources[..] {
+                [primary, repair] => Some((primary, repair)),
                 _ => None,
-            },
-        )
+            }
+        })
     }
 }
 

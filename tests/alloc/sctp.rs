@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use kaon_rtc::crypto::{CryptoProvider, SeededRandom};
-use kaon_rtc::datachannel::{ChannelInit, DataChannels, MessageKind};
+use kaon_rtc::datachannel::{ChannelInit, DataChannels, MessageKind, Open};
 use kaon_rtc::layer::{Datagram, DtlsRole, FiveTuple, Layer, TransmitBatch};
 use kaon_rtc::sctp::wire::{ChunkType, Header, PacketWriter};
 use kaon_rtc::sctp::{Association, Config, PayloadProtocol, SctpTransport, SendOptions, StreamId};
@@ -76,13 +76,30 @@ impl Victim {
 
     /// The peer sends a DATA chunk, `ahead` of where it began.
     fn data(&mut self, ahead: u32, stream: u16, ssn: u16, flags: u8, payload: &[u8]) {
+        self.data_of(PayloadProtocol::BINARY, ahead, stream, ssn, flags, payload);
+    }
+
+    /// The first message of a stream is one of the establishment protocol.
+    fn dcep(&mut self, ahead: u32, stream: u16, payload: &[u8]) {
+        self.data_of(PayloadProtocol::DCEP, ahead, stream, 0, WHOLE, payload);
+    }
+
+    fn data_of(
+        &mut self,
+        protocol: PayloadProtocol,
+        ahead: u32,
+        stream: u16,
+        ssn: u16,
+        flags: u8,
+        payload: &[u8],
+    ) {
         let mut packet = Vec::new();
         let mut writer = PacketWriter::new(&mut packet, 1400, 5000, 5000, self.tag);
         writer.chunk(ChunkType::DATA, flags, |out| {
             out.extend_from_slice(&self.tsn.wrapping_add(ahead).to_be_bytes());
             out.extend_from_slice(&stream.to_be_bytes());
             out.extend_from_slice(&ssn.to_be_bytes());
-            out.extend_from_slice(&53u32.to_be_bytes());
+            out.extend_from_slice(&protocol.0.to_be_bytes());
             out.extend_from_slice(payload);
         });
         writer.finish(true);
@@ -270,5 +287,88 @@ fn unread_channels_together_keep_to_the_budget() {
         assert!(held <= MOST, "{len} bytes: {held}");
         let counted = ends[1].association.statistics().receive_buffered;
         assert!(counted > BUDGET / 2, "{counted}: the budget is used");
+    }
+}
+
+/// An association with its table of channels, and what its peer makes of them.
+struct Table {
+    victim: Victim,
+    channels: DataChannels,
+    next: u32,
+}
+
+impl Table {
+    fn new(config: Config) -> Self {
+        let mut table = Self { victim: Victim::new(config), channels: DataChannels::default(), next: 0 };
+        let Victim { ours, now, .. } = &mut table.victim;
+        table.channels.set_role(ours, *now, DtlsRole::Server);
+        table.turn();
+        table
+    }
+
+    /// What a loop does after each packet. What is sent does not arrive.
+    fn turn(&mut self) {
+        let Victim { ours, now, .. } = &mut self.victim;
+        while let Some(event) = ours.poll_event() {
+            self.channels.handle_event(ours, *now, &event);
+        }
+        self.channels.advance(ours, *now);
+        let mut batch = TransmitBatch::new(1200);
+        while ours.poll_transmit(*now, &mut batch).is_some() {
+            batch.clear();
+        }
+    }
+
+    /// The peer opens a channel on each of so many streams of a parity.
+    fn open(&mut self, streams: u16, parity: u16) {
+        let open = Open::message(&ChannelInit::new("label"));
+        for index in 0..streams {
+            self.victim.dcep(self.next, 2 * index + parity, &open);
+            self.next += 1;
+            self.turn();
+        }
+    }
+
+    /// What the budget of the receiving direction counts.
+    fn counted(&self) -> isize {
+        self.victim.ours.statistics().receive_buffered as isize
+    }
+}
+
+/// For an application that takes no events, or takes them and lets the channels be.
+#[test]
+fn channels_that_a_peer_opens_at_once_keep_to_the_budget() {
+    for (config, budget) in [(config(), BUDGET), (Config::default(), 8 << 20)] {
+        for takes_events in [true, false] {
+            let mut table = Table::new(config.clone());
+            let (_, held) = heap_held(|| {
+                table.open(8192, 0);
+                let Victim { ours, now, .. } = &mut table.victim;
+                while takes_events && table.channels.poll_event(ours, *now).is_some() {}
+            });
+            let answers = table.victim.ours.statistics().send_buffered;
+            println!("budget {budget}, events taken: {takes_events}: {held}, counted {}", table.counted());
+            let most = ((budget + answers) * 3 / 2) as isize;
+            assert!(held <= most, "{held} of {most}, events taken: {takes_events}");
+        }
+    }
+}
+
+/// The peer opens channels where it may not, on all streams, and never answers the resets of those.
+#[test]
+fn refusals_are_counted() {
+    const SMALL: isize = 16 << 10;
+    for takes_events in [true, false] {
+        let mut table = Table::new(Config::default());
+        let before = table.counted();
+        let (_, held) = heap_held(|| {
+            table.open(32_767, 1);
+            let Victim { ours, now, .. } = &mut table.victim;
+            while takes_events && table.channels.poll_event(ours, *now).is_some() {}
+            table.turn();
+        });
+        let counted = table.counted() - before;
+        println!("events taken: {takes_events}: {held}, counted {counted}");
+        assert!(held <= counted * 3 / 2 + SMALL, "{held} where {counted} is counted");
     }
 }

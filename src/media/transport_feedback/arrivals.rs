@@ -1,6 +1,5 @@
 //! The receiver's side: when which packets arrived.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::layer::{SequenceNumber, Ssrc};
@@ -18,7 +17,7 @@ pub struct TransportFeedbackConfig {
     pub interval: Duration,
     /// The most bytes of one feedback packet. Default 1100, so that it shares a datagram with a short report.
     pub max_packet_len: usize,
-    /// The most arrivals that are kept, of packets reported on or not. Default 8192.
+    /// How many numbers back arrivals are kept at most, of packets reported on or not. Default 8192.
     pub max_arrivals: usize,
     /// How long an arrival that was reported is kept: when a packet before it comes late, the report on both
     /// is made again. Default 500 ms.
@@ -45,8 +44,7 @@ pub struct TransportArrivals {
     config: TransportFeedbackConfig,
     unwrapper: SequenceUnwrapper,
     epoch: Option<Instant>,
-    // In the order of their numbers.
-    arrivals: VecDeque<Arrival>,
+    arrivals: Ring,
     // What the next feedback begins with.
     start: u64,
     due: Option<Instant>,
@@ -58,24 +56,37 @@ pub struct TransportArrivals {
 struct Arrival {
     number: u64,
     at: Instant,
+    is_reported: bool,
 }
+
+// Arrivals, each in the place of its number modulo their count, so that one that comes late moves no other.
+#[derive(Debug)]
+struct Ring {
+    places: Vec<Option<Arrival>>,
+    newest: u64,
+}
+
+const FIRST_PLACES: usize = 8;
+// So far behind the newest number another one means the same to the peer.
+const HALF_OF_ALL: u64 = 0x8000;
 
 impl TransportArrivals {
     /// A record that is empty. `sender` is who reports.
     pub fn new(config: TransportFeedbackConfig, sender: Ssrc, media: Ssrc) -> Self {
         let interval = config.interval.clamp(Duration::from_millis(50), Duration::from_millis(250));
         let max_packet_len = config.max_packet_len.max(MIN_PACKET_LEN);
+        let max_arrivals = config.max_arrivals.max(1);
         TransportArrivals {
             config: TransportFeedbackConfig {
                 interval,
                 max_packet_len,
-                max_arrivals: config.max_arrivals.max(1),
+                max_arrivals,
                 max_gap: config.max_gap.min(8192),
                 ..config
             },
             unwrapper: SequenceUnwrapper::new(),
             epoch: None,
-            arrivals: VecDeque::new(),
+            arrivals: Ring { places: vec![None; max_arrivals.min(FIRST_PLACES)], newest: 0 },
             start: 0,
             due: None,
             feedback_count: 0,
@@ -90,22 +101,50 @@ impl TransportArrivals {
             self.start = self.unwrapper.peek(number);
         }
         let number = self.unwrapper.unwrap(number);
-        let arrival = Arrival { number, at: now };
-        match self.arrivals.back() {
-            Some(last) if last.number >= number => {
-                let Err(at) = self.arrivals.binary_search_by_key(&number, |arrival| arrival.number) else {
-                    return;
-                };
-                self.arrivals.insert(at, arrival);
-            }
-            _ => self.arrivals.push_back(arrival),
+        self.arrivals.newest = self.arrivals.newest.max(number);
+        let earliest = (self.arrivals.newest + 1).saturating_sub(HALF_OF_ALL);
+        if number < earliest || !self.make_room(now, number) {
+            return;
         }
-        if number < self.start {
-            // It was reported as missing, if at all: report again from it on.
-            self.start = number;
-        }
-        self.forget(now);
+        *self.arrivals.place(number) = Some(Arrival { number, at: now, is_reported: false });
+        // One before the start was reported as missing, if at all: report again from it on.
+        self.start = self.start.min(number).max(earliest);
         self.due.get_or_insert(now + self.config.interval);
+    }
+
+    // Has the place of a number free for it. False if it is there already, or one that is later.
+    fn make_room(&mut self, now: Instant, number: u64) -> bool {
+        while let Some(there) = *self.arrivals.place(number) {
+            if there.number == number {
+                return false;
+            }
+            if !there.is_kept(now, self.config.max_lateness) {
+                break;
+            }
+            if self.arrivals.places.len() < self.config.max_arrivals {
+                self.grow();
+                continue;
+            }
+            if there.number > number {
+                return false;
+            }
+            // At the limit the oldest goes, reported or not.
+            self.start = self.start.max(there.number + 1);
+            break;
+        }
+        true
+    }
+
+    fn grow(&mut self) {
+        let len = (self.arrivals.places.len() * 2).min(self.config.max_arrivals);
+        let before = std::mem::replace(&mut self.arrivals.places, vec![None; len]);
+        for arrival in before.into_iter().flatten() {
+            let place = self.arrivals.place(arrival.number);
+            match place {
+                Some(there) if there.number > arrival.number => {}
+                _ => *place = Some(arrival),
+            }
+        }
     }
 
     /// When [`poll_feedback`](Self::poll_feedback) has something to say.
@@ -119,46 +158,51 @@ impl TransportArrivals {
         if self.due.is_none_or(|due| due > now) {
             return None;
         }
-        let first = self.arrivals.partition_point(|arrival| arrival.number < self.start);
-        let Some(&Arrival { number: first_number, .. }) = self.arrivals.get(first) else {
-            self.due = None;
-            return None;
-        };
-        if first_number - self.start > u64::from(self.config.max_gap) {
-            self.start = first_number;
+        self.due = None;
+        let (newest, max_lateness) = (self.arrivals.newest, self.config.max_lateness);
+        let first =
+            (self.start..=newest).find(|number| self.arrivals.kept(*number, now, max_lateness).is_some())?;
+        if first - self.start > u64::from(self.config.max_gap) {
+            self.start = first;
         }
         self.builder.begin(Some(SequenceNumber(self.start as u16)), self.feedback_count);
         self.feedback_count = self.feedback_count.wrapping_add(1);
-        self.due = None;
-        for (index, arrival) in self.arrivals.range(first..).enumerate() {
-            let follows = arrival.number - self.start <= u64::from(self.config.max_gap);
+        for number in first..=newest {
+            let Some(arrival) = self.arrivals.kept(number, now, max_lateness) else { continue };
+            let follows = number - self.start <= u64::from(self.config.max_gap);
             let since_epoch = arrival.at.saturating_duration_since(epoch);
             let pushed = match follows {
-                true => self.builder.push(SequenceNumber(arrival.number as u16), since_epoch),
+                true => self.builder.push(SequenceNumber(number as u16), since_epoch),
                 false => Err(PushError::Full),
             };
-            if index > 0 && pushed.is_err() {
+            if number > first && pushed.is_err() {
                 // The rest is for the next packet.
                 self.due = Some(now);
                 break;
             }
-            self.start = arrival.number + 1;
+            arrival.is_reported = true;
+            self.start = number + 1;
         }
-        self.forget(now);
         self.builder.finish()
     }
+}
 
-    // What was reported and is old goes; above the limit, the oldest goes whatever it is.
-    fn forget(&mut self, now: Instant) {
-        while let Some(first) = self.arrivals.front() {
-            let is_old = first.number < self.start
-                && now.saturating_duration_since(first.at) > self.config.max_lateness;
-            if !is_old && self.arrivals.len() <= self.config.max_arrivals {
-                break;
-            }
-            self.start = self.start.max(first.number + 1);
-            self.arrivals.pop_front();
-        }
+impl Arrival {
+    // What was reported and is old is as good as gone.
+    fn is_kept(&self, now: Instant, max_lateness: Duration) -> bool {
+        !self.is_reported || now.saturating_duration_since(self.at) <= max_lateness
+    }
+}
+
+impl Ring {
+    fn place(&mut self, number: u64) -> &mut Option<Arrival> {
+        let index = number % self.places.len() as u64;
+        &mut self.places[index as usize]
+    }
+
+    fn kept(&mut self, number: u64, now: Instant, max_lateness: Duration) -> Option<&mut Arrival> {
+        let arrival = self.place(number).as_mut()?;
+        (arrival.number == number && arrival.is_kept(now, max_lateness)).then_some(arrival)
     }
 }
 
@@ -223,6 +267,35 @@ mod tests {
     }
 
     #[test]
+    fn late_numbers_find_their_places_whatever_the_length() {
+        let now = Instant::now();
+        for count in [5, 64, 100, 1000] {
+            let config =
+                TransportFeedbackConfig { max_arrivals: count.into(), ..TransportFeedbackConfig::default() };
+            let mut record = TransportArrivals::new(config, Ssrc(1), Ssrc(2));
+            let numbers = (0..count).step_by(2).chain((0..count).skip(1).step_by(2).rev());
+            numbers.for_each(|number| record.received(now, SequenceNumber(number)));
+            let feedback = read(record.poll_feedback(now + Duration::from_millis(100)).unwrap());
+            assert_eq!(feedback, (0, count, (0..count).map(|number| (number, 0)).collect()));
+        }
+    }
+
+    #[test]
+    fn jumps_without_end_are_told_half_of_all_numbers_back() {
+        let now = Instant::now();
+        let mut record = arrivals();
+        for jump in 0..10_000u16 {
+            record.received(now, SequenceNumber(jump.wrapping_mul(30_000)));
+        }
+        let later = now + Duration::from_millis(100);
+        let mut packets = 0;
+        while record.poll_feedback(later).is_some() {
+            packets += 1;
+        }
+        assert_eq!(packets, 2);
+    }
+
+    #[test]
     fn long_silence_takes_another_packet() {
         let start = Instant::now();
         let mut record = arrivals();
@@ -242,7 +315,7 @@ mod tests {
         for number in 0..1000 {
             record.received(now, SequenceNumber(number));
         }
-        assert_eq!(record.arrivals.len(), 10);
+        assert_eq!(record.arrivals.places.len(), 10);
         let feedback = record.poll_feedback(now + Duration::from_secs(1)).unwrap();
         assert_eq!((feedback.base, feedback.status_count), (SequenceNumber(990), 10));
     }

@@ -238,6 +238,7 @@ impl Association {
                 }
             }
         }
+        self.receiver.set_resetting(self.sender.resetting());
         self.timers.stop(Timer::Reconfiguration);
     }
 
@@ -245,6 +246,7 @@ impl Association {
     pub(super) fn queue_reset(&mut self, stream: StreamId) {
         if !self.sender.is_resetting(stream) {
             self.sender.begin_reset(stream);
+            self.receiver.set_resetting(self.sender.resetting());
         }
     }
 

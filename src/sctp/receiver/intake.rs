@@ -16,6 +16,8 @@ pub(crate) struct Receiver {
     delivery: Delivery,
     /// What the caller keeps of what it read.
     kept: Held,
+    /// How many streams wait for the peer to confirm a reset.
+    resetting: usize,
     /// The caller says what it keeps, so what it reads is not used up yet.
     caller_keeps: bool,
     max_message: usize,
@@ -55,12 +57,16 @@ pub(crate) enum DataRefused {
 }
 
 impl Receiver {
+    /// What a stream counts for whose reset is under way: its place in tables that are half empty.
+    const RESET_CHARGE: usize = 16;
+
     pub(crate) fn new(config: &Config, initial_tsn: Tsn, streams: u16) -> Self {
         Self {
             tracker: TsnTracker::new(initial_tsn, config.max_gaps),
             reassembly: Reassembly::new(config.max_receive_message),
             delivery: Delivery::default(),
             kept: Held::default(),
+            resetting: 0,
             caller_keeps: false,
             max_message: config.max_receive_message,
             awaited: None,
@@ -172,16 +178,29 @@ impl Receiver {
     /// Takes what the caller keeps of what it read. [`wants_sack`](Self::wants_sack) may become true.
     pub(crate) fn set_kept(&mut self, kept: Held) {
         self.caller_keeps = true;
-        let before = std::mem::replace(&mut self.kept, kept).unread;
-        if kept.unread < before {
-            self.note_read(before - kept.unread);
+        let before = std::mem::replace(&mut self.kept, kept);
+        if kept.unread < before.unread {
+            self.note_read(before.unread - kept.unread);
+        } else if kept.channels < before.channels {
+            self.note_room();
         }
+    }
+
+    /// Takes how many streams wait for the peer to confirm a reset of this side, which it may have made necessary and
+    /// may leave undone. [`wants_sack`](Self::wants_sack) may become true.
+    pub(crate) fn set_resetting(&mut self, streams: usize) {
+        self.resetting = streams;
+        self.note_room();
     }
 
     /// The application has read so many bytes.
     fn note_read(&mut self, bytes: usize) {
         self.window.note_read(bytes);
-        // A window that was nearly closed is open again (RFC 9260 §6.2).
+        self.note_room();
+    }
+
+    /// A window that was nearly closed is open again (RFC 9260 §6.2).
+    fn note_room(&mut self) {
         let full = self.window.size.min(self.window.max.saturating_sub(self.fixed()));
         self.sack_now |= self.window.advertised < full / 4 && self.open_window() >= full / 2;
     }
@@ -193,7 +212,10 @@ impl Receiver {
 
     /// What is held besides, however fast the application reads.
     fn fixed(&self) -> usize {
-        self.delivery.table_charge() + self.tracker.charge() + self.kept.channels
+        self.delivery.table_charge()
+            + self.tracker.charge()
+            + self.kept.channels
+            + self.resetting * Self::RESET_CHARGE
     }
 
     /// Bytes of messages and fragments that wait and of tables, with their overhead.

@@ -190,6 +190,10 @@ impl StreamQueues {
         self.resetting.contains(&id)
     }
 
+    pub(super) fn resetting(&self) -> usize {
+        self.resetting.len()
+    }
+
     /// Refuses further messages until the reset ended.
     pub(super) fn begin_reset(&mut self, id: StreamId) {
         if self.resetting.insert(id) && !self.active.contains_key(&id) {

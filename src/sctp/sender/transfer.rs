@@ -176,6 +176,11 @@ impl Sender {
         self.queues.is_resetting(stream)
     }
 
+    /// How many streams are being reset.
+    pub(crate) fn resetting(&self) -> usize {
+        self.queues.resetting()
+    }
+
     pub(crate) fn begin_reset(&mut self, stream: StreamId) {
         self.queues.begin_reset(stream);
     }

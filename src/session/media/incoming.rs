@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
-use crate::layer::{Mid, PayloadType, Recency, Rid, SequenceNumber, Ssrc};
+use super::routes::{KeyFrameFeedback, Route, Routes};
+use super::sources::Sources;
+use crate::layer::{PayloadType, Recency, Rid, SequenceNumber, Ssrc};
 use crate::media::{NackConfig, NackGenerator, ReceiverStatistics, SequenceCheck};
 use crate::rtcp::FirEntry;
 use crate::rtp::{ExtensionMap, ExtensionValues, Packet};
-use crate::sdp::FeedbackKind;
-use crate::session::codec::TrackKind;
-use crate::session::transceiver::{RemoteSources, Transceiver, TransceiverId};
+use crate::session::transceiver::{Transceiver, TransceiverId};
 
 /// An RTP packet that arrived.
 #[derive(Clone, Copy, Debug)]
@@ -31,11 +31,11 @@ pub struct IncomingRtp<'a> {
 /// All streams of the peer.
 #[derive(Debug)]
 pub(in crate::session) struct Incoming {
-    routes: Vec<Route>,
-    /// Where the route of a transceiver stands.
-    route_of: FxHashMap<TransceiverId, usize>,
+    routes: Routes,
     extensions: ExtensionMap,
     streams: FxHashMap<Ssrc, IncomingStream>,
+    /// Those of media, by transceiver.
+    sources: Sources,
     recency: Recency<Ssrc, Instant>,
     max_streams: usize,
     round_trip_time: Option<Duration>,
@@ -47,34 +47,6 @@ pub(in crate::session) struct Incoming {
     key_frames_wanted: Vec<Ssrc>,
     /// Of which a key frame is to be asked for as soon as they are seen, each once.
     wishes: Vec<(TransceiverId, Option<Rid>)>,
-}
-
-/// A transceiver that receives.
-#[derive(Debug)]
-struct Route {
-    transceiver: TransceiverId,
-    mid: Option<Mid>,
-    formats: Vec<Format>,
-    sources: RemoteSources,
-}
-
-/// What a payload type of a transceiver is.
-#[derive(Clone, Copy, Debug)]
-struct Format {
-    payload_type: PayloadType,
-    clock_rate: u32,
-    rtx: Option<PayloadType>,
-    nack: bool,
-    key_frames: Option<KeyFrameFeedback>,
-}
-
-/// How the peer is asked for a key frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum KeyFrameFeedback {
-    /// RFC 4585 §6.3.1
-    Pli,
-    /// RFC 5104 §4.3.1, for peers that take nothing else.
-    Fir,
 }
 
 /// A request for a key frame.
@@ -105,6 +77,8 @@ pub(in crate::session) struct MediaStream {
     pub(in crate::session) statistics: ReceiverStatistics,
     pub(in crate::session) counters: IncomingCounters,
     nack: Option<NackGenerator>,
+    /// It waits among those of which one is to be asked for.
+    key_frame_wanted: bool,
     last_key_frame_request: Option<Instant>,
     /// The source of its retransmissions.
     repaired_by: Option<Ssrc>,
@@ -144,10 +118,10 @@ const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(500);
 impl Incoming {
     pub(super) fn new(max_streams: usize) -> Self {
         Self {
-            routes: Vec::new(),
-            route_of: FxHashMap::default(),
+            routes: Routes::default(),
             extensions: ExtensionMap::new(),
             streams: FxHashMap::default(),
+            sources: Sources::default(),
             recency: Recency::new(),
             max_streams,
             round_trip_time: None,
@@ -161,21 +135,14 @@ impl Incoming {
     /// Brings the routes to what was negotiated.
     pub(super) fn follow(&mut self, transceivers: &[Transceiver], extensions: ExtensionMap) {
         self.extensions = extensions;
-        self.routes = transceivers
-            .iter()
-            .filter(|transceiver| {
-                let direction = transceiver.current_direction();
-                !transceiver.is_ending() && direction.is_some_and(|direction| direction.receives())
-            })
-            .map(Route::new)
-            .collect();
-        self.route_of = self.routes.iter().map(|route| route.transceiver).zip(0..).collect();
-        let (route_of, ended) = (&self.route_of, &mut self.ended);
-        self.wishes.retain(|(transceiver, _)| route_of.contains_key(transceiver));
+        self.routes = Routes::new(transceivers);
+        let (routes, sources, ended) = (&self.routes, &mut self.sources, &mut self.ended);
+        self.wishes.retain(|(transceiver, _)| routes.of(*transceiver).is_some());
         self.streams.retain(|ssrc, stream| {
-            let goes_on = route_of.contains_key(&stream.transceiver());
+            let goes_on = routes.of(stream.transceiver()).is_some();
             if !goes_on {
                 ended.push(*ssrc);
+                stream.leave(*ssrc, sources);
             }
             goes_on
         });
@@ -183,11 +150,20 @@ impl Incoming {
 
     fn insert(&mut self, now: Instant, source: Ssrc, stream: IncomingStream) {
         self.make_room(now);
+        if let IncomingStream::Media(media) = &stream {
+            self.sources.insert(media.transceiver, media.rid, source);
+        }
         self.streams.insert(source, stream);
         let streams = &self.streams;
         self.recency.insert(source, now, streams.len(), |source| {
             streams.get(source).map(|stream| stream.last_packet().unwrap_or(now))
         });
+    }
+
+    fn remove(&mut self, source: Ssrc) -> Option<IncomingStream> {
+        let stream = self.streams.remove(&source)?;
+        stream.leave(source, &mut self.sources);
+        Some(stream)
     }
 
     /// Sources that have ended since the last call.
@@ -212,7 +188,7 @@ impl Incoming {
         let (ssrc, payload_type) = (packet.ssrc(), packet.payload_type());
         if let Some(stream) = self.streams.get_mut(&ssrc) {
             let transceiver = stream.transceiver();
-            let route = self.routes.get(*self.route_of.get(&transceiver)?)?;
+            let route = self.routes.of(transceiver)?;
             // RFC 8843 §9.2: a packet with another MID moves its source.
             let has_moved = extensions.mid.is_some_and(|mid| route.mid != Some(mid));
             if !has_moved {
@@ -228,7 +204,7 @@ impl Incoming {
                     }
                 };
             }
-            self.streams.remove(&ssrc);
+            self.remove(ssrc);
         }
         self.learn(now, packet, extensions)
     }
@@ -236,14 +212,7 @@ impl Incoming {
     /// A source that was not seen before.
     fn learn(&mut self, now: Instant, packet: &Packet<'_>, extensions: &ExtensionValues) -> Option<Routed> {
         let (ssrc, payload_type) = (packet.ssrc(), packet.payload_type());
-        let route = match extensions.mid {
-            Some(mid) => self.routes.iter().find(|route| route.mid == Some(mid))?,
-            None => self
-                .routes
-                .iter()
-                .find(|route| route.sources.ssrcs.contains(&ssrc))
-                .or_else(|| only(self.routes.iter().filter(|route| route.knows(payload_type))))?,
-        };
+        let route = self.routes.find(extensions.mid, ssrc, payload_type)?;
         let transceiver = route.transceiver;
         if let Some(repaired) = route.repaired_by(payload_type) {
             let of = self.find_repaired(route, ssrc, extensions)?;
@@ -254,11 +223,9 @@ impl Incoming {
             return Some(Routed::Repair { of, payload_type: repaired });
         }
         let format = *route.format(payload_type)?;
-        let rid = extensions.rid.filter(|rid| route.sources.rids.contains(rid));
+        let rid = extensions.rid.filter(|rid| route.rids.contains(rid));
         // RFC 8852 §3.2: a new source with the RID of another takes its place.
-        if rid.is_some()
-            && let Some(replaced) = self.sources(transceiver, rid).first().copied()
-        {
+        if let Some(replaced) = rid.and_then(|rid| self.sources.of_rid(transceiver, rid)) {
             self.end(replaced);
         }
         let stream = MediaStream {
@@ -269,6 +236,7 @@ impl Incoming {
             statistics: ReceiverStatistics::new(ssrc, format.clock_rate),
             counters: IncomingCounters::default(),
             nack: format.nack.then(|| NackGenerator::new(NackConfig::default())),
+            key_frame_wanted: false,
             last_key_frame_request: None,
             repaired_by: None,
             next_fir: 0,
@@ -284,11 +252,11 @@ impl Incoming {
 
     /// Forgets a source that has ended (RFC 3550 §6.6), and the stream that repairs it.
     pub(super) fn end(&mut self, source: Ssrc) {
-        let Some(stream) = self.streams.remove(&source) else { return };
+        let Some(stream) = self.remove(source) else { return };
         self.ended.push(source);
         if let IncomingStream::Media(stream) = stream
             && let Some(repair) = stream.repaired_by
-            && self.streams.remove(&repair).is_some()
+            && self.remove(repair).is_some()
         {
             self.ended.push(repair);
         }
@@ -309,17 +277,13 @@ impl Incoming {
     /// The source that a stream of retransmissions repairs: by `a=ssrc-group`, by the repaired RID, or because
     /// there is one only.
     fn find_repaired(&self, route: &Route, ssrc: Ssrc, extensions: &ExtensionValues) -> Option<Ssrc> {
-        if let Some(of) = route.sources.repaired_by(ssrc) {
+        if let Some(of) = route.repaired_source(ssrc) {
             return Some(of);
         }
-        let rid = extensions.repaired_rid.map(|repaired| repaired.0);
-        let media = self.streams.values().filter_map(IncomingStream::as_media);
-        only(
-            media
-                .filter(|stream| stream.transceiver == route.transceiver)
-                .filter(|stream| rid.is_none() || stream.rid == rid)
-                .map(|stream| stream.ssrc),
-        )
+        match extensions.repaired_rid {
+            Some(repaired) => self.sources.of_rid(route.transceiver, repaired.0),
+            None => only(self.sources.of(route.transceiver)),
+        }
     }
 
     /// The negotiated header extensions, by id.
@@ -358,7 +322,9 @@ impl Incoming {
 
     /// Asks for a key frame of a stream.
     pub(super) fn want_key_frame(&mut self, ssrc: Ssrc) {
-        if !self.key_frames_wanted.contains(&ssrc) {
+        if let Some(stream) = self.by_ssrc(ssrc)
+            && !std::mem::replace(&mut stream.key_frame_wanted, true)
+        {
             self.key_frames_wanted.push(ssrc);
         }
     }
@@ -366,9 +332,9 @@ impl Incoming {
     /// Asks for a key frame of all streams of a transceiver, or of one, which need not have come yet.
     pub(super) fn want_key_frames_of(&mut self, transceiver: TransceiverId, rid: Option<Rid>) {
         let sources = self.sources(transceiver, rid);
-        let Some(route) = self.route_of.get(&transceiver).and_then(|at| self.routes.get(*at)) else { return };
+        let Some(route) = self.routes.of(transceiver) else { return };
         let streams: Vec<Option<Rid>> = match rid {
-            None if !route.sources.rids.is_empty() => route.sources.rids.iter().copied().map(Some).collect(),
+            None if !route.rids.is_empty() => route.rids.iter().copied().map(Some).collect(),
             rid => vec![rid],
         };
         let is_new = |rid: &Option<Rid>| {
@@ -381,22 +347,23 @@ impl Incoming {
 
     /// The sources of a transceiver.
     pub(super) fn sources(&self, transceiver: TransceiverId, rid: Option<Rid>) -> Vec<Ssrc> {
-        self.media()
-            .filter(|stream| stream.transceiver == transceiver && (rid.is_none() || stream.rid == rid))
-            .map(|stream| stream.ssrc)
-            .collect()
+        match rid {
+            Some(rid) => self.sources.of_rid(transceiver, rid).into_iter().collect(),
+            None => self.sources.of(transceiver).collect(),
+        }
     }
 
     /// The next request for a key frame, in the form that the peer takes for what it sends now.
     pub(super) fn take_key_frame_wanted(&mut self, now: Instant) -> Option<KeyFrameRequest> {
         while let Some(ssrc) = self.key_frames_wanted.pop() {
             let Some(IncomingStream::Media(stream)) = self.streams.get_mut(&ssrc) else { continue };
+            stream.key_frame_wanted = false;
             let last = stream.last_key_frame_request;
             if last.is_some_and(|last| now.saturating_duration_since(last) < KEY_FRAME_INTERVAL) {
                 continue;
             }
-            let route = self.route_of.get(&stream.transceiver).and_then(|at| self.routes.get(*at));
-            let format = route.and_then(|route| route.format(stream.payload_type));
+            let format =
+                self.routes.of(stream.transceiver).and_then(|route| route.format(stream.payload_type));
             let Some(feedback) = format.and_then(|format| format.key_frames) else { continue };
             stream.last_key_frame_request = Some(now);
             return Some(match feedback {
@@ -478,59 +445,18 @@ impl IncomingStream {
         }
     }
 
+    /// What the index knows of it goes.
+    fn leave(&self, source: Ssrc, sources: &mut Sources) {
+        if let Self::Media(stream) = self {
+            sources.remove(stream.transceiver, stream.rid, source);
+        }
+    }
+
     fn as_media(&self) -> Option<&MediaStream> {
         match self {
             Self::Media(stream) => Some(stream),
             Self::Repair { .. } => None,
         }
-    }
-}
-
-impl KeyFrameFeedback {
-    /// Both ask for the same, and PLI may be answered with less (RFC 5104 §3.5.1).
-    fn of(negotiated: &[FeedbackKind]) -> Option<Self> {
-        let takes = |kind: FeedbackKind| negotiated.contains(&kind);
-        match (takes(FeedbackKind::NackPli), takes(FeedbackKind::CcmFir)) {
-            (true, _) => Some(Self::Pli),
-            (false, true) => Some(Self::Fir),
-            (false, false) => None,
-        }
-    }
-}
-
-impl Route {
-    fn new(transceiver: &Transceiver) -> Self {
-        let is_video = transceiver.kind() == TrackKind::Video;
-        let formats = transceiver
-            .receive_codecs()
-            .iter()
-            .map(|negotiated| Format {
-                payload_type: negotiated.payload_type,
-                clock_rate: negotiated.codec.clock_rate,
-                rtx: negotiated.rtx_payload_type,
-                nack: negotiated.codec.feedback.contains(&FeedbackKind::Nack),
-                key_frames: KeyFrameFeedback::of(&negotiated.codec.feedback).filter(|_| is_video),
-            })
-            .collect();
-        Self {
-            transceiver: transceiver.id(),
-            mid: transceiver.mid(),
-            formats,
-            sources: transceiver.negotiated.remote.clone(),
-        }
-    }
-
-    fn format(&self, payload_type: PayloadType) -> Option<&Format> {
-        self.formats.iter().find(|format| format.payload_type == payload_type)
-    }
-
-    /// The payload type whose retransmissions have this one.
-    fn repaired_by(&self, rtx: PayloadType) -> Option<PayloadType> {
-        self.formats.iter().find(|format| format.rtx == Some(rtx)).map(|format| format.payload_type)
-    }
-
-    fn knows(&self, payload_type: PayloadType) -> bool {
-        self.format(payload_type).is_some() || self.repaired_by(payload_type).is_some()
     }
 }
 

@@ -3,7 +3,9 @@
 mod clock;
 mod incoming;
 mod outgoing;
+mod routes;
 mod rtcp;
+mod sources;
 
 pub use incoming::IncomingRtp;
 pub use outgoing::OutgoingRtp;

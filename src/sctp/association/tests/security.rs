@@ -1,6 +1,7 @@
 //! What a peer or a stranger may try.
 
 use super::*;
+use crate::sctp::congestion::{Acknowledged, CongestionControl};
 
 #[test]
 fn an_init_is_answered_without_a_state() {
@@ -130,6 +131,63 @@ fn an_acknowledgement_of_what_was_not_sent_is_ignored() {
     }
     pair.run();
     assert_eq!(payloads(&mut pair.b).len(), 1);
+}
+
+/// A window that nothing closes.
+#[derive(Debug)]
+struct Open;
+
+impl CongestionControl for Open {
+    fn window(&self) -> usize {
+        usize::MAX
+    }
+
+    fn on_acknowledged(&mut self, _: &Acknowledged) {}
+
+    fn on_loss(&mut self) {}
+
+    fn on_timeout(&mut self) {}
+
+    fn on_idle(&mut self) {}
+}
+
+/// However the blocks lie, each SACK is done with, and what they say is what is known.
+#[test]
+fn blocks_over_a_long_queue_come_to_an_end() {
+    const COUNT: u32 = 20_000;
+    let config = Config { max_burst: u32::MAX, congestion_control: |_| Box::new(Open), ..Config::default() };
+    let mut pair = Pair::established(config);
+    for _ in 0..COUNT {
+        pair.send(0, "x");
+    }
+    drain(&mut pair.a, pair.now);
+    let before = pair.a.local_initial_tsn.previous();
+    let in_flight = |pair: &Pair| pair.a.statistics().bytes_in_flight;
+    assert_eq!(in_flight(&pair), COUNT as usize);
+    let every_other = |from: u16| (0..300).map(move |block| (from + 2 * block, from + 2 * block));
+    for round in 0..30 {
+        let blocks: Vec<_> = every_other(2 + 600 * round).collect();
+        // Again, and backwards: the second time they say nothing new.
+        for blocks in [blocks.clone(), blocks.clone(), blocks.into_iter().rev().collect()] {
+            give(&mut pair.a, pair.now, sack(&pair.b, before, &blocks)).unwrap();
+        }
+    }
+    // What is missing is sent again, and what is said of it in many SACKs of one packet.
+    drain(&mut pair.a, pair.now);
+    assert_eq!(in_flight(&pair), COUNT as usize - 9000);
+    let bundled = forge(&pair.b, |packet| {
+        for end in 0..58 {
+            Sack::write(packet, before, 1 << 20, [(3, 18_000 + end)].into_iter(), &[]);
+        }
+    });
+    give(&mut pair.a, pair.now, bundled).unwrap();
+    assert_eq!(in_flight(&pair), COUNT as usize - 18_056);
+    for _ in 0..5 {
+        pair.tick();
+        drain(&mut pair.a, pair.now);
+    }
+    give(&mut pair.a, pair.now, sack(&pair.b, before.plus(COUNT), &[(1, 65_535)])).unwrap();
+    assert_eq!(in_flight(&pair), 0);
 }
 
 #[test]
