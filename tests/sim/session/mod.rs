@@ -2,6 +2,8 @@ mod after_the_association;
 mod flapping_path;
 mod handshake;
 mod hostile_media;
+// It asks Linux for the time that a thread has had.
+#[cfg(target_os = "linux")]
 mod large_descriptions;
 mod left_out;
 mod logging;
