@@ -143,12 +143,12 @@ impl Session {
                 if self.proof.is_some() {
                     self.transport.note_heard(now);
                 }
-                self.pump();
+                self.settle();
                 return Ok(result?);
             }
             Some(20..=63) => {
                 let result = self.transport.receive_dtls(now, datagram);
-                self.pump();
+                self.settle();
                 result
             }
             Some(128..=191) => self.receive_media(now, datagram, deliver),
@@ -202,7 +202,8 @@ impl Session {
 
     /// Ends the session. What [`poll_transmit`](Layer::poll_transmit) still gives tells the peer at once.
     pub fn close(&mut self, now: Instant) {
-        self.advance(now);
+        // What happened before belongs to what was before.
+        self.act(now, |_| ());
         if self.jsep.state() == SignalingState::Closed {
             return;
         }
@@ -211,7 +212,22 @@ impl Session {
         self.transport.close(now, goodbyes);
         self.media.follow(now, &self.jsep);
         self.gathering.close();
-        self.update_states();
+        self.settle();
+    }
+
+    /// Does something with the layers, and takes at once what they have to tell of it: whatever a call has made true
+    /// is visible right after it.
+    fn act<T>(&mut self, now: Instant, act: impl FnOnce(&mut Self) -> T) -> T {
+        self.advance(now);
+        let result = act(self);
+        self.settle();
+        result
+    }
+
+    /// The same after something was done.
+    fn settle(&mut self) {
+        self.pump();
+        self.transport.sort_messages(self.now);
     }
 
     fn check_open(&self) -> Result<(), SessionError> {
@@ -310,10 +326,10 @@ impl Layer for Session {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        self.advance(now);
-        self.transport.handle_timeout(now);
-        self.media.handle_timeout(now);
-        self.pump();
+        self.act(now, |session| {
+            session.transport.handle_timeout(now);
+            session.media.handle_timeout(now);
+        });
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
@@ -322,6 +338,10 @@ impl Layer for Session {
 
     fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBatch) -> Option<Transmit> {
         self.advance(now);
+        if self.transport.ice_ref().poll_timeout().is_some_and(|due| due <= now) {
+            // An agent does what is due before it is asked for datagrams.
+            self.act(now, |session| session.transport.ice().handle_timeout(now));
+        }
         let transmit = self.next_transmit(now, out)?;
         let is_ice = out.bytes(&transmit).first().is_some_and(|first| *first < 4);
         if let Some(path) = transmit.path

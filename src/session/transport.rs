@@ -330,6 +330,9 @@ impl Transport {
         if let Some(dtls) = &mut self.dtls {
             dtls.handle_timeout(now);
         }
+        if self.handshake_deadline.is_some_and(|deadline| deadline <= now) {
+            self.give_up_handshake();
+        }
         self.watch_handshake(now);
         self.sctp.handle_timeout(now);
     }
@@ -360,18 +363,23 @@ impl Transport {
         // An answer shows that the offer has arrived; that the answer has, only a check of the peer does.
         let is_there = self.is_offerer || self.remote_is_lite || self.ice.has_peer_checked();
         let has_come = is_there && !std::mem::replace(&mut self.is_peer_there, is_there);
-        match self.handshake_deadline {
-            Some(deadline) if deadline <= now => {
-                self.handshake_deadline = None;
-                self.dtls = None;
-                self.end_dtls(DtlsEnd::Failed(DtlsError::TimedOut));
-            }
-            Some(_) if !has_come => {}
-            _ => {
-                let longer = if is_there { 1 } else { UNKNOWING_PEER };
-                self.handshake_deadline = now.checked_add(self.handshake_timeout.saturating_mul(longer));
-            }
+        if !has_begun || has_come {
+            let longer = if is_there { 1 } else { UNKNOWING_PEER };
+            self.handshake_deadline = now.checked_add(self.handshake_timeout.saturating_mul(longer));
         }
+    }
+
+    fn give_up_handshake(&mut self) {
+        self.handshake_deadline = None;
+        if !self.is_secured() && self.dtls_end.is_none() {
+            self.dtls = None;
+            self.end_dtls(DtlsEnd::Failed(DtlsError::TimedOut));
+        }
+    }
+
+    /// Sorts what has arrived on data channels, so that those of the peer are there.
+    pub(super) fn sort_messages(&mut self, now: Instant) {
+        self.channels.advance(&mut self.sctp, now);
     }
 
     /// What the layers tell.
@@ -493,6 +501,8 @@ impl Transport {
         while let Some(event) = self.sctp.poll_event() {
             self.channels.handle_event(&mut self.sctp, now, &event);
         }
+        // Without an association, too, nothing will open what waits for it.
+        self.channels.handle_event(&mut self.sctp, now, &SctpEvent::Closed(SctpClose::Aborted));
         self.ice.close();
         self.handshake_deadline = None;
         self.early_dtls = Vec::new();

@@ -14,13 +14,14 @@ impl Session {
     /// # Errors
     /// [`SessionError::DataChannel`] and [`SessionError::Closed`].
     pub fn open_channel(&mut self, now: Instant, init: ChannelInit) -> Result<ChannelId, SessionError> {
-        self.advance(now);
-        self.check_open()?;
-        let (channels, sctp) = self.transport.channels();
-        let id = channels.open(sctp, now, init)?;
-        self.jsep.want_data();
-        self.update_negotiation_needed();
-        Ok(id)
+        self.act(now, |session| {
+            session.check_open()?;
+            let (channels, sctp) = session.transport.channels();
+            let id = channels.open(sctp, now, init)?;
+            session.jsep.want_data();
+            session.update_negotiation_needed();
+            Ok(id)
+        })
     }
 
     /// Sends a message.
@@ -47,10 +48,10 @@ impl Session {
     /// # Errors
     /// [`SessionError::DataChannel`].
     pub fn close_channel(&mut self, now: Instant, id: ChannelId) -> Result<(), SessionError> {
-        self.advance(now);
-        let (channels, sctp) = self.transport.channels();
-        channels.close(sctp, now, id)?;
-        Ok(())
+        self.act(now, |session| {
+            let (channels, sctp) = session.transport.channels();
+            Ok(channels.close(sctp, now, id)?)
+        })
     }
 
     /// What a data channel was made as.
@@ -107,6 +108,8 @@ impl Session {
     pub fn discard_messages(&mut self, id: ChannelId) {
         let (channels, sctp) = self.transport.channels();
         channels.discard(sctp, id);
+        // There may be room for what waits in the association.
+        self.settle();
     }
 
     /// The next event of a data channel. It waits for no message to be received.

@@ -42,24 +42,26 @@ impl Session {
         now: Instant,
         description: Option<&Description>,
     ) -> Result<(), SessionError> {
-        self.advance(now);
+        self.act(now, |session| {
+            session.apply_local(description)?;
+            session.follow(now);
+            Ok(())
+        })
+    }
+
+    fn apply_local(&mut self, description: Option<&Description>) -> Result<(), SessionError> {
+        use SignalingState::{HaveLocalPrAnswer, HaveRemoteOffer};
         match description {
-            Some(description) => self.jsep.set_local(description.kind, description.sdp.as_ref())?,
-            None if matches!(
-                self.jsep.state(),
-                SignalingState::HaveRemoteOffer | SignalingState::HaveLocalPrAnswer
-            ) =>
-            {
+            Some(description) => self.jsep.set_local(description.kind, description.sdp.as_ref()),
+            None if matches!(self.jsep.state(), HaveRemoteOffer | HaveLocalPrAnswer) => {
                 self.jsep.create_answer()?;
-                self.jsep.set_local(DescriptionKind::Answer, None)?;
+                self.jsep.set_local(DescriptionKind::Answer, None)
             }
             None => {
                 self.jsep.create_offer()?;
-                self.jsep.set_local(DescriptionKind::Offer, None)?;
+                self.jsep.set_local(DescriptionKind::Offer, None)
             }
         }
-        self.follow(now);
-        Ok(())
     }
 
     /// Applies a description of the peer. An offer that collides with one of this side takes that back (W3C:
@@ -74,10 +76,11 @@ impl Session {
         now: Instant,
         description: &Description,
     ) -> Result<(), SessionError> {
-        self.advance(now);
-        self.jsep.set_remote(description)?;
-        self.follow(now);
-        Ok(())
+        self.act(now, |session| {
+            session.jsep.set_remote(description)?;
+            session.follow(now);
+            Ok(())
+        })
     }
 
     /// Adds a candidate of the peer. An empty one says that there will be no further.
@@ -90,10 +93,15 @@ impl Session {
         now: Instant,
         candidate: &IceCandidateInit,
     ) -> Result<(), SessionError> {
-        self.advance(now);
-        if self.jsep.state() == SignalingState::Closed {
-            return Err(SessionError::Closed);
-        }
+        self.act(now, |session| {
+            session.take_remote_candidate(candidate)?;
+            session.follow(now);
+            Ok(())
+        })
+    }
+
+    fn take_remote_candidate(&mut self, candidate: &IceCandidateInit) -> Result<(), SessionError> {
+        self.check_open()?;
         if self.jsep.remote_description().is_none() {
             return Err(SessionError::NoRemoteDescription);
         }
@@ -119,7 +127,6 @@ impl Session {
         if parsed.as_ref().is_none_or(|candidate| candidate.component == 1) {
             self.jsep.add_remote_candidate(parsed, ufrag)?;
         }
-        self.follow(now);
         Ok(())
     }
 
@@ -186,9 +193,9 @@ impl Session {
         if *self.transport.ice().local_credentials() != generation {
             self.restart_gathering();
         }
+        self.update_states();
         self.tell_candidates();
         self.announce_tracks();
-        self.update_states();
         self.update_negotiation_needed();
     }
 

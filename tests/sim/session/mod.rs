@@ -8,6 +8,7 @@ mod logging;
 mod packet_twice;
 mod renegotiation;
 mod statistics;
+mod visible;
 mod whole;
 
 use std::sync::Arc;
