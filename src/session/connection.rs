@@ -12,12 +12,13 @@ use std::time::Instant;
 use super::config::SessionConfig;
 use super::error::SessionError;
 use super::event::SessionEvent;
+use super::failure::FailureReason;
 use super::gathering::Gathering;
 use super::jsep::{Jsep, JsepConfig};
 use super::media::{IncomingRtp, Media};
 use super::state::{ConnectionState, SignalingState};
 use super::stats::{Sources, StatsReport, Traffic};
-use super::transport::{DtlsEnd, Transport, TransportEvent};
+use super::transport::{Transport, TransportEvent};
 use crate::layer::{
     CandidatePair, Datagram, FiveTuple, IceConnectionState, IceEvent, Layer, PathProof, Transmit,
     TransmitBatch,
@@ -35,6 +36,8 @@ pub struct Session {
     now: Instant,
     gathering: Gathering,
     connection_state: ConnectionState,
+    /// Why it has failed or is closed, if it is.
+    failure: Option<FailureReason>,
     signaling_state: SignalingState,
     /// What the last datagram has shown, and of which path.
     proof: Option<(FiveTuple, PathProof)>,
@@ -69,6 +72,7 @@ impl Session {
             now,
             gathering: Gathering::default(),
             connection_state: ConnectionState::New,
+            failure: None,
             signaling_state: SignalingState::Stable,
             proof: None,
             traffic: Traffic::default(),
@@ -78,6 +82,12 @@ impl Session {
     /// The state of the whole connection.
     pub fn connection_state(&self) -> ConnectionState {
         self.connection_state
+    }
+
+    /// Why the session has failed or is closed, while it is. What it failed for first stays the reason when it is
+    /// closed after that; an ICE restart that helps takes it back.
+    pub fn failure(&self) -> Option<&FailureReason> {
+        self.failure.as_ref()
     }
 
     /// The state of ICE.
@@ -202,11 +212,18 @@ impl Session {
 
     /// Ends the session. What [`poll_transmit`](Layer::poll_transmit) still gives tells the peer at once.
     pub fn close(&mut self, now: Instant) {
+        self.end(now, FailureReason::Closed);
+    }
+
+    /// Ends the session as [`close`](Self::close) does, for a reason of those that carry its datagrams, such as the
+    /// loss of their socket.
+    pub fn end(&mut self, now: Instant, reason: FailureReason) {
         // What happened before belongs to what was before.
         self.act(now, |_| ());
         if self.jsep.state() == SignalingState::Closed {
             return;
         }
+        self.failure.get_or_insert(reason);
         let goodbyes = self.transport.srtp().map(|srtp| self.media.goodbyes(srtp)).unwrap_or_default();
         self.jsep.close();
         self.transport.close(now, goodbyes);
@@ -231,8 +248,8 @@ impl Session {
     }
 
     fn check_open(&self) -> Result<(), SessionError> {
-        match self.jsep.state() {
-            SignalingState::Closed => Err(SessionError::Closed),
+        match &self.failure {
+            Some(reason) if self.jsep.state() == SignalingState::Closed => Err(reason.clone().into()),
             _ => Ok(()),
         }
     }
@@ -261,7 +278,15 @@ impl Session {
         if connection != self.connection_state {
             tracing::debug!(from = ?self.connection_state, to = ?connection, "connection state");
             self.connection_state = connection;
-            self.events.push_back(SessionEvent::ConnectionState(connection));
+            match connection {
+                ConnectionState::Failed | ConnectionState::Closed if self.failure.is_none() => {
+                    self.failure = Some(self.transport.failure());
+                }
+                ConnectionState::Failed | ConnectionState::Closed => {}
+                _ => self.failure = None,
+            }
+            let reason = self.failure.clone();
+            self.events.push_back(SessionEvent::ConnectionState { state: connection, reason });
         }
     }
 
@@ -272,10 +297,8 @@ impl Session {
             match event {
                 TransportEvent::Ice(event) => self.handle_ice_event(event),
                 TransportEvent::Writable => push_once(&mut self.events, SessionEvent::SendBufferAvailable),
-                TransportEvent::DtlsEnded(DtlsEnd::Failed(error)) => {
-                    self.events.push_back(SessionEvent::DtlsFailed(error));
-                }
-                TransportEvent::DtlsEnded(DtlsEnd::Closed) => {
+                TransportEvent::ClosedByPeer => {
+                    self.failure.get_or_insert(FailureReason::ClosedByPeer);
                     self.jsep.close();
                     self.transport.close(now, Vec::new());
                     self.media.follow(now, &self.jsep);

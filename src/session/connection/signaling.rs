@@ -16,8 +16,9 @@ impl Session {
     ///
     /// # Errors
     /// [`SessionError::InvalidState`] while an offer of the peer waits for an answer,
-    /// [`SessionError::Limit`] and [`SessionError::Closed`].
+    /// [`SessionError::Limit`] and [`SessionError::Ended`].
     pub fn create_offer(&mut self) -> Result<Description, SessionError> {
+        self.check_open()?;
         let sdp = self.jsep.create_offer()?;
         Ok(Description { kind: DescriptionKind::Offer, sdp: Some(sdp) })
     }
@@ -25,8 +26,9 @@ impl Session {
     /// Makes an answer to the offer of the peer.
     ///
     /// # Errors
-    /// [`SessionError::InvalidState`] without an offer of the peer, and [`SessionError::Closed`].
+    /// [`SessionError::InvalidState`] without an offer of the peer, and [`SessionError::Ended`].
     pub fn create_answer(&mut self) -> Result<Description, SessionError> {
+        self.check_open()?;
         let sdp = self.jsep.create_answer()?;
         Ok(Description { kind: DescriptionKind::Answer, sdp: Some(sdp) })
     }
@@ -36,13 +38,14 @@ impl Session {
     ///
     /// # Errors
     /// [`SessionError::InvalidState`], [`SessionError::ModifiedDescription`] if it is not the one last created,
-    /// and [`SessionError::Closed`]. Nothing has changed then.
+    /// and [`SessionError::Ended`]. Nothing has changed then.
     pub fn set_local_description(
         &mut self,
         now: Instant,
         description: Option<&Description>,
     ) -> Result<(), SessionError> {
         self.act(now, |session| {
+            session.check_open()?;
             session.apply_local(description)?;
             session.follow(now);
             Ok(())
@@ -70,13 +73,14 @@ impl Session {
     ///
     /// # Errors
     /// [`SessionError::InvalidState`], [`SessionError::Section`] and [`SessionError::Description`] say what
-    /// cannot be used, and [`SessionError::Closed`]. Nothing has changed then.
+    /// cannot be used, and [`SessionError::Ended`]. Nothing has changed then.
     pub fn set_remote_description(
         &mut self,
         now: Instant,
         description: &Description,
     ) -> Result<(), SessionError> {
         self.act(now, |session| {
+            session.check_open()?;
             session.jsep.set_remote(description)?;
             session.follow(now);
             Ok(())
@@ -87,7 +91,7 @@ impl Session {
     ///
     /// # Errors
     /// [`SessionError::NoRemoteDescription`], [`SessionError::UnknownSection`], [`SessionError::Candidate`],
-    /// [`SessionError::Limit`] and [`SessionError::Closed`].
+    /// [`SessionError::Limit`] and [`SessionError::Ended`].
     pub fn add_remote_candidate(
         &mut self,
         now: Instant,
