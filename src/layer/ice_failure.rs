@@ -110,7 +110,9 @@ impl IceFailure {
         let path = status.pair.path;
         write!(f, "{} ({local}) to {} ({remote}) ", path.local, path.remote)?;
         match (status.state, status.requests_sent, status.responses_received) {
-            (CandidatePairState::Frozen | CandidatePairState::Waiting, 0, _) => f.write_str("was not checked"),
+            (CandidatePairState::Frozen | CandidatePairState::Waiting, 0, _) => {
+                f.write_str("was not checked")
+            }
             (state, 1, 0) => write!(f, "{state}, no answer to one check"),
             (state, sent, 0) => write!(f, "{state}, no answer to {sent} checks"),
             (state, sent, answered) => write!(f, "{state}, {answered} answers to {sent} checks"),

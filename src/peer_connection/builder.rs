@@ -32,7 +32,9 @@ pub struct PeerConnectionBuilder {
 
 /// What is changed of the configuration of sessions, in this order.
 #[derive(Clone, Default)]
-struct Changes(Vec<Arc<dyn Fn(&mut SessionConfig) + Send + Sync>>);
+struct Changes(Vec<Arc<Change>>);
+
+type Change = dyn Fn(&mut SessionConfig) + Send + Sync;
 
 impl fmt::Debug for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

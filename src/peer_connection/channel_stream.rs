@@ -59,7 +59,9 @@ impl AsyncRead for DataChannelStream {
                 // An empty message is no end of the stream.
                 Some(message) => self.rest = message.into_data(),
                 // What ends with the connection may lack its end.
-                None => return Poll::Ready(self.channel.failure().map_or(Ok(()), |reason| Err(failed(reason)))),
+                None => {
+                    return Poll::Ready(self.channel.failure().map_or(Ok(()), |reason| Err(failed(reason))));
+                }
             }
         }
         let len = self.rest.len().min(out.remaining());

@@ -14,8 +14,8 @@ use crate::datachannel::ChannelInit;
 use crate::layer::{CandidatePair, IceConnectionState};
 use crate::sdp::Direction;
 use crate::session::{
-    ConnectionState, Description, FailureReason, GatheringState, IceCandidateInit, SessionError, SessionEvent,
-    SignalingState, StatsReport, TrackKind, Transceiver, TransceiverId, TransceiverInit,
+    ConnectionState, Description, FailureReason, GatheringState, IceCandidateInit, SessionError,
+    SessionEvent, SignalingState, StatsReport, TrackKind, Transceiver, TransceiverId, TransceiverInit,
 };
 
 /// A WebRTC connection (W3C `RTCPeerConnection`); see the [module](crate::peer_connection). Cheap to clone.

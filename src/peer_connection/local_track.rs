@@ -9,9 +9,7 @@ use crate::layer::RtpTimestamp;
 use crate::rtp::payload::h264::PacketizationMode;
 use crate::rtp::payload::{Packetizer, PictureId, h264, opus, vp8, vp9};
 use crate::sdp::{Direction, H264Parameters};
-use crate::session::{
-    FailureReason, NegotiatedCodec, OutgoingRtp, SessionError, Transceiver, TransceiverId,
-};
+use crate::session::{FailureReason, NegotiatedCodec, OutgoingRtp, SessionError, Transceiver, TransceiverId};
 
 /// What a connection sends on a transceiver (W3C `RTCRtpSender`). Cheap to clone; it keeps the connection open.
 ///

@@ -15,6 +15,7 @@ use crate::session::SessionError;
 
 mod ends;
 mod failures;
+mod handles;
 
 const LONG: Duration = Duration::from_secs(20);
 

@@ -26,6 +26,50 @@ use crate::layer::{
 use crate::stun;
 
 /// A WebRTC connection without sockets (W3C `RTCPeerConnection`); see the [module](crate::session).
+///
+/// The example `sans_io` has one in a loop of its own around a socket of the standard library.
+#[cfg_attr(
+    all(feature = "net", feature = "aws-lc-rs"),
+    doc = r#"
+On [`net::Driver`](crate::net::Driver), an answer to an offer that echoes messages until the peer closes:
+
+```no_run
+use std::time::Instant;
+
+use kaon_rtc::crypto::aws_lc_rs;
+use kaon_rtc::datachannel::ChannelEvent;
+use kaon_rtc::net::{Driver, UdpSocket};
+use kaon_rtc::session::{ConnectionState, Description, Session, SessionConfig, SessionEvent};
+
+async fn echo(offer: &str, tell: impl FnOnce(String)) -> Result<(), Box<dyn std::error::Error>> {
+    let (socket, now) = (UdpSocket::bind("192.0.2.1:0".parse()?)?, Instant::now());
+    let mut session = Session::new(now, SessionConfig::generate(aws_lc_rs::provider())?);
+    session.add_host_address(now, socket.local_addr())?;
+    session.end_of_host_addresses(now);
+    session.set_remote_description(now, &Description::offer(offer)?)?;
+    session.set_local_description(now, None)?;
+    tell(session.local_description().ok_or("no answer")?.text());
+
+    let mut driver = Driver::new(socket, session);
+    loop {
+        match driver.next_event().await? {
+            SessionEvent::DataChannel(ChannelEvent::Readable(id)) => {
+                let session = driver.layer_mut();
+                while let Some(message) = session.receive_message(id) {
+                    session.send_message(Instant::now(), id, message.kind, message.payload)?;
+                }
+            }
+            SessionEvent::ConnectionState { state: ConnectionState::Failed, reason: Some(reason) } => {
+                return Err(reason.into());
+            }
+            SessionEvent::ConnectionState { state: ConnectionState::Closed, .. } => return Ok(()),
+            _ => {}
+        }
+    }
+}
+```
+"#
+)]
 #[derive(Debug)]
 pub struct Session {
     jsep: Jsep,

@@ -12,8 +12,8 @@ use super::transports::Transports;
 use crate::datachannel::{self, ChannelId, ChannelState, DataChannels};
 use crate::layer::{
     Datagram, DtlsError, DtlsEvent, DtlsRole, DtlsTransport, Fingerprint, FiveTuple, IceConnectionState,
-    IceCredentials, IceEvent, IceFailure, IceFailureCause, IceRole, IceTransport, Layer, SctpClose, SctpEvent, SctpTransport,
-    SrtpKeyingMaterial, SrtpTransport, Transmit, TransmitBatch,
+    IceCredentials, IceEvent, IceFailure, IceFailureCause, IceRole, IceTransport, Layer, SctpClose,
+    SctpEvent, SctpTransport, SrtpKeyingMaterial, SrtpTransport, Transmit, TransmitBatch,
 };
 
 /// The layers below media and data.
@@ -444,9 +444,8 @@ impl Transport {
             Some(DtlsEnd::Closed) => FailureReason::ClosedByPeer,
             None if self.ice.state() == IceConnectionState::Closed => FailureReason::Closed,
             None => {
-                let unknown = || {
-                    IceFailure::new(IceFailureCause::Unknown).with_pairs(self.ice.candidate_pairs())
-                };
+                let unknown =
+                    || IceFailure::new(IceFailureCause::Unknown).with_pairs(self.ice.candidate_pairs());
                 FailureReason::Ice(Arc::new(self.ice.failure().cloned().unwrap_or_else(unknown)))
             }
         }

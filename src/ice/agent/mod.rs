@@ -22,8 +22,8 @@ use crate::ice::remote::{Admitted, RemoteCandidates, belongs};
 use crate::ice::verification::Verification;
 use crate::layer::{
     Candidate, CandidateAddress, CandidatePair, CandidatePairStatus, Datagram, FiveTuple, IceConnectionState,
-    IceCredentials, IceError, IceEvent, IceFailure, IceRole, IceTransport, Layer, NameQuery, PathProof, Transmit,
-    TransmitBatch,
+    IceCredentials, IceError, IceEvent, IceFailure, IceRole, IceTransport, Layer, NameQuery, PathProof,
+    Transmit, TransmitBatch,
 };
 
 /// A full ICE agent for one data stream with one component (RFC 8445).

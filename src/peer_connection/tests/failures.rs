@@ -231,7 +231,12 @@ async fn check(
 
 /// What does not wait is refused with the reason.
 fn refused(name: &str, scene: &Scene, reason: &FailureReason) {
-    let packet = OutgoingRtp::new(crate::layer::PayloadType::new(111).unwrap(), RtpTimestamp(0), false, Bytes::from("x"));
+    let packet = OutgoingRtp::new(
+        crate::layer::PayloadType::new(111).unwrap(),
+        RtpTimestamp(0),
+        false,
+        Bytes::from("x"),
+    );
     let refused = [
         scene.chat.try_send("late").unwrap_err(),
         scene.chat.try_send_text("late").unwrap_err(),
@@ -258,9 +263,8 @@ async fn a_wrong_fingerprint_is_told_by_both_sides() {
     };
     let (alice, bob) = (builder().build().await.unwrap(), builder().build().await.unwrap());
     let scene = negotiated(alice, bob, forge(DescriptionKind::Answer), |_| ()).await;
-    let is_wrong = |reason: &FailureReason| {
-        matches!(reason, FailureReason::Dtls(DtlsError::WrongFingerprint { .. }))
-    };
+    let is_wrong =
+        |reason: &FailureReason| matches!(reason, FailureReason::Dtls(DtlsError::WrongFingerprint { .. }));
     check("wrong fingerprint", scene, false, |_| (), is_wrong).await;
     let (alice, bob) = (builder().build().await.unwrap(), builder().build().await.unwrap());
     let scene = negotiated(alice, bob, forge(DescriptionKind::Offer), |_| ()).await;
@@ -290,9 +294,7 @@ async fn a_machine_without_an_address_is_told_at_once() {
     let socket = Endpoint::builder().interfaces(nothing);
     // Not for a short patience: nothing can be sent, and nothing can come.
     let scene = unchanged(PeerConnection::builder().socket(socket), builder()).await;
-    let has_none = |reason: &FailureReason| {
-        matches!(reason, FailureReason::Ice(failure) if failure.cause == IceFailureCause::NoLocalCandidates)
-    };
+    let has_none = |reason: &FailureReason| matches!(reason, FailureReason::Ice(failure) if failure.cause == IceFailureCause::NoLocalCandidates);
     check("no address", scene, false, |_| (), has_none).await;
 }
 
@@ -307,9 +309,7 @@ fn a_peer_that_is_gone_is_told() {
         timeout(LONG, scene.chat.opened()).await.unwrap().unwrap();
         scene
     });
-    let is_gone = |reason: &FailureReason| {
-        matches!(reason, FailureReason::Ice(failure) if failure.cause == IceFailureCause::ConsentExpired)
-    };
+    let is_gone = |reason: &FailureReason| matches!(reason, FailureReason::Ice(failure) if failure.cause == IceFailureCause::ConsentExpired);
     here.block_on(check("peer gone", scene, true, |_| there.shutdown_background(), is_gone));
 }
 

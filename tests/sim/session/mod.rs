@@ -6,6 +6,7 @@ mod large_descriptions;
 mod left_out;
 mod logging;
 mod packet_twice;
+mod reasons;
 mod renegotiation;
 mod statistics;
 mod visible;
@@ -23,8 +24,8 @@ use kaon_rtc::layer::{
 };
 use kaon_rtc::sdp::Direction;
 use kaon_rtc::session::{
-    ConnectionState, Description, DescriptionKind, FailureReason, OutgoingRtp, Session, SessionConfig, SessionError,
-    SessionEvent, SignalingState, Stats, TrackKind, TransceiverId, TransceiverInit,
+    ConnectionState, Description, DescriptionKind, FailureReason, OutgoingRtp, Session, SessionConfig,
+    SessionError, SessionEvent, SignalingState, Stats, TrackKind, TransceiverId, TransceiverInit,
 };
 use kaon_rtc::sim::{HostId, Link, Network, Simulation};
 
