@@ -18,7 +18,7 @@ use super::jsep::{Jsep, JsepConfig};
 use super::media::{IncomingRtp, Media};
 use super::state::{ConnectionState, SignalingState};
 use super::stats::{Sources, StatsReport, Traffic};
-use super::transport::{Transport, TransportEvent};
+use super::transport::{DtlsEnd, Transport, TransportEvent};
 use crate::layer::{
     CandidatePair, Datagram, FiveTuple, IceConnectionState, IceEvent, Layer, PathProof, Transmit,
     TransmitBatch,
@@ -129,7 +129,8 @@ impl Session {
     }
 
     /// Why the session has failed or is closed, while it is. What it failed for first stays the reason when it is
-    /// closed after that; an ICE restart that helps takes it back.
+    /// closed after that; an ICE restart that helps takes it back, and a failure of DTLS, against which none helps,
+    /// takes the place of one of ICE.
     pub fn failure(&self) -> Option<&FailureReason> {
         self.failure.as_ref()
     }
@@ -319,14 +320,19 @@ impl Session {
             SignalingState::Closed => ConnectionState::Closed,
             _ => self.transport.state(),
         };
-        if connection != self.connection_state {
+        // A restart would have helped against a failure of ICE: that DTLS has failed since is told, too.
+        let is_final_now = connection == ConnectionState::Failed
+            && matches!(self.failure, Some(FailureReason::Ice(_)))
+            && matches!(self.transport.dtls_end(), Some(DtlsEnd::Failed(_)));
+        if connection != self.connection_state || is_final_now {
             tracing::debug!(from = ?self.connection_state, to = ?connection, "connection state");
             self.connection_state = connection;
             match connection {
-                ConnectionState::Failed | ConnectionState::Closed if self.failure.is_none() => {
-                    self.failure = Some(self.transport.failure());
+                ConnectionState::Failed | ConnectionState::Closed => {
+                    if self.failure.is_none() || is_final_now {
+                        self.failure = Some(self.transport.failure());
+                    }
                 }
-                ConnectionState::Failed | ConnectionState::Closed => {}
                 _ => self.failure = None,
             }
             let reason = self.failure.clone();

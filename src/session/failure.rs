@@ -18,7 +18,9 @@ pub enum FailureReason {
     /// DTLS has failed, such as for a fingerprint that is not the one announced. The connection is over.
     #[error("DTLS: {0}")]
     Dtls(#[source] DtlsError),
-    /// The SCTP association has ended: there are no data channels any more, and media goes on.
+    /// The SCTP association has ended: there are no data channels any more, and media goes on. A peer that closes the
+    /// connection may abort the association a moment before it says so; [`ClosedByPeer`](Self::ClosedByPeer) takes its
+    /// place then.
     #[error("data channels ended: {0}")]
     Sctp(#[source] SctpClose),
     /// The peer has refused data channels; media is not concerned.

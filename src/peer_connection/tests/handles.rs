@@ -52,7 +52,7 @@ async fn every_setting_of_a_session_can_be_reached() {
     let (alice, bob) = (alice.build().await.unwrap(), bob.build().await.unwrap());
     alice.add_track(TrackKind::Audio, TransceiverInit::default()).unwrap();
     negotiate(&alice, &bob).await;
-    timeout(LONG, alice.connected()).await.unwrap().unwrap();
+    timeout(LONG, bob.connected()).await.unwrap().unwrap();
     let report = bob.get_stats();
     let profile = report.iter().find_map(|entry| match entry {
         Stats::Transport(transport) => transport.srtp_cipher,

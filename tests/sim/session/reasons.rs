@@ -135,3 +135,27 @@ fn an_association_that_ends_leaves_the_rest_and_says_why() {
     let sent = peers.session(0).send_message(now, chat, MessageKind::Text, "late".into());
     assert_eq!(sent, Err(SessionError::Ended(reason)));
 }
+
+/// Against a failure of ICE a restart may help, and not any more once the time for the handshake is over.
+#[test]
+fn a_failure_that_becomes_final_is_told_again() {
+    let mut peers = Peers::with_limits(6, link(), |config| {
+        config.handshake_timeout = Duration::from_secs(100);
+    });
+    for host in peers.hosts {
+        peers.simulation.layer_mut(host).is_deaf = true;
+    }
+    let now = peers.simulation.now();
+    peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    peers.negotiate(0);
+    let has_path = |peers: &mut Peers| (0..2).all(|side| peers.session(side).selected_pair().is_some());
+    assert!(peers.run_until(Duration::from_secs(10), has_path));
+    peers.simulation.network().set_default_link(Link { up: false, ..link() });
+    for side in 0..2 {
+        assert_eq!(ice_failure(&mut peers, side).cause, IceFailureCause::ConsentExpired);
+    }
+    let late = FailureReason::Dtls(DtlsError::TimedOut);
+    let is_late = |peers: &mut Peers| (0..2).all(|side| peers.session(side).failure() == Some(&late));
+    assert!(peers.run_until(Duration::from_secs(100), is_late));
+    assert!((0..2).all(|side| peers.events[side].contains(&failed(late.clone()))));
+}
