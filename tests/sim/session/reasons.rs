@@ -6,7 +6,8 @@ use kaon_rtc::sctp;
 /// Both sides fail for the same kind of reason, and say so by their state and their event.
 fn ice_failure(peers: &mut Peers, side: usize) -> IceFailure {
     let has_failed = |peers: &mut Peers| peers.session(side).connection_state() == ConnectionState::Failed;
-    assert!(peers.run_until(Duration::from_secs(400), has_failed), "{:?}", peers.session(side));
+    let has_failed = has_failed(peers) || peers.run_until(Duration::from_secs(400), has_failed);
+    assert!(has_failed, "{:?}", peers.session(side));
     let reason = peers.session(side).failure().cloned().unwrap();
     assert!(peers.events[side].contains(&failed(reason.clone())));
     assert_eq!(peers.session(side).data_failure(), Some(&reason));
@@ -150,6 +151,8 @@ fn a_failure_that_becomes_final_is_told_again() {
     peers.negotiate(0);
     let has_path = |peers: &mut Peers| (0..2).all(|side| peers.session(side).selected_pair().is_some());
     assert!(peers.run_until(Duration::from_secs(10), has_path));
+    // A nomination goes, too.
+    peers.run_until(Duration::from_secs(3), |_| false);
     peers.simulation.network().set_default_link(Link { up: false, ..link() });
     for side in 0..2 {
         assert_eq!(ice_failure(&mut peers, side).cause, IceFailureCause::ConsentExpired);
