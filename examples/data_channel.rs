@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn answer_messages(bob: PeerConnection) {
     while let Some(event) = bob.next_event().await {
         match event {
-            PeerConnectionEvent::ConnectionState(state) => println!("bob is {state}"),
+            PeerConnectionEvent::ConnectionState { state, .. } => println!("bob is {state}"),
             PeerConnectionEvent::DataChannel(channel) => drop(tokio::spawn(echo(channel))),
             _ => {}
         }

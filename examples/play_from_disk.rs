@@ -91,7 +91,7 @@ async fn run() -> Result<()> {
 
 async fn lost(connection: &PeerConnection) {
     while let Some(event) = connection.next_event().await {
-        if matches!(event, PeerConnectionEvent::ConnectionState(ConnectionState::Failed)) {
+        if matches!(event, PeerConnectionEvent::ConnectionState { state: ConnectionState::Failed, .. }) {
             return;
         }
     }

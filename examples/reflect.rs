@@ -72,10 +72,10 @@ async fn run() -> Result<()> {
                 tokio::spawn(pass_on_key_frame_requests(local.clone(), remote.clone()));
                 tokio::spawn(return_packets(remote, local));
             }
-            PeerConnectionEvent::ConnectionState(state) => {
+            PeerConnectionEvent::ConnectionState { state, reason } => {
                 eprintln!("{state}");
-                if state == ConnectionState::Failed {
-                    return Err("the peer does not answer".into());
+                if let (ConnectionState::Failed, Some(reason)) = (state, reason) {
+                    return Err(reason.into());
                 }
             }
             _ => {}
@@ -91,7 +91,7 @@ async fn return_messages(channel: DataChannel) {
             None => channel.send(message.into_data()).await,
         };
         match sent {
-            Err(PeerConnectionError::Closed) => return,
+            Err(PeerConnectionError::Ended(_)) => return,
             // Such as a message that is longer than the peer takes.
             Err(error) => eprintln!("not sent back: {error}"),
             Ok(()) => {}

@@ -70,7 +70,7 @@ async fn run() -> Result<()> {
                 let mid = mid.map(|mid| mid.to_string()).ok_or("a track has no media section")?;
                 files.spawn(save(track, format!("{prefix}-{mid}")));
             }
-            Some(PeerConnectionEvent::ConnectionState(ConnectionState::Failed)) => break,
+            Some(PeerConnectionEvent::ConnectionState { state: ConnectionState::Failed, .. }) => break,
             Some(_) => {}
         }
     }

@@ -74,8 +74,9 @@ async fn signal(
                 Some(PeerConnectionEvent::IceCandidate(candidate)) => {
                     tell(name, &out, candidate_line(&candidate));
                 }
-                Some(PeerConnectionEvent::ConnectionState(state)) => {
+                Some(PeerConnectionEvent::ConnectionState { state, reason }) => {
                     println!("{name} is {state}, gathering is {:?}", connection.gathering_state());
+                    reason.iter().for_each(|reason| println!("{name}: {reason}"));
                 }
                 Some(PeerConnectionEvent::DataChannel(channel)) => listen(name, &connection, channel).await?,
                 Some(_) => {}

@@ -85,6 +85,11 @@ compile_error!(
 pub mod crypto;
 pub mod layer;
 
+/// The macro of the crate `async-trait`, which those who implement
+/// [`PeerConnectionHandler`](peer_connection::PeerConnectionHandler) need.
+#[cfg(feature = "peer-connection")]
+pub use async_trait::async_trait;
+
 #[cfg(any(
     feature = "webrtc-ice",
     feature = "webrtc-dtls",

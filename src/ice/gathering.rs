@@ -3,7 +3,7 @@ use std::time::Instant;
 
 use super::config::Config;
 use crate::crypto::SecureRandom;
-use crate::layer::FiveTuple;
+use crate::layer::{CandidateError, FiveTuple};
 use crate::stun::{Retransmission, RetransmissionStep, TransactionId};
 
 /// The questions to STUN servers (RFC 8445 §5.1.1.2).
@@ -31,8 +31,8 @@ enum QueryState {
     Asked { transaction: Retransmission, first: bool },
     /// Answered; asked again at this time to keep the mapping alive (RFC 8445 §5.1.1.4).
     Answered { keepalive: Instant },
-    /// The server does not answer.
-    Failed,
+    /// The server does not answer, or refused with this error code.
+    Failed { code: Option<u16> },
 }
 
 /// What a server told.
@@ -109,7 +109,7 @@ impl Gathering {
             match &mut query.state {
                 QueryState::Asked { transaction, .. } => match transaction.step(now) {
                     RetransmissionStep::Send => return Some((query.path, query.id)),
-                    RetransmissionStep::TimedOut => query.state = QueryState::Failed,
+                    RetransmissionStep::TimedOut => query.state = QueryState::Failed { code: None },
                     RetransmissionStep::Wait => {}
                 },
                 QueryState::Answered { keepalive } if *keepalive <= now => {
@@ -121,22 +121,22 @@ impl Gathering {
         None
     }
 
-    /// Takes a response that came by `path`; `None` if it answers no question.
+    /// Takes a response that came by `path`, with the error code if it is a refusal; `None` if it answers no
+    /// question.
     pub(super) fn answer(
         &mut self,
         now: Instant,
         path: &FiveTuple,
         id: TransactionId,
-        success: bool,
+        refusal: Option<u16>,
         config: &Config,
     ) -> Option<Answer> {
         let query = self.queries.iter_mut().find(|query| {
             matches!(query.state, QueryState::Asked { .. }) && query.id == id && query.path == *path
         })?;
-        query.state = if success {
-            QueryState::Answered { keepalive: now + config.server_keepalive }
-        } else {
-            QueryState::Failed
+        query.state = match refusal {
+            None => QueryState::Answered { keepalive: now + config.server_keepalive },
+            Some(_) => QueryState::Failed { code: refusal },
         };
         Some(Answer { base: query.base, server: path.remote })
     }
@@ -149,12 +149,26 @@ impl Gathering {
         self.queries.retain(|query| !keeps_alive(query));
     }
 
+    /// What went wrong with the servers.
+    pub(super) fn errors(&self) -> impl Iterator<Item = CandidateError> {
+        self.queries.iter().filter_map(|query| {
+            let (server, base) = (query.path.remote, query.path.local);
+            match query.state {
+                QueryState::Failed { code: None } => Some(CandidateError::ServerSilent { server, base }),
+                QueryState::Failed { code: Some(code) } => {
+                    Some(CandidateError::ServerRefused { server, base, code })
+                }
+                _ => None,
+            }
+        })
+    }
+
     /// When a question is to be repeated next.
     pub(super) fn timeout(&self) -> Option<Instant> {
         let due = self.queries.iter().filter_map(|query| match &query.state {
             QueryState::Asked { transaction, .. } => Some(transaction.due()),
             QueryState::Answered { keepalive } => Some(*keepalive),
-            QueryState::Queued | QueryState::Failed => None,
+            QueryState::Queued | QueryState::Failed { .. } => None,
         });
         due.min()
     }

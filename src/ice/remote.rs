@@ -2,7 +2,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::config::Config;
-use crate::layer::{Candidate, CandidateAddress, CandidateKind, IceError, NameQuery, Protocol};
+use crate::layer::{
+    Candidate, CandidateAddress, CandidateError, CandidateKind, IceError, NameQuery, Protocol,
+};
 
 /// The remote candidates of one generation, and those whose names are being resolved.
 #[derive(Debug)]
@@ -11,12 +13,19 @@ pub(super) struct RemoteCandidates {
     unresolved: Vec<Unresolved>,
     /// How many were found by checks of the peer.
     found: u64,
+    /// How many are of a kind that is not used.
+    unusable: usize,
+    /// The names that were not resolved, the first few.
+    unknown_names: Vec<String>,
     /// How many are kept that the peer signalled.
     limit: usize,
     /// How many are kept that its checks have shown.
     found_limit: usize,
     name_timeout: Duration,
 }
+
+/// Names that were not resolved and are remembered.
+const MAX_UNKNOWN_NAMES: usize = 8;
 
 /// A candidate whose name is being resolved.
 #[derive(Debug)]
@@ -65,6 +74,8 @@ impl RemoteCandidates {
             candidates: Vec::new(),
             unresolved: Vec::new(),
             found: 0,
+            unusable: 0,
+            unknown_names: Vec::new(),
             limit: config.max_remote_candidates,
             found_limit: config.max_peer_reflexive_candidates.max(1),
             name_timeout: config.name_resolution_timeout,
@@ -91,10 +102,27 @@ impl RemoteCandidates {
     /// Forgets the candidates whose names were not resolved in time.
     pub(super) fn give_up_names(&mut self, now: Instant) {
         let before = self.unresolved.len();
-        self.unresolved.retain(|unresolved| unresolved.deadline > now);
+        while let Some(late) = self.unresolved.iter().position(|unresolved| unresolved.deadline <= now) {
+            let late = self.unresolved.remove(late);
+            self.note_unknown(late.candidate.address);
+        }
         if self.unresolved.len() < before {
             tracing::debug!(count = before - self.unresolved.len(), "names of candidates were not resolved");
         }
+    }
+
+    fn note_unknown(&mut self, address: CandidateAddress) {
+        if let CandidateAddress::Name(name, _) = address
+            && self.unknown_names.len() < MAX_UNKNOWN_NAMES
+        {
+            self.unknown_names.push(name);
+        }
+    }
+
+    /// What went wrong with candidates of the peer.
+    pub(super) fn errors(&self) -> impl Iterator<Item = CandidateError> {
+        let names = self.unknown_names.iter().cloned().map(CandidateError::UnknownName);
+        names.chain((self.unusable > 0).then_some(CandidateError::Unusable(self.unusable)))
     }
 
     pub(super) fn forget_names(&mut self) {
@@ -122,6 +150,7 @@ impl RemoteCandidates {
         query: NameQuery,
     ) -> Result<Admitted, IceError> {
         if !is_usable(&candidate) {
+            self.unusable = self.unusable.saturating_add(1);
             return Ok(Admitted::Unusable);
         }
         let address = match candidate.address {
@@ -180,7 +209,11 @@ impl RemoteCandidates {
         let position = self.unresolved.iter().position(|unresolved| unresolved.query == query)?;
         let mut candidate = self.unresolved.swap_remove(position).candidate;
         let CandidateAddress::Name(_, port) = candidate.address else { return None };
-        candidate.address = CandidateAddress::Ip(SocketAddr::new(address?, port));
+        let Some(address) = address else {
+            self.note_unknown(candidate.address);
+            return None;
+        };
+        candidate.address = CandidateAddress::Ip(SocketAddr::new(address, port));
         Some(candidate)
     }
 

@@ -1,10 +1,12 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use thiserror::Error;
 use zeroize::Zeroize;
 
+use super::candidate_pair::{CandidatePair, CandidatePairState, CandidatePairStatus};
+use super::ice_failure::IceFailure;
 use super::{Candidate, FiveTuple, Layer, ParseCandidateError};
 
 /// An ICE agent for one data stream with one component: the seam for an ICE implementation.
@@ -69,6 +71,12 @@ pub trait IceTransport: Layer<Event = IceEvent, Error = IceError> + fmt::Debug +
             .map(|pair| CandidatePairStatus::new(pair, CandidatePairState::Succeeded))
             .into_iter()
             .collect()
+    }
+
+    /// Why the agent has failed, while its state is [`IceConnectionState::Failed`]: what it tried and what went wrong.
+    /// `None` otherwise, and of an agent that does not tell.
+    fn failure(&self) -> Option<&IceFailure> {
+        None
     }
 
     /// Whether data that came by `path` may be taken: an authentic connectivity check came on it, or one that
@@ -191,17 +199,6 @@ pub enum IceConnectionState {
     Closed,
 }
 
-/// A pair of candidates that data can be sent on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CandidatePair {
-    /// The local candidate.
-    pub local: Candidate,
-    /// The remote candidate.
-    pub remote: Candidate,
-    /// The path that datagrams take; its local address is the base of the local candidate.
-    pub path: FiveTuple,
-}
-
 /// What an authentic message of the peer has shown of the path that it came by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -210,65 +207,6 @@ pub enum PathProof {
     Check,
     /// The answer to a check of this side came by it: the peer receives there, too.
     Answer,
-}
-
-/// How far the check of a pair has come (RFC 8445 §6.1.2.6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CandidatePairState {
-    /// It waits for a pair with the same foundation.
-    Frozen,
-    /// It is to be checked.
-    Waiting,
-    /// A check is under way.
-    InProgress,
-    /// A check had an answer.
-    Succeeded,
-    /// A check had none.
-    Failed,
-}
-
-/// A pair and what its checks have shown (W3C `RTCIceCandidatePairStats`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CandidatePairStatus {
-    /// The pair.
-    pub pair: CandidatePair,
-    /// How far its check has come.
-    pub state: CandidatePairState,
-    /// It was nominated.
-    pub nominated: bool,
-    /// Its priority (RFC 8445 §6.1.2.3); 0 if not known.
-    pub priority: u64,
-    /// Checks that were sent, with those repeated and those for consent.
-    pub requests_sent: u64,
-    /// Authentic checks of the peer.
-    pub requests_received: u64,
-    /// Authentic answers to checks.
-    pub responses_received: u64,
-    /// Answers to the peer's checks.
-    pub responses_sent: u64,
-    /// The last round-trip time that a check measured.
-    pub current_round_trip_time: Option<Duration>,
-    /// The sum of all that checks measured.
-    pub total_round_trip_time: Duration,
-}
-
-impl CandidatePairStatus {
-    /// A pair of which nothing was counted.
-    pub fn new(pair: CandidatePair, state: CandidatePairState) -> Self {
-        Self {
-            pair,
-            state,
-            nominated: false,
-            priority: 0,
-            requests_sent: 0,
-            requests_received: 0,
-            responses_received: 0,
-            responses_sent: 0,
-            current_round_trip_time: None,
-            total_round_trip_time: Duration::ZERO,
-        }
-    }
 }
 
 /// Names a question of [`IceEvent::ResolveName`].

@@ -16,10 +16,12 @@
 //! implementation can be chosen for each connection at run time.
 
 mod candidate;
+mod candidate_pair;
 mod contract;
 mod datagram;
 mod dtls;
 mod ice;
+mod ice_failure;
 mod media;
 #[cfg(any(feature = "srtp", feature = "session", test))]
 mod recency;
@@ -28,15 +30,16 @@ mod srtp;
 mod transmit;
 
 pub use candidate::{Candidate, CandidateAddress, CandidateKind, ParseCandidateError, TcpKind};
+pub use candidate_pair::{CandidatePair, CandidatePairState, CandidatePairStatus};
 pub use contract::Layer;
 pub use datagram::{Datagram, Ecn, FiveTuple, Protocol};
 pub use dtls::{
     DtlsError, DtlsEvent, DtlsRole, DtlsTransport, Fingerprint, FingerprintAlgorithm, ParseFingerprintError,
 };
 pub use ice::{
-    CandidatePair, CandidatePairState, CandidatePairStatus, IceConnectionState, IceCredentials, IceError,
-    IceEvent, IceRole, IceTransport, NameQuery, PathProof,
+    IceConnectionState, IceCredentials, IceError, IceEvent, IceRole, IceTransport, NameQuery, PathProof,
 };
+pub use ice_failure::{CandidateError, IceFailure, IceFailureCause};
 pub use media::{
     Bitrate, IDENTIFIER_MAX_LEN, InvalidIdentifier, Mid, NtpTimestamp, PayloadType, Rid, RtpTimestamp,
     SequenceNumber, Ssrc,
@@ -47,5 +50,7 @@ pub use sctp::{
     Held, HeldOutcome, PayloadProtocol, Received, Reliability, SctpClose, SctpError, SctpEvent,
     SctpTransport, SendOptions, StreamId,
 };
-pub use srtp::{MasterKey, PacketSlot, SrtpError, SrtpKeyingMaterial, SrtpProfile, SrtpTransport};
+pub use srtp::{
+    MasterKey, PacketSlot, ParseSrtpProfileError, SrtpError, SrtpKeyingMaterial, SrtpProfile, SrtpTransport,
+};
 pub use transmit::{Segments, Transmit, TransmitBatch};

@@ -202,18 +202,23 @@ pub enum SctpEvent {
 }
 
 /// How an association ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SctpClose {
     /// Both sides agreed (SHUTDOWN).
+    #[error("the association was shut down")]
     Shutdown,
     /// This side aborted.
+    #[error("this side aborted the association")]
     Aborted,
     /// The peer aborted, with the reason it gave.
+    #[error("the peer aborted the association: {0}")]
     AbortedByPeer(String),
     /// The peer does not answer any more.
+    #[error("the peer does not answer on the association any more")]
     TimedOut,
     /// The peer broke the protocol.
+    #[error("the peer broke the protocol of the association: {0}")]
     ProtocolViolation(&'static str),
 }
 

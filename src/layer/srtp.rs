@@ -1,4 +1,5 @@
 use std::fmt;
+use std::str::FromStr;
 
 use thiserror::Error;
 use zeroize::Zeroize;
@@ -225,6 +226,35 @@ impl SrtpKeyingMaterial {
     }
 }
 
+impl fmt::Display for SrtpProfile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for SrtpProfile {
+    type Err = ParseSrtpProfileError;
+
+    /// The profile of this name in the registry of `use_srtp`, in either case and with or without `SRTP_` in front.
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let is_named = |profile: &Self| {
+            let full = profile.name();
+            let short = full.strip_prefix("SRTP_").unwrap_or(full);
+            name.eq_ignore_ascii_case(full) || name.eq_ignore_ascii_case(short)
+        };
+        let found = Self::ALL.into_iter().find(is_named);
+        found.ok_or_else(|| ParseSrtpProfileError(name.chars().take(64).collect()))
+    }
+}
+
+/// A text is not the name of an [`SrtpProfile`].
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error(
+    "\"{0}\" is no SRTP protection profile that is supported; expected SRTP_AEAD_AES_128_GCM, \
+     SRTP_AEAD_AES_256_GCM or SRTP_AES128_CM_HMAC_SHA1_80"
+)]
+pub struct ParseSrtpProfileError(pub String);
+
 /// Why a packet could not be protected or unprotected.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
@@ -261,4 +291,20 @@ pub enum SrtpError {
         /// The limit.
         limit: usize,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn profiles_are_read_by_their_names() {
+        for profile in SrtpProfile::ALL {
+            assert_eq!(profile.to_string().parse(), Ok(profile));
+            assert_eq!(profile.name()["SRTP_".len()..].to_ascii_lowercase().parse(), Ok(profile));
+        }
+        for bad in ["", "SRTP_", "SRTP_AEAD_AES_128_GCM ", "AES_128_GCM"] {
+            assert_eq!(bad.parse::<SrtpProfile>(), Err(ParseSrtpProfileError(bad.to_owned())));
+        }
+    }
 }

@@ -1,4 +1,6 @@
+use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::task::JoinSet;
@@ -25,6 +27,19 @@ pub struct PeerConnectionBuilder {
     ice: ice::Config,
     sctp: sctp::Config,
     transports: Option<Transports>,
+    changes: Changes,
+}
+
+/// What is changed of the configuration of sessions, in this order.
+#[derive(Clone, Default)]
+struct Changes(Vec<Arc<Change>>);
+
+type Change = dyn Fn(&mut SessionConfig) + Send + Sync;
+
+impl fmt::Debug for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} changes", self.0.len())
+    }
 }
 
 /// How long the names of servers may take to resolve. One that takes longer is left out.
@@ -111,12 +126,37 @@ impl PeerConnectionBuilder {
         self
     }
 
+    /// Changes any setting of the session that has no method of its own here: its packet size, its limits, its
+    /// deadlines, and the configurations of the [layers](SessionConfig::transports). Applied last.
+    ///
+    /// ```
+    /// use kaon_rtc::layer::SrtpProfile;
+    /// use kaon_rtc::peer_connection::PeerConnection;
+    ///
+    /// # fn main() -> Result<(), kaon_rtc::layer::ParseSrtpProfileError> {
+    /// let profile: SrtpProfile = "SRTP_AEAD_AES_256_GCM".parse()?;
+    /// let builder = PeerConnection::builder().session(move |config| {
+    ///     config.set_mtu(1400);
+    ///     config.max_media_sections = 64;
+    ///     config.transports.change_dtls(|dtls| dtls.srtp_profiles = vec![profile]);
+    ///     config.transports.change_srtp(|srtp| srtp.replay_window = 4096);
+    /// });
+    /// # let _ = builder;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn session(mut self, change: impl Fn(&mut SessionConfig) + Send + Sync + 'static) -> Self {
+        self.changes.0.push(Arc::new(change));
+        self
+    }
+
     /// Makes the connection: resolves the servers' names, all at once and for two seconds at most, and binds
     /// the socket, inside of a tokio runtime.
     ///
     /// # Errors
-    /// [`PeerConnectionError::ServerUrl`], [`PeerConnectionError::Bind`], [`PeerConnectionError::Certificate`],
-    /// [`PeerConnectionError::EndpointEnded`].
+    /// [`PeerConnectionError::ServerUrl`], [`PeerConnectionError::Bind`], [`PeerConnectionError::Certificate`], and
+    /// [`PeerConnectionError::Ended`] with the reason that a shared endpoint has ended for.
     pub async fn build(self) -> Result<PeerConnection, PeerConnectionError> {
         let mut ice = self.ice;
         let mut lookups = JoinSet::new();
@@ -143,6 +183,7 @@ impl PeerConnectionBuilder {
             config.transports = transports;
         }
         config.ntp_epoch = ntp_now();
+        self.changes.0.iter().for_each(|change| change(&mut config));
         let endpoint = match self.endpoint {
             Some(endpoint) => endpoint,
             None => self.socket.bind()?,

@@ -9,8 +9,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::data_channel::DataChannel;
 use super::error::PeerConnectionError;
 use super::message::Message;
+use crate::session::FailureReason;
 
 /// A data channel as a stream of bytes. Message boundaries are lost; each write is one message.
+///
+/// The end of the stream is that of a channel that was closed. A connection that fails or is closed is an error,
+/// whose source is the [`FailureReason`]: something may be missing.
 pub struct DataChannelStream {
     channel: DataChannel,
     /// What is left of the message being read.
@@ -54,7 +58,10 @@ impl AsyncRead for DataChannelStream {
             match message {
                 // An empty message is no end of the stream.
                 Some(message) => self.rest = message.into_data(),
-                None => return Poll::Ready(Ok(())),
+                // What ends with the connection may lack its end.
+                None => {
+                    return Poll::Ready(self.channel.failure().map_or(Ok(()), |reason| Err(failed(reason))));
+                }
             }
         }
         let len = self.rest.len().min(out.remaining());
@@ -85,7 +92,8 @@ impl AsyncWrite for DataChannelStream {
         let result = ready!(writing.as_mut().poll(context));
         self.writing = None;
         Poll::Ready(result.map_err(|error| match error {
-            PeerConnectionError::Closed => io::ErrorKind::BrokenPipe.into(),
+            PeerConnectionError::ChannelClosed => io::ErrorKind::BrokenPipe.into(),
+            PeerConnectionError::Ended(reason) => failed(reason),
             error => io::Error::other(error),
         }))
     }
@@ -106,6 +114,16 @@ impl AsyncWrite for DataChannelStream {
         self.channel.close();
         Poll::Ready(Ok(()))
     }
+}
+
+/// What a stream of bytes says of a connection that has failed or is closed.
+fn failed(reason: FailureReason) -> io::Error {
+    let kind = match reason {
+        FailureReason::Ice(_) => io::ErrorKind::TimedOut,
+        FailureReason::ClosedByPeer | FailureReason::Sctp(_) => io::ErrorKind::ConnectionReset,
+        _ => io::ErrorKind::ConnectionAborted,
+    };
+    io::Error::new(kind, reason)
 }
 
 impl std::fmt::Debug for DataChannelStream {

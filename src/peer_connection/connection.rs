@@ -9,12 +9,13 @@ use super::inbox::ChannelInbox;
 use super::local_track::LocalTrack;
 use super::remote_track::RemoteTrack;
 use super::shared::{State, Told};
+use super::stable_id::{StableId, same_if_stable_id_is};
 use crate::datachannel::ChannelInit;
 use crate::layer::{CandidatePair, IceConnectionState};
 use crate::sdp::Direction;
 use crate::session::{
-    ConnectionState, Description, GatheringState, IceCandidateInit, SessionError, SessionEvent,
-    SignalingState, StatsReport, TrackKind, Transceiver, TransceiverId, TransceiverInit,
+    ConnectionState, Description, FailureReason, GatheringState, IceCandidateInit, SessionError,
+    SessionEvent, SignalingState, StatsReport, TrackKind, Transceiver, TransceiverId, TransceiverInit,
 };
 
 /// A WebRTC connection (W3C `RTCPeerConnection`); see the [module](crate::peer_connection). Cheap to clone.
@@ -44,7 +45,7 @@ impl PeerConnection {
     /// Makes an offer. It has no effect before it is [set](Self::set_local_description).
     ///
     /// # Errors
-    /// [`SessionError::InvalidState`] and [`SessionError::Closed`].
+    /// [`SessionError::InvalidState`] and [`SessionError::Ended`].
     pub fn create_offer(&self) -> Result<Description, PeerConnectionError> {
         Ok(self.with(|state, _| state.session.create_offer())?)
     }
@@ -52,7 +53,7 @@ impl PeerConnection {
     /// Makes an answer to the offer of the peer.
     ///
     /// # Errors
-    /// [`SessionError::InvalidState`] and [`SessionError::Closed`].
+    /// [`SessionError::InvalidState`] and [`SessionError::Ended`].
     pub fn create_answer(&self) -> Result<Description, PeerConnectionError> {
         Ok(self.with(|state, _| state.session.create_answer())?)
     }
@@ -102,11 +103,12 @@ impl PeerConnection {
         self.handle.shared.lock().session.remote_description().cloned()
     }
 
-    /// Waits until all local candidates are found, or the connection is closed; for signalling without trickle.
-    /// Cancel safe.
+    /// Waits until all local candidates are found, or the connection has failed or is closed, which
+    /// [`failure`](Self::failure) tells; for signalling without trickle. Cancel safe.
     pub async fn gathering_complete(&self) {
         self.wait_for(|state| {
-            (state.is_closed() || state.session.gathering_state() == GatheringState::Complete).then_some(())
+            let is_complete = state.session.gathering_state() == GatheringState::Complete;
+            (is_complete || state.session.failure().is_some()).then_some(())
         })
         .await;
     }
@@ -114,12 +116,11 @@ impl PeerConnection {
     /// Waits until the connection is connected. Cancel safe.
     ///
     /// # Errors
-    /// [`PeerConnectionError::Closed`] if it is closed or fails first.
+    /// [`PeerConnectionError::Ended`] with the reason if it fails or is closed first.
     pub async fn connected(&self) -> Result<(), PeerConnectionError> {
-        self.wait_for(|state| match state.session.connection_state() {
-            ConnectionState::Connected => Some(Ok(())),
-            ConnectionState::Closed | ConnectionState::Failed => Some(Err(state.closed_error())),
-            _ => None,
+        self.wait_for(|state| match state.session.failure() {
+            Some(reason) => Some(Err(reason.clone().into())),
+            None => state.is_connected().then_some(Ok(())),
         })
         .await
     }
@@ -134,11 +135,38 @@ impl PeerConnection {
         }
     }
 
+    /// What tells it apart from everything else that there is a handle of.
+    pub fn stable_id(&self) -> StableId {
+        self.handle.shared.stable_id()
+    }
+
     // ---- States ----
 
     /// Where the exchange of offer and answer is.
     pub fn signaling_state(&self) -> SignalingState {
         self.handle.shared.lock().session.signaling_state()
+    }
+
+    /// Why the connection has failed or is closed, while it is; `None` otherwise. What it failed for first stays the
+    /// reason when it is closed after that; an ICE restart that helps takes it back. The same is told by the
+    /// [event](PeerConnectionEvent::ConnectionState) of the change and by every error.
+    ///
+    /// ```
+    /// use kaon_rtc::peer_connection::{FailureReason, PeerConnection};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let connection = PeerConnection::builder().build().await?;
+    /// assert_eq!(connection.failure(), None);
+    /// connection.close();
+    /// assert_eq!(connection.failure(), Some(FailureReason::Closed));
+    /// let error = connection.connected().await.unwrap_err();
+    /// assert_eq!(error.to_string(), "this side closed the connection");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn failure(&self) -> Option<FailureReason> {
+        self.handle.shared.lock().session.failure().cloned()
     }
 
     /// The state of the whole connection.
@@ -171,7 +199,7 @@ impl PeerConnection {
     /// Adds something to send, on a transceiver that does not send yet if there is one (W3C `addTrack`).
     ///
     /// # Errors
-    /// [`SessionError::Limit`] and [`SessionError::Closed`].
+    /// [`SessionError::Limit`] and [`SessionError::Ended`].
     pub fn add_track(
         &self,
         kind: TrackKind,
@@ -184,7 +212,7 @@ impl PeerConnection {
     /// Adds a transceiver (W3C `addTransceiver`).
     ///
     /// # Errors
-    /// [`SessionError::Limit`] and [`SessionError::Closed`].
+    /// [`SessionError::Limit`] and [`SessionError::Ended`].
     pub fn add_transceiver(
         &self,
         kind: TrackKind,
@@ -243,7 +271,7 @@ impl PeerConnection {
     /// Makes a data channel. The first one needs an offer of this side; later ones need none.
     ///
     /// # Errors
-    /// [`SessionError::DataChannel`] and [`SessionError::Closed`].
+    /// [`SessionError::DataChannel`] and [`SessionError::Ended`].
     pub fn open_data_channel(&self, init: ChannelInit) -> Result<DataChannel, PeerConnectionError> {
         let id = self.with(|state, now| {
             let id = state.session.open_channel(now, init)?;
@@ -256,13 +284,14 @@ impl PeerConnection {
 
     // ---- Events ----
 
-    /// The next event; `None` once the connection is closed and all events are told. For one task: of several
-    /// that wait, each gets some of the events. Cancel safe.
+    /// The next event; `None` once the connection is over and all events are told: it is closed, or has failed for
+    /// what an ICE restart does not help against. [`failure`](Self::failure) says why. For one task: of several that
+    /// wait, each gets some of the events. Cancel safe.
     pub async fn next_event(&self) -> Option<PeerConnectionEvent> {
         let told = self
             .wait_for(|state| match state.pop_event() {
                 Some(told) => Some(Some(told)),
-                None => state.is_closed().then_some(None),
+                None => state.is_over().then_some(None),
             })
             .await?;
         Some(self.with_handles(told))
@@ -298,11 +327,17 @@ impl From<SessionEvent> for PeerConnectionEvent {
             SessionEvent::GatheringState(state) => Self::GatheringState(state),
             SessionEvent::IceConnectionState(state) => Self::IceConnectionState(state),
             SessionEvent::SelectedPair(pair) => Self::SelectedPair(pair),
-            SessionEvent::ConnectionState(state) => Self::ConnectionState(state),
-            SessionEvent::DtlsFailed(error) => Self::DtlsFailed(error),
+            SessionEvent::ConnectionState { state, reason } => Self::ConnectionState { state, reason },
             SessionEvent::TrackEnded(id) => Self::TrackEnded(id),
             // The others are for the connection itself, and were taken out before.
-            _ => Self::NegotiationNeeded,
+            SessionEvent::NegotiationNeeded
+            | SessionEvent::ResolveName { .. }
+            | SessionEvent::Track(_)
+            | SessionEvent::KeyFrameRequested { .. }
+            | SessionEvent::SendBufferAvailable
+            | SessionEvent::DataChannel(_) => Self::NegotiationNeeded,
         }
     }
 }
+
+same_if_stable_id_is!(PeerConnection);

@@ -8,9 +8,10 @@ use super::handle::Handle;
 use super::inbox::{ChannelInbox, LOW_WATER};
 use super::message::Message;
 use super::shared::{Shared, State};
+use super::stable_id::{StableId, same_if_stable_id_is};
 use crate::datachannel::{ChannelId, ChannelInit, ChannelState, DataChannelError, MessageKind};
 use crate::layer::SctpError;
-use crate::session::SessionError;
+use crate::session::{FailureReason, SessionError};
 
 /// A data channel (W3C `RTCDataChannel`). Cheap to clone; it keeps the connection open.
 ///
@@ -48,6 +49,11 @@ impl DataChannel {
         &self.owner.handle.shared
     }
 
+    /// What tells it apart from everything else that there is a handle of.
+    pub fn stable_id(&self) -> StableId {
+        self.shared().stable_id().data_channel(self.id)
+    }
+
     /// Its name.
     pub fn label(&self) -> String {
         self.init().map(|init| init.label).unwrap_or_default()
@@ -66,19 +72,19 @@ impl DataChannel {
     /// Waits until messages can be sent. Cancel safe.
     ///
     /// # Errors
-    /// [`PeerConnectionError::Closed`] if it is closed first, or the reason that the connection has ended for.
+    /// [`PeerConnectionError::Ended`] with the reason that the connection has failed or was closed for, and
+    /// [`PeerConnectionError::ChannelClosed`] if the channel alone is closed first.
     pub async fn opened(&self) -> Result<(), PeerConnectionError> {
         loop {
             let Some(changed) = self.inbox(|inbox| inbox.changed.clone()) else {
-                return Err(self.closed_error());
+                return Err(self.ended_error());
             };
             let changed = changed.notified();
-            match self.state() {
-                Some(ChannelState::Open) => return Ok(()),
-                Some(ChannelState::Connecting) if !self.shared().lock().is_closed() => {}
-                _ => return Err(self.closed_error()),
+            let is_open = self.check_open(&self.shared().lock());
+            match is_open {
+                Err(PeerConnectionError::NotOpen) => changed.await,
+                result => return result,
             }
-            changed.await;
         }
     }
 
@@ -86,7 +92,8 @@ impl DataChannel {
     /// safe: the message is queued as a whole or not at all.
     ///
     /// # Errors
-    /// [`PeerConnectionError::Closed`], or what the channel refused, such as a message that is too long.
+    /// [`PeerConnectionError::Ended`] with the reason that the connection has failed or was closed for,
+    /// [`PeerConnectionError::ChannelClosed`], or what the channel refused, such as a message that is too long.
     pub async fn send(&self, data: impl Into<Bytes>) -> Result<(), PeerConnectionError> {
         self.send_message(MessageKind::Binary, data.into()).await
     }
@@ -102,11 +109,11 @@ impl DataChannel {
     async fn send_message(&self, kind: MessageKind, data: Bytes) -> Result<(), PeerConnectionError> {
         loop {
             let Some(writable) = self.inbox(|inbox| inbox.writable.clone()) else {
-                return Err(self.closed_error());
+                return Err(self.ended_error());
             };
             let writable = writable.notified();
             match self.try_send_message(kind, data.clone()) {
-                Err(PeerConnectionError::WouldBlock) => writable.await,
+                Err(PeerConnectionError::NotOpen | PeerConnectionError::SendBufferFull) => writable.await,
                 result => return result,
             }
         }
@@ -115,8 +122,8 @@ impl DataChannel {
     /// Sends bytes if there is room.
     ///
     /// # Errors
-    /// [`PeerConnectionError::WouldBlock`] if there is none, or the channel is not open yet; else as
-    /// [`send`](Self::send).
+    /// [`PeerConnectionError::SendBufferFull`] if there is none, [`PeerConnectionError::NotOpen`] before the channel is
+    /// open; else as [`send`](Self::send).
     pub fn try_send(&self, data: impl Into<Bytes>) -> Result<(), PeerConnectionError> {
         self.try_send_message(MessageKind::Binary, data.into())
     }
@@ -131,27 +138,43 @@ impl DataChannel {
 
     pub(super) fn try_send_message(&self, kind: MessageKind, data: Bytes) -> Result<(), PeerConnectionError> {
         self.with(|state, now| {
-            match state.session.channel_state(self.id) {
-                Some(ChannelState::Open) => {}
-                Some(ChannelState::Connecting) if !state.is_closed() => {
-                    return Err(PeerConnectionError::WouldBlock);
-                }
-                _ => return Err(state.closed_error()),
-            }
+            self.check_open(state)?;
             if state.session.buffered_amount(self.id) >= HIGH_WATER {
-                return Err(PeerConnectionError::WouldBlock);
+                return Err(PeerConnectionError::SendBufferFull);
             }
             match state.session.send_message(now, self.id, kind, data) {
                 Ok(()) => Ok(()),
                 Err(SessionError::DataChannel(DataChannelError::Sctp(SctpError::SendBufferFull {
                     ..
-                }))) => Err(PeerConnectionError::WouldBlock),
+                }))) => Err(PeerConnectionError::SendBufferFull),
                 Err(error) => Err(error.into()),
             }
         })
     }
 
-    /// The next message; `None` once the channel is closed and all messages are told. Cancel safe.
+    /// Whether messages can be sent, apart from room for them.
+    fn check_open(&self, state: &State) -> Result<(), PeerConnectionError> {
+        let channel = state.session.channel_state(self.id);
+        match (state.session.failure(), channel) {
+            (None, Some(ChannelState::Open)) => Ok(()),
+            (None, Some(ChannelState::Connecting)) => Err(PeerConnectionError::NotOpen),
+            _ => Err(Self::why_ended(state)),
+        }
+    }
+
+    fn why_ended(state: &State) -> PeerConnectionError {
+        state.session.data_failure().cloned().map_or(PeerConnectionError::ChannelClosed, Into::into)
+    }
+
+    /// Why the channel does not work any more, with the connection or with all its data channels; `None` while they
+    /// work, and of a channel that was closed alone. What [`recv`](Self::recv) has ended for, after it returned
+    /// `None`.
+    pub fn failure(&self) -> Option<FailureReason> {
+        self.shared().lock().session.data_failure().cloned()
+    }
+
+    /// The next message; `None` once the channel is closed, or the connection has failed or is closed, and all messages
+    /// are told: [`failure`](Self::failure) says which. Cancel safe.
     pub async fn recv(&self) -> Option<Message> {
         loop {
             let changed = self.inbox(|inbox| inbox.changed.clone())?;
@@ -164,15 +187,15 @@ impl DataChannel {
         }
     }
 
-    /// The next message, if there is one; `None` once the channel is closed and all messages are told.
+    /// The next message, if there is one; `None` as [`recv`](Self::recv) returns it.
     ///
     /// # Errors
     /// [`PeerConnectionError::WouldBlock`] if there is none now.
     pub fn try_recv(&self) -> Result<Option<Message>, PeerConnectionError> {
         let mut state = self.shared().lock();
-        let is_closed = state.is_closed();
+        let has_failed = state.session.data_failure().is_some();
         let Some(inbox) = state.channels.get(&self.id) else { return Ok(None) };
-        let is_over = inbox.ended || is_closed;
+        let is_over = inbox.ended || has_failed;
         let message = state.session.receive_message(self.id);
         let has_opened = message.is_some() && state.session.take_window_opened();
         drop(state);
@@ -192,13 +215,15 @@ impl DataChannel {
         self.shared().lock().session.buffered_amount(self.id)
     }
 
-    /// Waits until no more than `threshold` bytes are queued, or the channel is closed. Cancel safe.
+    /// Waits until no more than `threshold` bytes are queued, or the channel is closed, or the connection has failed or
+    /// is closed: [`failure`](Self::failure) says which. Cancel safe.
     pub async fn buffered_amount_low(&self, threshold: usize) {
         loop {
             let Some(writable) = self.inbox(|inbox| inbox.writable.clone()) else { return };
             let writable = writable.notified();
             let is_low = self.with(|state, _| {
-                let is_open = state.session.channel_state(self.id).is_some() && !state.is_closed();
+                let is_open =
+                    state.session.channel_state(self.id).is_some() && state.session.data_failure().is_none();
                 let is_low = !is_open || state.session.buffered_amount(self.id) <= threshold;
                 if is_low {
                     state.set_low_threshold(self.id);
@@ -227,20 +252,21 @@ impl DataChannel {
         let _ = self.with(|state, now| state.session.close_channel(now, self.id));
     }
 
-    /// Waits until the channel is closed in both directions. Cancel safe.
+    /// Waits until the channel is closed in both directions, or the connection has failed or is closed:
+    /// [`failure`](Self::failure) says which. Cancel safe.
     pub async fn closed(&self) {
         loop {
             let Some(changed) = self.inbox(|inbox| inbox.changed.clone()) else { return };
             let changed = changed.notified();
-            if self.inbox(|inbox| inbox.ended) != Some(false) || self.shared().lock().is_closed() {
+            if self.inbox(|inbox| inbox.ended) != Some(false) || self.failure().is_some() {
                 return;
             }
             changed.await;
         }
     }
 
-    fn closed_error(&self) -> PeerConnectionError {
-        self.shared().lock().closed_error()
+    fn ended_error(&self) -> PeerConnectionError {
+        Self::why_ended(&self.shared().lock())
     }
 
     fn inbox<T>(&self, look: impl FnOnce(&ChannelInbox) -> T) -> Option<T> {
@@ -251,3 +277,5 @@ impl DataChannel {
         self.shared().with(act)
     }
 }
+
+same_if_stable_id_is!(DataChannel);

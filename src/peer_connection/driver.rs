@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::end::{ConnectionEnd, EndpointEnded};
 use super::names::{Names, ResolvedName};
 use super::shared::{EndpointShared, MAX_DATAGRAM, Shared};
 use crate::endpoint::{Endpoint, EndpointEvent, SessionId};
 use crate::layer::{Layer, Transmit, TransmitBatch};
 use crate::net::{ReceiveBatch, SendError};
+use crate::session::{EndpointEnded, FailureReason};
 
 /// Moves datagrams for the connections of an endpoint. When it goes, and the runtime may drop it at any time, the
 /// endpoint has ended.
@@ -145,17 +145,18 @@ impl Driver {
     fn handle_events(&mut self) {
         while let Some(event) = self.endpoint.poll_event() {
             if let EndpointEvent::PathInUse { id, path, .. } = event {
-                self.refuse_path(id, ConnectionEnd::PathInUse(path));
+                let reason = FailureReason::PathInUse { local: path.local, remote: path.remote };
+                self.refuse_path(id, reason);
             }
         }
     }
 
     /// Two connections between the same two sockets cannot be told apart: the second one ends, unless it works by
     /// another path.
-    fn refuse_path(&mut self, id: SessionId, end: ConnectionEnd) {
+    fn refuse_path(&mut self, id: SessionId, reason: FailureReason) {
         let Some(connection) = self.endpoint.get_mut(id).cloned() else { return };
         if !connection.lock().is_connected() {
-            connection.end(end);
+            connection.end(reason);
             self.endpoint.wake(id);
         }
     }
@@ -173,7 +174,7 @@ impl Drop for Driver {
     fn drop(&mut self) {
         let late = self.shared.end(&self.end);
         for connection in self.endpoint.drain().chain(late) {
-            connection.end(ConnectionEnd::Endpoint(self.end.clone()));
+            connection.end(self.end.clone().into());
         }
     }
 }

@@ -3,19 +3,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::driver::Driver;
-use super::end::EndpointEnded;
 use super::error::PeerConnectionError;
 use super::shared::{EndpointShared, Shared};
+use super::stable_id::{StableId, same_if_stable_id_is};
 use crate::net::runtime::check_time;
 use crate::net::{BindError, InterfaceFilter, PortRange, UdpConfig, UdpSocket, interfaces};
-use crate::session::Session;
+use crate::session::{EndpointEnded, Session};
 
 /// A UDP socket and the task that moves datagrams for all connections on it. Cheap to clone; the task ends with
 /// the last handle and the last connection.
 ///
 /// Connections that share an endpoint share its port: checks are told apart by their ICE fragment, everything
 /// else by the path. Two connections between the same two endpoints cannot be told apart, therefore: the second one
-/// ends with [`PeerConnectionError::PathInUse`]; give it an endpoint of its own. A server that should use several cores has an endpoint, with a port of its own, for each.
+/// ends with
+/// [`FailureReason::PathInUse`](super::FailureReason::PathInUse); give it an endpoint of its own. A server that should use several cores has an endpoint, with a port of its own, for each.
 #[derive(Clone, Debug)]
 pub struct Endpoint(Arc<EndpointHandle>);
 
@@ -35,6 +36,11 @@ impl Endpoint {
     /// An endpoint on all addresses of this machine and a port that the system chooses, unless told otherwise.
     pub fn builder() -> EndpointBuilder {
         EndpointBuilder::default()
+    }
+
+    /// What tells it apart from everything else that there is a handle of.
+    pub fn stable_id(&self) -> StableId {
+        self.shared().stable_id
     }
 
     /// The address that the socket is bound to.
@@ -156,3 +162,5 @@ impl EndpointBuilder {
         }
     }
 }
+
+same_if_stable_id_is!(Endpoint);

@@ -1,24 +1,35 @@
 use std::io;
-use std::net::SocketAddr;
 
-use super::end::{ConnectionEnd, EndpointEnded};
 use crate::datachannel::DataChannelError;
 use crate::dtls::DtlsError;
 use crate::net::BindError;
 use crate::rtp::payload::PacketizeError;
 use crate::sdp;
-use crate::session::SessionError;
+use crate::session::{EndpointEnded, FailureReason, SessionError};
 
 /// Why a connection refused something.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PeerConnectionError {
-    /// The connection was closed, by this side or by the peer.
-    #[error("the connection is closed")]
-    Closed,
+    /// The connection has failed or was closed, or its data channels have ended; the reason is the one that
+    /// [`PeerConnection::failure`](super::PeerConnection::failure) and its like tell.
+    #[error(transparent)]
+    Ended(FailureReason),
+    /// The data channel was closed, by this side or by the peer, while the connection goes on.
+    #[error("the data channel is closed")]
+    ChannelClosed,
+    /// The data channel is not open yet.
+    #[error("the data channel is not open yet; wait with `opened`, or send with `send`, which waits")]
+    NotOpen,
+    /// Nothing can be sent on the data channel before what was sent is on its way.
+    #[error("the send buffer is full; send with `send`, which waits")]
+    SendBufferFull,
+    /// Nothing has arrived that could be received now.
+    #[error("nothing has arrived yet")]
+    WouldBlock,
     /// The session refused.
     #[error(transparent)]
-    Session(#[from] SessionError),
+    Session(SessionError),
     /// A description is malformed.
     #[error(transparent)]
     Sdp(#[from] sdp::ParseError),
@@ -43,29 +54,35 @@ pub enum PeerConnectionError {
     /// Frames of this codec cannot be split into packets here; send packets instead.
     #[error("frames of {0} cannot be split into packets; send RTP packets instead")]
     UnsupportedCodec(String),
-    /// The endpoint of the connection has ended, and the connection with it.
-    #[error(transparent)]
-    EndpointEnded(#[from] EndpointEnded),
-    /// Another connection between the same two sockets is there already, and datagrams cannot be told apart.
-    #[error(
-        "another connection has the path from {local} to {remote}; give one of the two an endpoint of its own"
-    )]
-    PathInUse {
-        /// The address of this side.
-        local: SocketAddr,
-        /// The address of the peer.
-        remote: SocketAddr,
-    },
-    /// Nothing can be sent now.
-    #[error("the send buffer is full")]
-    WouldBlock,
 }
 
-impl From<&ConnectionEnd> for PeerConnectionError {
-    fn from(end: &ConnectionEnd) -> Self {
-        match end {
-            ConnectionEnd::Endpoint(end) => Self::EndpointEnded(end.clone()),
-            ConnectionEnd::PathInUse(path) => Self::PathInUse { local: path.local, remote: path.remote },
+impl PeerConnectionError {
+    /// Why the connection has ended, if that is what the error says.
+    pub fn failure(&self) -> Option<&FailureReason> {
+        match self {
+            Self::Ended(reason) => Some(reason),
+            _ => None,
         }
+    }
+}
+
+impl From<SessionError> for PeerConnectionError {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Ended(reason) => Self::Ended(reason),
+            error => Self::Session(error),
+        }
+    }
+}
+
+impl From<FailureReason> for PeerConnectionError {
+    fn from(reason: FailureReason) -> Self {
+        Self::Ended(reason)
+    }
+}
+
+impl From<EndpointEnded> for PeerConnectionError {
+    fn from(end: EndpointEnded) -> Self {
+        Self::Ended(end.into())
     }
 }

@@ -1,5 +1,7 @@
-use crate::layer::{CandidatePair, DtlsError, IceConnectionState};
-use crate::session::{ConnectionState, GatheringState, IceCandidateInit, SignalingState, TransceiverId};
+use crate::layer::{CandidatePair, IceConnectionState};
+use crate::session::{
+    ConnectionState, FailureReason, GatheringState, IceCandidateInit, SignalingState, TransceiverId,
+};
 
 use super::data_channel::DataChannel;
 use super::remote_track::RemoteTrack;
@@ -21,9 +23,12 @@ pub enum PeerConnectionEvent {
     /// Data and media take this pair from now on.
     SelectedPair(Box<CandidatePair>),
     /// The state of the whole changed.
-    ConnectionState(ConnectionState),
-    /// DTLS failed; the connection is over.
-    DtlsFailed(DtlsError),
+    ConnectionState {
+        /// The new state.
+        state: ConnectionState,
+        /// Why, if it has failed or is closed.
+        reason: Option<FailureReason>,
+    },
     /// The peer sends a track.
     Track(RemoteTrack),
     /// The peer does not send on this transceiver any more.

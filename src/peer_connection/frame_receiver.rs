@@ -55,7 +55,8 @@ impl RemoteTrack {
 }
 
 impl FrameReceiver {
-    /// The next frame; `None` once the track has ended and all frames are told. A packet that is missing holds
+    /// The next frame; `None` once the track has ended, or the connection has failed or is closed, and all frames are
+    /// told: [`RemoteTrack::failure`] says which. A packet that is missing holds
     /// up those behind it for half a second, while it is asked for; video goes on with a key frame then. Cancel
     /// safe.
     pub async fn recv(&mut self) -> Option<Frame> {
@@ -73,9 +74,11 @@ impl FrameReceiver {
                 }
                 timeout = stream.assembler.poll_timeout();
             }
-            if self.has_ended {
+            if self.has_ended && !self.track.is_live() {
                 return None;
             }
+            // An ICE restart has helped.
+            self.has_ended = false;
             let packet = match timeout {
                 None => self.track.recv_rtp().await,
                 Some(at) => match timeout_at(at.into(), self.track.recv_rtp()).await {

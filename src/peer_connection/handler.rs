@@ -12,6 +12,41 @@ use crate::session::{ConnectionState, IceCandidateInit};
 ///
 /// The events come one after the other, on a task of the connection's own: a handler that waits long delays only
 /// its own connection, and one that panics closes it.
+///
+/// The trait is one of [`async_trait`](crate::async_trait), and so is what implements it:
+///
+/// ```
+/// use kaon_rtc::async_trait;
+/// use kaon_rtc::peer_connection::{ConnectionState, DataChannel, PeerConnection, PeerConnectionHandler};
+///
+/// struct Echo;
+///
+/// #[async_trait]
+/// impl PeerConnectionHandler for Echo {
+///     async fn on_connection_state(&mut self, connection: &PeerConnection, state: ConnectionState) {
+///         if let Some(reason) = connection.failure() {
+///             println!("{state}: {reason}");
+///         }
+///     }
+///
+///     async fn on_data_channel(&mut self, _connection: &PeerConnection, channel: DataChannel) {
+///         tokio::spawn(async move {
+///             while let Some(message) = channel.recv().await {
+///                 if channel.send(message.into_data()).await.is_err() {
+///                     return;
+///                 }
+///             }
+///         });
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let connection = PeerConnection::builder().build().await?;
+/// connection.handle_events(Echo);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[async_trait]
 pub trait PeerConnectionHandler: Send + 'static {
     /// An offer is due.
@@ -24,7 +59,8 @@ pub trait PeerConnectionHandler: Send + 'static {
         let _ = (connection, candidate);
     }
 
-    /// The state of the connection changed.
+    /// The state of the connection changed; [`failure`](PeerConnection::failure) says why, if it has failed or is
+    /// closed.
     async fn on_connection_state(&mut self, connection: &PeerConnection, state: ConnectionState) {
         let _ = (connection, state);
     }
@@ -72,7 +108,7 @@ async fn hand_over(
         PeerConnectionEvent::IceCandidate(candidate) => {
             handler.on_ice_candidate(connection, candidate).await;
         }
-        PeerConnectionEvent::ConnectionState(state) => {
+        PeerConnectionEvent::ConnectionState { state, .. } => {
             handler.on_connection_state(connection, state).await;
         }
         PeerConnectionEvent::Track(track) => handler.on_track(connection, track).await,

@@ -4,11 +4,12 @@ use bytes::Bytes;
 
 use super::error::PeerConnectionError;
 use super::handle::Handle;
+use super::stable_id::{StableId, same_if_stable_id_is};
 use crate::layer::RtpTimestamp;
 use crate::rtp::payload::h264::PacketizationMode;
 use crate::rtp::payload::{Packetizer, PictureId, h264, opus, vp8, vp9};
 use crate::sdp::{Direction, H264Parameters};
-use crate::session::{NegotiatedCodec, OutgoingRtp, SessionError, Transceiver, TransceiverId};
+use crate::session::{FailureReason, NegotiatedCodec, OutgoingRtp, SessionError, Transceiver, TransceiverId};
 
 /// What a connection sends on a transceiver (W3C `RTCRtpSender`). Cheap to clone; it keeps the connection open.
 ///
@@ -28,6 +29,11 @@ impl LocalTrack {
     /// The transceiver.
     pub fn id(&self) -> TransceiverId {
         self.id
+    }
+
+    /// What tells it apart from everything else that there is a handle of.
+    pub fn stable_id(&self) -> StableId {
+        self.handle.shared.stable_id().sender(self.id)
     }
 
     /// The transceiver as it is now; `None` once it is forgotten.
@@ -53,6 +59,7 @@ impl LocalTrack {
     /// Sends an RTP packet. It does not wait: media that is late is worth nothing.
     ///
     /// # Errors
+    /// [`PeerConnectionError::Ended`] with the reason that the connection has failed or was closed for,
     /// [`SessionError::NotSending`], [`SessionError::PayloadType`], and [`SessionError::Limit`] when too many
     /// packets wait already.
     pub fn send_rtp(&self, packet: OutgoingRtp) -> Result<(), PeerConnectionError> {
@@ -94,15 +101,21 @@ impl LocalTrack {
         Ok(FrameSender { track: self.clone(), codec: codec.clone(), packetizer })
     }
 
+    /// Why the connection has failed or is closed, while it is.
+    pub fn failure(&self) -> Option<FailureReason> {
+        self.handle.shared.lock().session.failure().cloned()
+    }
+
     /// Waits until the peer asks for a key frame; requests since the last call are one. `None` once the
-    /// connection is closed or the transceiver is forgotten. Cancel safe.
+    /// connection has failed or is closed, which [`failure`](Self::failure) tells, or the transceiver is forgotten.
+    /// Cancel safe.
     pub async fn key_frame_requested(&self) -> Option<()> {
         loop {
             let changed;
             let notified = {
                 let mut state = self.handle.shared.lock();
                 state.session.transceiver(self.id)?;
-                let is_over = state.is_closed() || state.has_failed;
+                let is_over = state.session.failure().is_some();
                 let requests = state.key_frame_requests(self.id);
                 if std::mem::take(&mut requests.wanted) {
                     return Some(());
@@ -174,3 +187,5 @@ impl std::fmt::Debug for FrameSender {
             .finish_non_exhaustive()
     }
 }
+
+same_if_stable_id_is!(LocalTrack);

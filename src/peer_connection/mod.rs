@@ -4,17 +4,17 @@
 //! never wait; what takes time arrives as a [`PeerConnectionEvent`], from
 //! [`next_event`](PeerConnection::next_event) or at a [`PeerConnectionHandler`]. An [`Endpoint`] is a UDP socket
 //! and the task that moves datagrams for the connections on it: each has its own unless told to share one.
+//! Every future of a connection that has failed or is closed resolves; errors carry the [`FailureReason`], and every
+//! handle has a method `failure` that tells it.
 //! When the last handle of a connection is gone (data channels and tracks count), it is closed.
 //!
 //! ```
 //! use kaon_rtc::peer_connection::{PeerConnection, PeerConnectionEvent};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-//! let (alice, bob) = (PeerConnection::builder().build().await?, PeerConnection::builder().build().await?);
-//! # let mut builder = PeerConnection::builder();
-//! # builder = builder.loopback(true);
-//! # let alice = builder.build().await?;
-//! # let bob = PeerConnection::builder().loopback(true).build().await?;
+//! // Without loopback, addresses that only this machine reaches are no candidates.
+//! let alice = PeerConnection::builder().loopback(true).build().await?;
+//! let bob = PeerConnection::builder().loopback(true).build().await?;
 //! let chat = alice.create_data_channel("chat")?;
 //!
 //! // Signalling: here both are in one process.
@@ -43,7 +43,6 @@ mod channel_stream;
 mod connection;
 mod data_channel;
 mod driver;
-mod end;
 mod endpoint;
 mod error;
 mod event;
@@ -57,12 +56,12 @@ mod names;
 mod remote_track;
 mod rtp_packet;
 mod shared;
+mod stable_id;
 
 pub use builder::PeerConnectionBuilder;
 pub use channel_stream::DataChannelStream;
 pub use connection::PeerConnection;
 pub use data_channel::DataChannel;
-pub use end::EndpointEnded;
 pub use endpoint::{Endpoint, EndpointBuilder};
 pub use error::PeerConnectionError;
 pub use event::PeerConnectionEvent;
@@ -72,13 +71,14 @@ pub use local_track::{FrameSender, LocalTrack};
 pub use message::Message;
 pub use remote_track::RemoteTrack;
 pub use rtp_packet::RtpPacket;
+pub use stable_id::StableId;
 
 pub use crate::datachannel::{ChannelInit, ChannelState, MessageKind};
 pub use crate::media::{Frame, FrameAssemblerStatistics};
 pub use crate::session::{
-    Codec, ConnectionState, Description, DescriptionKind, GatheringState, IceCandidateInit, MediaConfig,
-    NegotiatedCodec, OutgoingRtp, SignalingState, Stats, StatsId, StatsReport, TrackKind, TransceiverId,
-    TransceiverInit,
+    Codec, ConnectionState, Description, DescriptionKind, EndpointEnded, FailureReason, GatheringState,
+    IceCandidateInit, MediaConfig, NegotiatedCodec, OutgoingRtp, SignalingState, Stats, StatsId, StatsReport,
+    TrackKind, TransceiverId, TransceiverInit,
 };
 
 #[cfg(test)]

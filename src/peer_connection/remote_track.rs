@@ -7,10 +7,11 @@ use super::handle::Handle;
 use super::inbox::TrackInbox;
 use super::rtp_packet::RtpPacket;
 use super::shared::Shared;
+use super::stable_id::{StableId, same_if_stable_id_is};
 use crate::layer::Rid;
 use crate::rtp::Packet;
 use crate::sdp::Msid;
-use crate::session::{NegotiatedCodec, TrackKind, Transceiver, TransceiverId};
+use crate::session::{FailureReason, NegotiatedCodec, TrackKind, Transceiver, TransceiverId};
 
 /// What a peer sends on a transceiver (W3C `RTCRtpReceiver`). Cheap to clone; it keeps the connection open.
 ///
@@ -64,6 +65,11 @@ impl RemoteTrack {
         self.id
     }
 
+    /// What tells it apart from everything else that there is a handle of.
+    pub fn stable_id(&self) -> StableId {
+        self.shared().stable_id().receiver(self.id, self.rid)
+    }
+
     /// The transceiver as it is now; `None` once it is forgotten.
     pub fn transceiver(&self) -> Option<Transceiver> {
         self.shared().lock().session.transceiver(self.id).cloned()
@@ -109,8 +115,14 @@ impl RemoteTrack {
         self.codecs().into_iter().find(|codec| codec.payload_type == packet.payload_type())
     }
 
-    /// The next packet; `None` once the track has ended and all packets are told. What is not fetched in time is
-    /// dropped, the oldest first. Cancel safe.
+    /// Why the connection has failed or is closed, while it is.
+    pub fn failure(&self) -> Option<FailureReason> {
+        self.shared().lock().session.failure().cloned()
+    }
+
+    /// The next packet; `None` once the track has ended, or the connection has failed or is closed, and all packets
+    /// are told: [`failure`](Self::failure) says which. What is not fetched in time is dropped, the oldest first.
+    /// Cancel safe.
     pub async fn recv_rtp(&self) -> Option<RtpPacket> {
         loop {
             let changed = self.inbox(|inbox| inbox.changed.clone())?;
@@ -122,16 +134,23 @@ impl RemoteTrack {
         }
     }
 
-    /// The next packet, if there is one; `None` once the track has ended and all packets are told.
+    /// The next packet, if there is one; `None` as [`recv_rtp`](Self::recv_rtp) returns it.
     ///
     /// # Errors
     /// [`PeerConnectionError::WouldBlock`] if there is none now.
     pub fn try_recv_rtp(&self) -> Result<Option<RtpPacket>, PeerConnectionError> {
-        match self.inbox(|inbox| (inbox.pop(), inbox.ended)) {
+        let mut state = self.shared().lock();
+        let has_failed = state.session.failure().is_some();
+        match state.tracks.get_mut(&(self.id, self.rid)).map(|inbox| (inbox.pop(), inbox.ended)) {
             Some((Some(packet), _)) => Ok(Some(packet)),
-            Some((None, false)) => Err(PeerConnectionError::WouldBlock),
-            Some((None, true)) | None => Ok(None),
+            Some((None, false)) if !has_failed => Err(PeerConnectionError::WouldBlock),
+            Some((None, _)) | None => Ok(None),
         }
+    }
+
+    /// Whether packets may still come.
+    pub(super) fn is_live(&self) -> bool {
+        self.inbox(|inbox| !inbox.ended).unwrap_or_default() && self.failure().is_none()
     }
 
     /// Packets that were dropped because nobody fetched them in time.
@@ -148,3 +167,5 @@ impl RemoteTrack {
         self.shared().lock().tracks.get_mut(&(self.id, self.rid)).map(look)
     }
 }
+
+same_if_stable_id_is!(RemoteTrack);

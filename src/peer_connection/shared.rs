@@ -12,17 +12,17 @@ use tokio::sync::Notify;
 use tracing::Span;
 use tracing::span::Entered;
 
-use super::end::{ConnectionEnd, EndpointEnded};
-use super::error::PeerConnectionError;
 use super::inbox::{ChannelInbox, KeyFrameRequests, LOW_WATER, TrackInbox};
 use super::names::NameToResolve;
 use super::rtp_packet::RtpPacket;
+use super::stable_id::StableId;
 use crate::datachannel::{ChannelEvent, ChannelId};
 use crate::endpoint::{Member, SessionId};
 use crate::layer::{Datagram, Layer, Rid, TransmitBatch};
 use crate::net::{InterfaceFilter, UdpSocket, interfaces};
 use crate::session::{
-    ConnectionState, GatheringState, Session, SessionError, SessionEvent, SignalingState, TransceiverId,
+    ConnectionState, EndpointEnded, FailureReason, GatheringState, Session, SessionError, SessionEvent,
+    SignalingState, TransceiverId,
 };
 
 /// What connections and driver share of an endpoint.
@@ -33,6 +33,7 @@ pub(super) struct EndpointShared {
     todo: Mutex<Todo>,
     pub(super) wake: Notify,
     next_id: AtomicU64,
+    pub(super) stable_id: StableId,
     /// No handle is left that could add a connection.
     pub(super) is_orphaned: AtomicBool,
     ended: OnceLock<EndpointEnded>,
@@ -91,10 +92,6 @@ pub(super) struct State {
     /// What the packets of all of them count for.
     unread_packets: Arc<AtomicUsize>,
     pub(super) key_frames: FxHashMap<TransceiverId, KeyFrameRequests>,
-    /// Why it has ended, if neither side closed it.
-    end: Option<ConnectionEnd>,
-    /// DTLS has failed, and no restart helps.
-    pub(super) has_failed: bool,
     /// The driver has it on its list already.
     pub(super) is_dirty: bool,
     /// No handle is left: to be forgotten when the farewell is sent.
@@ -122,6 +119,7 @@ impl EndpointShared {
             todo: Mutex::default(),
             wake: Notify::new(),
             next_id: AtomicU64::new(0),
+            stable_id: StableId::of_endpoint(),
             is_orphaned: AtomicBool::new(false),
             ended: OnceLock::new(),
             end: Notify::new(),
@@ -199,14 +197,16 @@ impl Shared {
                 tracks: FxHashMap::default(),
                 unread_packets: Arc::default(),
                 key_frames: FxHashMap::default(),
-                end: None,
-                has_failed: false,
                 is_dirty: false,
                 is_abandoned: false,
             }),
             changed: Notify::new(),
             span: tracing::debug_span!("connection", id = id.number()),
         })
+    }
+
+    pub(super) fn stable_id(&self) -> StableId {
+        self.endpoint.stable_id.connection(self.id)
     }
 
     /// Looks at the state.
@@ -233,21 +233,20 @@ impl Shared {
             state.is_dirty = self.endpoint.mark_dirty(self.clone());
         }
         if let Some(ended) = self.endpoint.ended() {
-            self.end_locked(state, ConnectionEnd::Endpoint(ended.clone()));
+            self.end_locked(state, ended.clone().into());
         }
     }
 
     /// Ends the connection for a reason that is neither side's.
-    pub(super) fn end(&self, reason: ConnectionEnd) {
+    pub(super) fn end(&self, reason: FailureReason) {
         self.end_locked(&mut self.lock(), reason);
     }
 
-    fn end_locked(&self, state: &mut State, reason: ConnectionEnd) {
+    fn end_locked(&self, state: &mut State, reason: FailureReason) {
         if state.is_closed() {
             return;
         }
-        state.end = Some(reason);
-        state.session.close(Instant::now());
+        state.session.end(Instant::now(), reason);
         state.drain(self.id, &self.endpoint);
         self.changed.notify_waiters();
     }
@@ -356,15 +355,10 @@ impl State {
             SessionEvent::SendBufferAvailable => {
                 self.channels.values().for_each(|channel| channel.writable.notify_waiters());
             }
-            SessionEvent::ConnectionState(state) => {
+            SessionEvent::ConnectionState { state, .. } => {
                 if matches!(state, ConnectionState::Closed | ConnectionState::Failed) {
-                    self.end_waits(state == ConnectionState::Closed);
+                    self.end_waits();
                 }
-                self.events.push_back(Told::Session(event));
-            }
-            SessionEvent::DtlsFailed(_) => {
-                self.has_failed = true;
-                self.end_waits(true);
                 self.events.push_back(Told::Session(event));
             }
             event => self.events.push_back(Told::Session(event)),
@@ -414,7 +408,7 @@ impl State {
     /// The inbox of a track, or of one of its simulcast streams.
     pub(super) fn track(&mut self, id: TransceiverId, rid: Option<Rid>) -> &mut TrackInbox {
         let mut others = self.tracks.iter().filter(|((of, _), _)| *of == id).map(|(_, track)| track.ended);
-        let has_ended = others.next().unwrap_or_else(|| self.is_closed() || self.has_failed);
+        let has_ended = others.next().unwrap_or_else(|| self.is_over());
         let unread = &self.unread_packets;
         let track = self.tracks.entry((id, rid)).or_insert_with(|| TrackInbox::new(unread.clone()));
         track.ended |= has_ended;
@@ -431,11 +425,12 @@ impl State {
         }
     }
 
-    fn end_waits(&mut self, is_over: bool) {
+    /// Whoever waits is to look at what the connection has failed for, or why it is closed.
+    fn end_waits(&mut self) {
+        let is_over = self.is_over();
         for track in self.tracks.values_mut() {
-            if is_over {
-                track.end();
-            }
+            track.ended |= is_over;
+            track.changed.notify_waiters();
         }
         for requests in self.key_frames.values() {
             requests.changed.notify_waiters();
@@ -490,8 +485,8 @@ impl State {
         self.session.connection_state() == ConnectionState::Connected
     }
 
-    /// What is told to those who want something of a connection that has ended.
-    pub(super) fn closed_error(&self) -> PeerConnectionError {
-        self.end.as_ref().map_or(PeerConnectionError::Closed, PeerConnectionError::from)
+    /// Whether nothing more will come, which a connection of which only ICE has failed may yet be saved from.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_closed() || self.session.failure().is_some_and(FailureReason::is_final)
     }
 }

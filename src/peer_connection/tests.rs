@@ -14,6 +14,8 @@ use crate::sdp::Direction;
 use crate::session::SessionError;
 
 mod ends;
+mod failures;
+mod handles;
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -143,8 +145,8 @@ async fn close_is_noticed_and_ends_all_waits() {
     assert_eq!(timeout(Duration::from_secs(1), waiting).await.unwrap().unwrap(), None);
     timeout(Duration::from_secs(1), async { while bob.next_event().await.is_some() {} }).await.unwrap();
     assert_eq!(bob.connection_state(), ConnectionState::Closed);
-    assert!(matches!(chat.send_text("late").await, Err(PeerConnectionError::Closed)));
-    assert!(matches!(bob.create_offer(), Err(PeerConnectionError::Session(_))));
+    assert!(matches!(chat.send_text("late").await, Err(PeerConnectionError::Ended(FailureReason::Closed))));
+    assert_eq!(bob.create_offer().unwrap_err().failure(), Some(&FailureReason::ClosedByPeer));
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub struct SessionConfig {
     /// Codecs and header extensions.
     pub media: MediaConfig,
     /// The largest datagram in bytes of UDP payload. 1228 by default: an IPv6 packet of 1280 bytes with room
-    /// for a TURN channel header.
+    /// for a TURN channel header. [`set_mtu`](Self::set_mtu) changes it together with the packet size of SCTP.
     pub mtu: usize,
     /// The SCTP port of this side; 5000 by default.
     pub sctp_port: u16,
@@ -84,6 +84,12 @@ impl SessionConfig {
             max_incoming_streams: 512,
             ntp_epoch: NtpTimestamp(1 << 63),
         }
+    }
+
+    /// Changes [`mtu`](Self::mtu), in bytes of UDP payload, and the packet size of this library's SCTP with it.
+    pub fn set_mtu(&mut self, mtu: usize) {
+        self.mtu = mtu;
+        self.transports.change_sctp(|sctp| sctp.mtu = mtu.saturating_sub(DTLS_OVERHEAD));
     }
 
     /// Sessions with a new certificate.

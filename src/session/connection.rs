@@ -12,6 +12,7 @@ use std::time::Instant;
 use super::config::SessionConfig;
 use super::error::SessionError;
 use super::event::SessionEvent;
+use super::failure::FailureReason;
 use super::gathering::Gathering;
 use super::jsep::{Jsep, JsepConfig};
 use super::media::{IncomingRtp, Media};
@@ -25,6 +26,50 @@ use crate::layer::{
 use crate::stun;
 
 /// A WebRTC connection without sockets (W3C `RTCPeerConnection`); see the [module](crate::session).
+///
+/// The example `sans_io` has one in a loop of its own around a socket of the standard library.
+#[cfg_attr(
+    all(feature = "net", feature = "aws-lc-rs"),
+    doc = r#"
+On [`net::Driver`](crate::net::Driver), an answer to an offer that echoes messages until the peer closes:
+
+```no_run
+use std::time::Instant;
+
+use kaon_rtc::crypto::aws_lc_rs;
+use kaon_rtc::datachannel::ChannelEvent;
+use kaon_rtc::net::{Driver, UdpSocket};
+use kaon_rtc::session::{ConnectionState, Description, Session, SessionConfig, SessionEvent};
+
+async fn echo(offer: &str, tell: impl FnOnce(String)) -> Result<(), Box<dyn std::error::Error>> {
+    let (socket, now) = (UdpSocket::bind("192.0.2.1:0".parse()?)?, Instant::now());
+    let mut session = Session::new(now, SessionConfig::generate(aws_lc_rs::provider())?);
+    session.add_host_address(now, socket.local_addr())?;
+    session.end_of_host_addresses(now);
+    session.set_remote_description(now, &Description::offer(offer)?)?;
+    session.set_local_description(now, None)?;
+    tell(session.local_description().ok_or("no answer")?.text());
+
+    let mut driver = Driver::new(socket, session);
+    loop {
+        match driver.next_event().await? {
+            SessionEvent::DataChannel(ChannelEvent::Readable(id)) => {
+                let session = driver.layer_mut();
+                while let Some(message) = session.receive_message(id) {
+                    session.send_message(Instant::now(), id, message.kind, message.payload)?;
+                }
+            }
+            SessionEvent::ConnectionState { state: ConnectionState::Failed, reason: Some(reason) } => {
+                return Err(reason.into());
+            }
+            SessionEvent::ConnectionState { state: ConnectionState::Closed, .. } => return Ok(()),
+            _ => {}
+        }
+    }
+}
+```
+"#
+)]
 #[derive(Debug)]
 pub struct Session {
     jsep: Jsep,
@@ -35,6 +80,8 @@ pub struct Session {
     now: Instant,
     gathering: Gathering,
     connection_state: ConnectionState,
+    /// Why it has failed or is closed, if it is.
+    failure: Option<FailureReason>,
     signaling_state: SignalingState,
     /// What the last datagram has shown, and of which path.
     proof: Option<(FiveTuple, PathProof)>,
@@ -69,6 +116,7 @@ impl Session {
             now,
             gathering: Gathering::default(),
             connection_state: ConnectionState::New,
+            failure: None,
             signaling_state: SignalingState::Stable,
             proof: None,
             traffic: Traffic::default(),
@@ -78,6 +126,13 @@ impl Session {
     /// The state of the whole connection.
     pub fn connection_state(&self) -> ConnectionState {
         self.connection_state
+    }
+
+    /// Why the session has failed or is closed, while it is. What it failed for first stays the reason when it is
+    /// closed after that; an ICE restart that helps takes it back, and a failure of DTLS, against which none helps,
+    /// takes the place of one of ICE.
+    pub fn failure(&self) -> Option<&FailureReason> {
+        self.failure.as_ref()
     }
 
     /// The state of ICE.
@@ -143,12 +198,12 @@ impl Session {
                 if self.proof.is_some() {
                     self.transport.note_heard(now);
                 }
-                self.pump();
+                self.settle();
                 return Ok(result?);
             }
             Some(20..=63) => {
                 let result = self.transport.receive_dtls(now, datagram);
-                self.pump();
+                self.settle();
                 result
             }
             Some(128..=191) => self.receive_media(now, datagram, deliver),
@@ -202,21 +257,44 @@ impl Session {
 
     /// Ends the session. What [`poll_transmit`](Layer::poll_transmit) still gives tells the peer at once.
     pub fn close(&mut self, now: Instant) {
-        self.advance(now);
+        self.end(now, FailureReason::Closed);
+    }
+
+    /// Ends the session as [`close`](Self::close) does, for a reason of those that carry its datagrams, such as the
+    /// loss of their socket.
+    pub fn end(&mut self, now: Instant, reason: FailureReason) {
+        // What happened before belongs to what was before.
+        self.act(now, |_| ());
         if self.jsep.state() == SignalingState::Closed {
             return;
         }
+        self.failure.get_or_insert(reason);
         let goodbyes = self.transport.srtp().map(|srtp| self.media.goodbyes(srtp)).unwrap_or_default();
         self.jsep.close();
         self.transport.close(now, goodbyes);
         self.media.follow(now, &self.jsep);
         self.gathering.close();
-        self.update_states();
+        self.settle();
+    }
+
+    /// Does something with the layers, and takes at once what they have to tell of it: whatever a call has made true
+    /// is visible right after it.
+    fn act<T>(&mut self, now: Instant, act: impl FnOnce(&mut Self) -> T) -> T {
+        self.advance(now);
+        let result = act(self);
+        self.settle();
+        result
+    }
+
+    /// The same after something was done.
+    fn settle(&mut self) {
+        self.pump();
+        self.transport.sort_messages(self.now);
     }
 
     fn check_open(&self) -> Result<(), SessionError> {
-        match self.jsep.state() {
-            SignalingState::Closed => Err(SessionError::Closed),
+        match &self.failure {
+            Some(reason) if self.jsep.state() == SignalingState::Closed => Err(reason.clone().into()),
             _ => Ok(()),
         }
     }
@@ -242,10 +320,23 @@ impl Session {
             SignalingState::Closed => ConnectionState::Closed,
             _ => self.transport.state(),
         };
-        if connection != self.connection_state {
+        // A restart would have helped against a failure of ICE: that DTLS has failed since is told, too.
+        let is_final_now = connection == ConnectionState::Failed
+            && matches!(self.failure, Some(FailureReason::Ice(_)))
+            && matches!(self.transport.dtls_end(), Some(DtlsEnd::Failed(_)));
+        if connection != self.connection_state || is_final_now {
             tracing::debug!(from = ?self.connection_state, to = ?connection, "connection state");
             self.connection_state = connection;
-            self.events.push_back(SessionEvent::ConnectionState(connection));
+            match connection {
+                ConnectionState::Failed | ConnectionState::Closed => {
+                    if self.failure.is_none() || is_final_now {
+                        self.failure = Some(self.transport.failure());
+                    }
+                }
+                _ => self.failure = None,
+            }
+            let reason = self.failure.clone();
+            self.events.push_back(SessionEvent::ConnectionState { state: connection, reason });
         }
     }
 
@@ -256,10 +347,8 @@ impl Session {
             match event {
                 TransportEvent::Ice(event) => self.handle_ice_event(event),
                 TransportEvent::Writable => push_once(&mut self.events, SessionEvent::SendBufferAvailable),
-                TransportEvent::DtlsEnded(DtlsEnd::Failed(error)) => {
-                    self.events.push_back(SessionEvent::DtlsFailed(error));
-                }
-                TransportEvent::DtlsEnded(DtlsEnd::Closed) => {
+                TransportEvent::ClosedByPeer => {
+                    self.failure.get_or_insert(FailureReason::ClosedByPeer);
                     self.jsep.close();
                     self.transport.close(now, Vec::new());
                     self.media.follow(now, &self.jsep);
@@ -310,10 +399,10 @@ impl Layer for Session {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        self.advance(now);
-        self.transport.handle_timeout(now);
-        self.media.handle_timeout(now);
-        self.pump();
+        self.act(now, |session| {
+            session.transport.handle_timeout(now);
+            session.media.handle_timeout(now);
+        });
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
@@ -322,6 +411,10 @@ impl Layer for Session {
 
     fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBatch) -> Option<Transmit> {
         self.advance(now);
+        if self.transport.ice_ref().poll_timeout().is_some_and(|due| due <= now) {
+            // An agent does what is due before it is asked for datagrams.
+            self.act(now, |session| session.transport.ice().handle_timeout(now));
+        }
         let transmit = self.next_transmit(now, out)?;
         let is_ice = out.bytes(&transmit).first().is_some_and(|first| *first < 4);
         if let Some(path) = transmit.path

@@ -5,6 +5,7 @@ use crate::layer::{DtlsError, IceError, Mid, ParseCandidateError, SctpError, Srt
 use crate::sdp;
 
 use super::description::DescriptionKind;
+use super::failure::FailureReason;
 use super::state::SignalingState;
 use super::transceiver::TransceiverId;
 
@@ -12,9 +13,9 @@ use super::transceiver::TransceiverId;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// The session was closed.
-    #[error("the session is closed")]
-    Closed,
+    /// The session has failed or was closed, or what it was asked for has ended.
+    #[error(transparent)]
+    Ended(#[from] FailureReason),
     /// The signalling state does not allow it (W3C `InvalidStateError`).
     #[error("{what} is not possible in the signalling state {state}")]
     InvalidState {

@@ -1,9 +1,10 @@
 //! What a session tells.
 
 use crate::datachannel::ChannelEvent;
-use crate::layer::{CandidatePair, DtlsError, IceConnectionState, NameQuery, Rid};
+use crate::layer::{CandidatePair, IceConnectionState, NameQuery, Rid};
 
 use super::description::IceCandidateInit;
+use super::failure::FailureReason;
 use super::state::{ConnectionState, GatheringState, SignalingState};
 use super::transceiver::TransceiverId;
 
@@ -32,9 +33,12 @@ pub enum SessionEvent {
     /// Data and media take this pair from now on.
     SelectedPair(Box<CandidatePair>),
     /// The state of the whole changed.
-    ConnectionState(ConnectionState),
-    /// DTLS failed; the connection is over.
-    DtlsFailed(DtlsError),
+    ConnectionState {
+        /// The new state.
+        state: ConnectionState,
+        /// Why, if it has failed or is closed.
+        reason: Option<FailureReason>,
+    },
     /// The peer sends on this transceiver from now on.
     Track(TransceiverId),
     /// The peer does not send on this transceiver any more.

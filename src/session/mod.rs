@@ -33,6 +33,7 @@ mod connection;
 mod description;
 mod error;
 mod event;
+mod failure;
 mod gathering;
 mod jsep;
 mod media;
@@ -48,6 +49,7 @@ pub use connection::Session;
 pub use description::{Description, DescriptionKind, IceCandidateInit, UnknownDescriptionKind};
 pub use error::{SectionError, SessionError};
 pub use event::SessionEvent;
+pub use failure::{EndpointEnded, FailureReason};
 pub use media::{IncomingRtp, OutgoingRtp};
 pub use state::{ConnectionState, GatheringState, SignalingState};
 pub use stats::{

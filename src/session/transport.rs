@@ -1,17 +1,19 @@
 //! The one transport of a session: ICE, DTLS, SRTP and SCTP put together (RFC 8835), with the data channels on
 //! top.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::association::Association;
+use super::failure::FailureReason;
 use super::jsep::{Jsep, RemoteData};
 use super::state::ConnectionState;
 use super::transports::Transports;
 use crate::datachannel::{self, ChannelId, ChannelState, DataChannels};
 use crate::layer::{
     Datagram, DtlsError, DtlsEvent, DtlsRole, DtlsTransport, Fingerprint, FiveTuple, IceConnectionState,
-    IceCredentials, IceEvent, IceRole, IceTransport, Layer, SctpClose, SctpEvent, SctpTransport,
-    SrtpKeyingMaterial, SrtpTransport, Transmit, TransmitBatch,
+    IceCredentials, IceEvent, IceFailure, IceFailureCause, IceRole, IceTransport, Layer, SctpClose,
+    SctpEvent, SctpTransport, SrtpKeyingMaterial, SrtpTransport, Transmit, TransmitBatch,
 };
 
 /// The layers below media and data.
@@ -25,6 +27,8 @@ pub(super) struct Transport {
     sctp: Association,
     channels: DataChannels,
     data: Option<RemoteData>,
+    /// The peer has refused data channels, and none was made since.
+    is_data_refused: bool,
     /// The data channels were told of the association.
     has_channels: bool,
     has_role: bool,
@@ -46,8 +50,10 @@ pub(super) struct Transport {
     is_offerer: bool,
     remote_is_lite: bool,
     dtls_end: Option<DtlsEnd>,
-    /// The same, until the session has learnt of it.
-    untold_end: Option<DtlsEnd>,
+    /// The session is to learn that the peer has closed.
+    is_close_untold: bool,
+    /// How the association ended.
+    data_end: Option<FailureReason>,
     /// SCTP packets before DTLS protects them.
     sctp_batch: TransmitBatch,
     /// Which of them found no room in the application's batch.
@@ -91,7 +97,7 @@ pub(super) enum TransportEvent {
     Ice(IceEvent),
     /// The send buffer of data channels has room again.
     Writable,
-    DtlsEnded(DtlsEnd),
+    ClosedByPeer,
 }
 
 impl Transport {
@@ -112,6 +118,7 @@ impl Transport {
             sctp: Association::default(),
             channels: DataChannels::new(limits),
             data: None,
+            is_data_refused: false,
             has_channels: false,
             has_role: false,
             remote_credentials: None,
@@ -126,7 +133,8 @@ impl Transport {
             is_offerer: false,
             remote_is_lite: false,
             dtls_end: None,
-            untold_end: None,
+            is_close_untold: false,
+            data_end: None,
             // As many as fit into one send when they are protected.
             sctp_batch: TransmitBatch::new(mtu).with_max_segments(TransmitBatch::max_datagrams(mtu)),
             unsealed: None,
@@ -259,10 +267,16 @@ impl Transport {
     fn close_refused_channels(&mut self, now: Instant) {
         let waits = |id: &ChannelId| self.channels.state(*id) == Some(ChannelState::Connecting);
         let waiting: Vec<ChannelId> = self.channels.iter().filter(waits).collect();
+        self.is_data_refused |= !waiting.is_empty();
         for id in waiting {
             // It is there.
             let _ = self.channels.close(&mut self.sctp, now, id);
         }
+    }
+
+    /// A data channel was made, and the peer is asked again.
+    pub(super) fn expect_data(&mut self) {
+        self.is_data_refused = false;
     }
 
     /// A client begins when there is a path; a server is there before, because the peer may have one first.
@@ -330,6 +344,9 @@ impl Transport {
         if let Some(dtls) = &mut self.dtls {
             dtls.handle_timeout(now);
         }
+        if self.handshake_deadline.is_some_and(|deadline| deadline <= now) {
+            self.give_up_handshake();
+        }
         self.watch_handshake(now);
         self.sctp.handle_timeout(now);
     }
@@ -360,18 +377,23 @@ impl Transport {
         // An answer shows that the offer has arrived; that the answer has, only a check of the peer does.
         let is_there = self.is_offerer || self.remote_is_lite || self.ice.has_peer_checked();
         let has_come = is_there && !std::mem::replace(&mut self.is_peer_there, is_there);
-        match self.handshake_deadline {
-            Some(deadline) if deadline <= now => {
-                self.handshake_deadline = None;
-                self.dtls = None;
-                self.end_dtls(DtlsEnd::Failed(DtlsError::TimedOut));
-            }
-            Some(_) if !has_come => {}
-            _ => {
-                let longer = if is_there { 1 } else { UNKNOWING_PEER };
-                self.handshake_deadline = now.checked_add(self.handshake_timeout.saturating_mul(longer));
-            }
+        if !has_begun || has_come {
+            let longer = if is_there { 1 } else { UNKNOWING_PEER };
+            self.handshake_deadline = now.checked_add(self.handshake_timeout.saturating_mul(longer));
         }
+    }
+
+    fn give_up_handshake(&mut self) {
+        self.handshake_deadline = None;
+        if !self.is_secured() && self.dtls_end.is_none() {
+            self.dtls = None;
+            self.end_dtls(DtlsEnd::Failed(DtlsError::TimedOut));
+        }
+    }
+
+    /// Sorts what has arrived on data channels, so that those of the peer are there.
+    pub(super) fn sort_messages(&mut self, now: Instant) {
+        self.channels.advance(&mut self.sctp, now);
     }
 
     /// What the layers tell.
@@ -396,26 +418,42 @@ impl Transport {
             }
         }
         self.watch_handshake(now);
-        if self.untold_end.is_some() {
-            return self.tell_end(now);
-        }
         while let Some(event) = self.sctp.poll_event() {
             self.channels.handle_event(&mut self.sctp, now, &event);
-            if event == SctpEvent::Writable {
-                return Some(TransportEvent::Writable);
+            match event {
+                SctpEvent::Writable => return Some(TransportEvent::Writable),
+                SctpEvent::Closed(close) => {
+                    self.data_end.get_or_insert(FailureReason::Sctp(close));
+                }
+                _ => {}
             }
         }
-        None
-    }
-
-    fn tell_end(&mut self, now: Instant) -> Option<TransportEvent> {
-        let end = self.untold_end.take()?;
-        if matches!(end, DtlsEnd::Failed(_)) {
+        if matches!(self.dtls_end, Some(DtlsEnd::Failed(_))) && self.data_end.is_none() {
             // No data channel will ever open any more, and whoever waits for one is to learn of it.
             let closed = SctpEvent::Closed(SctpClose::Aborted);
             self.channels.handle_event(&mut self.sctp, now, &closed);
+            self.data_end = Some(self.failure());
         }
-        Some(TransportEvent::DtlsEnded(end))
+        std::mem::take(&mut self.is_close_untold).then_some(TransportEvent::ClosedByPeer)
+    }
+
+    /// Why the state is failed or closed.
+    pub(super) fn failure(&self) -> FailureReason {
+        match &self.dtls_end {
+            Some(DtlsEnd::Failed(error)) => FailureReason::Dtls(error.clone()),
+            Some(DtlsEnd::Closed) => FailureReason::ClosedByPeer,
+            None if self.ice.state() == IceConnectionState::Closed => FailureReason::Closed,
+            None => {
+                let unknown =
+                    || IceFailure::new(IceFailureCause::Unknown).with_pairs(self.ice.candidate_pairs());
+                FailureReason::Ice(Arc::new(self.ice.failure().cloned().unwrap_or_else(unknown)))
+            }
+        }
+    }
+
+    /// Why there are no data channels any more, though the connection may go on.
+    pub(super) fn data_end(&self) -> Option<&FailureReason> {
+        self.data_end.as_ref().or(self.is_data_refused.then_some(&FailureReason::DataRefused))
     }
 
     fn start_srtp(&mut self) {
@@ -432,8 +470,8 @@ impl Transport {
     }
 
     fn end_dtls(&mut self, end: DtlsEnd) {
-        self.dtls_end = Some(end.clone());
-        self.untold_end = Some(end);
+        self.is_close_untold = end == DtlsEnd::Closed;
+        self.dtls_end = Some(end);
     }
 
     /// Datagrams of ICE and of the DTLS handshake.
@@ -493,6 +531,8 @@ impl Transport {
         while let Some(event) = self.sctp.poll_event() {
             self.channels.handle_event(&mut self.sctp, now, &event);
         }
+        // Without an association, too, nothing will open what waits for it.
+        self.channels.handle_event(&mut self.sctp, now, &SctpEvent::Closed(SctpClose::Aborted));
         self.ice.close();
         self.handshake_deadline = None;
         self.early_dtls = Vec::new();

@@ -40,6 +40,17 @@ pub struct Transports {
     pub srtp: Arc<MakeSrtp>,
     /// Makes the SCTP association.
     pub sctp: Arc<MakeSctp>,
+    native: Arc<Native>,
+}
+
+/// The configurations of this library's own layers.
+#[derive(Clone)]
+struct Native {
+    provider: CryptoProvider,
+    ice: ice::Config,
+    dtls: dtls::Config,
+    srtp: srtp::Config,
+    sctp: sctp::Config,
 }
 
 impl Transports {
@@ -51,31 +62,86 @@ impl Transports {
         ice: ice::Config,
         sctp: sctp::Config,
     ) -> Self {
-        let fingerprints = vec![identity.fingerprint(FingerprintAlgorithm::Sha256).clone()];
         let mut dtls = dtls::Config::new(provider.clone(), identity);
         // The session knows when the peer is there to answer, and ends what takes too long from then on.
         dtls.handshake_timeout = Duration::MAX;
         dtls.max_retransmissions = u32::MAX;
-        let dtls = Arc::new(dtls);
-        let (for_ice, for_srtp, for_sctp) = (provider.clone(), provider.clone(), provider.clone());
+        let native = Native { provider: provider.clone(), ice, dtls, srtp: srtp::Config::default(), sctp };
         Self {
-            ice: Arc::new(move |now| Box::new(ice::Agent::new(now, for_ice.clone(), ice.clone()))),
-            dtls: Arc::new(move |role, fingerprints| {
-                let verification = PeerVerification::Fingerprints(fingerprints.to_vec());
-                Ok(Box::new(match role {
-                    DtlsRole::Client => dtls::Connection::client(dtls.clone(), verification)?,
-                    DtlsRole::Server => dtls::Connection::server(dtls.clone(), verification)?,
-                }))
-            }),
-            fingerprints,
-            srtp: Arc::new(move |local, remote| {
-                Ok(Box::new(srtp::Context::new(&for_srtp, local, remote, srtp::Config::default())?))
-            }),
-            sctp: Arc::new(move |local_port, remote_port| {
-                let config = sctp::Config { local_port, remote_port, zero_checksum: true, ..sctp.clone() };
-                Box::new(sctp::Association::new(config, &for_sctp))
-            }),
+            ice: native.make_ice(),
+            dtls: native.make_dtls(),
+            fingerprints: native.fingerprints(),
+            srtp: native.make_srtp(),
+            sctp: native.make_sctp(),
+            native: Arc::new(native),
         }
+    }
+
+    /// Changes the configuration of this library's ICE, which takes the place of another implementation if there is
+    /// one.
+    pub fn change_ice(&mut self, change: impl FnOnce(&mut ice::Config)) {
+        change(&mut Arc::make_mut(&mut self.native).ice);
+        self.ice = self.native.make_ice();
+    }
+
+    /// Changes the configuration of this library's DTLS, such as its cipher suites, its SRTP profiles or its
+    /// certificate. It takes the place of another implementation if there is one.
+    pub fn change_dtls(&mut self, change: impl FnOnce(&mut dtls::Config)) {
+        change(&mut Arc::make_mut(&mut self.native).dtls);
+        self.fingerprints = self.native.fingerprints();
+        self.dtls = self.native.make_dtls();
+    }
+
+    /// Changes the configuration of this library's SRTP, which takes the place of another implementation if there is
+    /// one.
+    pub fn change_srtp(&mut self, change: impl FnOnce(&mut srtp::Config)) {
+        change(&mut Arc::make_mut(&mut self.native).srtp);
+        self.srtp = self.native.make_srtp();
+    }
+
+    /// Changes the configuration of this library's SCTP, which takes the place of another implementation if there is
+    /// one. The ports are the session's.
+    pub fn change_sctp(&mut self, change: impl FnOnce(&mut sctp::Config)) {
+        change(&mut Arc::make_mut(&mut self.native).sctp);
+        self.sctp = self.native.make_sctp();
+    }
+}
+
+impl Native {
+    fn fingerprints(&self) -> Vec<Fingerprint> {
+        let identity = self.dtls.identity.iter();
+        identity.map(|identity| identity.fingerprint(FingerprintAlgorithm::Sha256).clone()).collect()
+    }
+
+    fn make_ice(&self) -> Arc<MakeIce> {
+        let (provider, config) = (self.provider.clone(), self.ice.clone());
+        Arc::new(move |now| Box::new(ice::Agent::new(now, provider.clone(), config.clone())))
+    }
+
+    fn make_dtls(&self) -> Arc<MakeDtls> {
+        let config = Arc::new(self.dtls.clone());
+        Arc::new(move |role, fingerprints| {
+            let verification = PeerVerification::Fingerprints(fingerprints.to_vec());
+            Ok(Box::new(match role {
+                DtlsRole::Client => dtls::Connection::client(config.clone(), verification)?,
+                DtlsRole::Server => dtls::Connection::server(config.clone(), verification)?,
+            }))
+        })
+    }
+
+    fn make_srtp(&self) -> Arc<MakeSrtp> {
+        let (provider, config) = (self.provider.clone(), self.srtp.clone());
+        Arc::new(move |local, remote| {
+            Ok(Box::new(srtp::Context::new(&provider, local, remote, config.clone())?))
+        })
+    }
+
+    fn make_sctp(&self) -> Arc<MakeSctp> {
+        let (provider, config) = (self.provider.clone(), self.sctp.clone());
+        Arc::new(move |local_port, remote_port| {
+            let config = sctp::Config { local_port, remote_port, zero_checksum: true, ..config.clone() };
+            Box::new(sctp::Association::new(config, &provider))
+        })
     }
 }
 

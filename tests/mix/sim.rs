@@ -138,7 +138,9 @@ impl Peers {
                     self.messages[side].push(message.payload);
                 }
             }
-            SessionEvent::DtlsFailed(error) => panic!("side {side}: {error}"),
+            SessionEvent::ConnectionState { state: ConnectionState::Failed, reason } => {
+                panic!("side {side}: {reason:?}")
+            }
             _ => {}
         }
     }

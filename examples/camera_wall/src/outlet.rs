@@ -98,7 +98,7 @@ impl Outlet {
                             });
                             match send(packets.collect()) {
                                 Ok(()) => {}
-                                Err(PeerConnectionError::Closed) => return,
+                                Err(PeerConnectionError::Ended(_)) => return,
                                 // Too slow, or not negotiated at the moment: on with the next key frame.
                                 Err(_) => numbering.began = None,
                             }

@@ -145,8 +145,8 @@ impl Viewer {
                     Some(PeerConnectionEvent::IceCandidate(candidate)) => {
                         self.tell(&ToPage::Candidate { candidate: candidate.into() }).await?;
                     }
-                    Some(PeerConnectionEvent::ConnectionState(ConnectionState::Connected)) => self.deadline = None,
-                    Some(PeerConnectionEvent::ConnectionState(ConnectionState::Failed)) | None => {
+                    Some(PeerConnectionEvent::ConnectionState { state: ConnectionState::Connected, .. }) => self.deadline = None,
+                    Some(PeerConnectionEvent::ConnectionState { state: ConnectionState::Failed, .. }) | None => {
                         return Err(ViewerError::Failed);
                     }
                     Some(_) => {}

@@ -12,7 +12,7 @@ pub async fn media(remote: RemoteTrack, local: LocalTrack) {
                 let Some(packet) = packet else { return };
                 // What cannot be sent, such as before the negotiation is complete, is as good as lost.
                 if let Some(packet) = turned_around(&remote, &local, &packet)
-                    && let Err(PeerConnectionError::Closed) = local.send_rtp(packet)
+                    && let Err(PeerConnectionError::Ended(_)) = local.send_rtp(packet)
                 {
                     return;
                 }

@@ -73,11 +73,11 @@ async fn signal(connection: &PeerConnection, socket: &mut WebSocket) -> Result<(
                     tokio::spawn(reflection::messages(channel));
                     None
                 }
-                Some(PeerConnectionEvent::ConnectionState(ConnectionState::Connected)) => {
+                Some(PeerConnectionEvent::ConnectionState { state: ConnectionState::Connected, .. }) => {
                     is_connected = true;
                     None
                 }
-                Some(PeerConnectionEvent::ConnectionState(ConnectionState::Failed)) | None => {
+                Some(PeerConnectionEvent::ConnectionState { state: ConnectionState::Failed, .. }) | None => {
                     return Err(VisitorError::Failed);
                 }
                 Some(_) => None,

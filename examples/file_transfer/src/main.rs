@@ -70,7 +70,7 @@ async fn receive(connection: &PeerConnection, folder: &Path) -> Result<()> {
     let channel = loop {
         match connection.next_event().await {
             Some(PeerConnectionEvent::DataChannel(channel)) => break channel,
-            Some(PeerConnectionEvent::ConnectionState(ConnectionState::Failed)) | None => {
+            Some(PeerConnectionEvent::ConnectionState { state: ConnectionState::Failed, .. }) | None => {
                 return Err("the sender cannot be reached".into());
             }
             Some(_) => {}
@@ -85,7 +85,7 @@ async fn receive(connection: &PeerConnection, folder: &Path) -> Result<()> {
 /// Waits until the peer does not answer any more.
 async fn lost(connection: &PeerConnection) {
     while let Some(event) = connection.next_event().await {
-        if matches!(event, PeerConnectionEvent::ConnectionState(ConnectionState::Failed)) {
+        if matches!(event, PeerConnectionEvent::ConnectionState { state: ConnectionState::Failed, .. }) {
             return;
         }
     }

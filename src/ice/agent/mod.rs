@@ -22,8 +22,8 @@ use crate::ice::remote::{Admitted, RemoteCandidates, belongs};
 use crate::ice::verification::Verification;
 use crate::layer::{
     Candidate, CandidateAddress, CandidatePair, CandidatePairStatus, Datagram, FiveTuple, IceConnectionState,
-    IceCredentials, IceError, IceEvent, IceRole, IceTransport, Layer, NameQuery, PathProof, Transmit,
-    TransmitBatch,
+    IceCredentials, IceError, IceEvent, IceFailure, IceRole, IceTransport, Layer, NameQuery, PathProof,
+    Transmit, TransmitBatch,
 };
 
 /// A full ICE agent for one data stream with one component (RFC 8445).
@@ -65,7 +65,8 @@ pub struct Agent {
     concluded_on: Option<PairId>,
     /// What the last datagram has shown, and of which path.
     proof: Option<(FiveTuple, PathProof)>,
-    failed: bool,
+    /// Why it has failed, if it has.
+    failure: Option<Box<IceFailure>>,
     state: IceConnectionState,
     outbox: VecDeque<Outgoing>,
     queued_responses: usize,
@@ -134,7 +135,7 @@ impl Agent {
             has_checked_others: false,
             concluded_on: None,
             proof: None,
-            failed: false,
+            failure: None,
             state: IceConnectionState::New,
             outbox: VecDeque::new(),
             queued_responses: 0,
@@ -160,6 +161,10 @@ impl Agent {
     /// The local candidates found so far, peer-reflexive ones included.
     pub fn local_candidates(&self) -> impl Iterator<Item = &Candidate> {
         self.local.candidates().iter().map(|local| &local.candidate)
+    }
+
+    fn has_given_up(&self) -> bool {
+        self.failure.is_some()
     }
 
     fn is_closed(&self) -> bool {
@@ -287,7 +292,7 @@ impl IceTransport for Agent {
             return Err(IceError::Closed);
         }
         let known = self.remote_credentials.as_ref();
-        if self.failed || known.is_some_and(|remote| !belongs(&candidate, remote.ufrag())) {
+        if self.has_given_up() || known.is_some_and(|remote| !belongs(&candidate, remote.ufrag())) {
             return Ok(());
         }
         let query = NameQuery(self.next_query);
@@ -371,6 +376,10 @@ impl IceTransport for Agent {
 
     fn candidate_pairs(&self) -> Vec<CandidatePairStatus> {
         self.describe_pairs()
+    }
+
+    fn failure(&self) -> Option<&IceFailure> {
+        self.failure.as_deref()
     }
 
     fn is_validated(&self, path: &FiveTuple) -> bool {

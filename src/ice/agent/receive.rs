@@ -42,7 +42,7 @@ impl Agent {
         // A request without correct credentials is not answered at all: an answer would tell a stranger of
         // this agent and could be aimed at somebody else.
         let (generation, ufrag) = self.authenticate(message)?;
-        if self.failed {
+        if self.has_given_up() {
             // RFC 7675 §5.1 gives answers for consent: that of an agent that has given up is withheld, so that the
             // peer learns of it.
             return Err(IceError::Ignored("the agent has failed: only a restart helps"));
@@ -344,8 +344,9 @@ impl Agent {
         message: &Message<'_>,
     ) -> bool {
         let mapped = message.mapped_address().filter(|_| message.class() == Class::Success);
-        let answer =
-            self.gathering.answer(now, &path, message.transaction_id(), mapped.is_some(), &self.config);
+        let code = message.error_code().map_or(0, |(code, _)| code.number());
+        let refusal = mapped.is_none().then_some(code);
+        let answer = self.gathering.answer(now, &path, message.transaction_id(), refusal, &self.config);
         let Some(answer) = answer else { return false };
         if let Some(mapped) = mapped {
             let server = Some(answer.server.ip());

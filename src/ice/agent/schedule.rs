@@ -5,8 +5,11 @@ use crate::ice::check_list::CheckList;
 use crate::ice::message::{CheckRequest, Content, Generation};
 use crate::ice::pair::{Check, Nomination, Pair, PairId, PairState};
 use crate::ice::verification::Verification;
-use crate::layer::{CandidateKind, IceEvent, IceRole};
+use crate::layer::{CandidateError, CandidateKind, IceEvent, IceFailure, IceFailureCause, IceRole};
 use crate::stun::{Retransmission, RetransmissionStep, TransactionId};
+
+/// Questions to servers that a failure names at most.
+const MAX_SERVER_ERRORS: usize = 32;
 
 /// What is due.
 impl Agent {
@@ -94,7 +97,7 @@ impl Agent {
     }
 
     pub(super) fn start_check(&mut self, now: Instant) -> bool {
-        if self.remote_credentials.is_none() || self.failed {
+        if self.remote_credentials.is_none() || self.has_given_up() {
             return false;
         }
         let nominates = |pair: &Pair| pair.nomination == Nomination::Requested;
@@ -222,7 +225,7 @@ impl Agent {
     pub(super) fn detect_failure(&mut self, now: Instant) {
         let is_gathering = self.gathering.is_ended() && !self.gathering.is_complete();
         let is_due = self.failure_due().is_some_and(|due| due <= now);
-        if self.selected.is_none() && !self.failed && is_due && !is_gathering {
+        if self.selected.is_none() && !self.has_given_up() && is_due && !is_gathering {
             tracing::debug!("no candidate pair works");
             self.give_up();
         }
@@ -234,11 +237,19 @@ impl Agent {
     }
 
     pub(super) fn failure_due(&self) -> Option<Instant> {
+        if self.has_no_address() {
+            // Nothing can be sent, and nothing can come.
+            return self.started;
+        }
         if self.awaits_candidates() {
             // W3C WebRTC §5.6.3: without the indication that nothing more comes, it is disconnected meanwhile.
             return Some(self.patience_ends()?.max(self.started? + self.config.candidate_patience));
         }
         self.patience_ends()
+    }
+
+    fn has_no_address(&self) -> bool {
+        self.gathering.is_ended() && self.local.bases().is_empty()
     }
 
     /// Whether the peer may still tell what makes a pair work.
@@ -247,7 +258,7 @@ impl Agent {
     }
 
     pub(super) fn give_up(&mut self) {
-        self.failed = true;
+        self.failure = Some(Box::new(self.describe_failure()));
         self.outbox.clear();
         self.queued_responses = 0;
         self.remote.forget_names();
@@ -258,18 +269,39 @@ impl Agent {
         self.check_list = CheckList::new(self.config.max_pairs);
     }
 
+    fn describe_failure(&self) -> IceFailure {
+        let pairs = self.describe_pairs();
+        let local_candidates = self.local.candidates().len();
+        let remote_candidates = self.remote.len();
+        let cause = match () {
+            () if self.first_valid.is_some() => IceFailureCause::ConsentExpired,
+            () if self.has_no_address() => IceFailureCause::NoLocalCandidates,
+            () if remote_candidates == 0 => IceFailureCause::NoRemoteCandidates,
+            () if pairs.is_empty() => IceFailureCause::NoPairs,
+            () => IceFailureCause::NoAnswer,
+        };
+        let left_out = self.local.left_out();
+        let mut failure = IceFailure::new(cause).with_pairs(pairs);
+        failure.local_candidates = local_candidates;
+        failure.remote_candidates = remote_candidates;
+        failure.candidate_errors.extend(self.gathering.errors().take(MAX_SERVER_ERRORS));
+        failure.candidate_errors.extend(self.remote.errors());
+        failure.candidate_errors.extend((left_out > 0).then_some(CandidateError::NoRoom(left_out)));
+        failure
+    }
+
     pub(super) fn next_timeout(&self, now: Instant) -> Option<Instant> {
         let checks = self.check_list.pairs().iter().filter_map(|pair| pair.check.as_ref());
         let repetition = checks.map(|check| check.retransmission.due()).min();
         let may_check =
-            self.remote_credentials.is_some() && !self.failed && self.check_list.has_next_check(now);
+            self.remote_credentials.is_some() && !self.has_given_up() && self.check_list.has_next_check(now);
         let thaw = self.check_list.thaw_due(now);
         let verification = self.verifications.iter().map(Verification::due).min();
         let paced = (may_check || self.gathering.has_queued()).then_some(self.next_paced);
         let consent = self.selected.as_ref().map(|selected| selected.consent.timeout(now));
         let waits_to_nominate = self.role == IceRole::Controlling && self.check_list.nominated().is_none();
         let nomination = self.nomination_due().filter(|due| waits_to_nominate && *due > now);
-        let is_lost = self.selected.is_none() && !self.failed;
+        let is_lost = self.selected.is_none() && !self.has_given_up();
         let [impatience, failure] =
             [self.patience_ends(), self.failure_due()].map(|due| due.filter(|due| is_lost && *due > now));
         let name = self.remote.resolution_due();

@@ -155,7 +155,7 @@ impl Agent {
         self.started = None;
         self.last_news = None;
         self.first_valid = None;
-        self.failed = false;
+        self.failure = None;
         self.concluded_on = None;
         self.confirmation = None;
         self.events.retain(|event| !matches!(event, IceEvent::ResolveName { .. }));
@@ -198,7 +198,7 @@ impl Agent {
     }
 
     pub(super) fn current_state(&self, now: Instant) -> IceConnectionState {
-        if self.failed {
+        if self.has_given_up() {
             return IceConnectionState::Failed;
         }
         let Some(selected) = &self.selected else {

@@ -21,21 +21,17 @@ impl Session {
     /// # Errors
     /// [`SessionError::Ice`].
     pub fn add_host_address(&mut self, now: Instant, address: SocketAddr) -> Result<(), SessionError> {
-        self.advance(now);
-        self.transport.ice().add_host_address(now, address)?;
-        Ok(())
+        self.act(now, |session| Ok(session.transport.ice().add_host_address(now, address)?))
     }
 
     /// Says that no address will follow.
     pub fn end_of_host_addresses(&mut self, now: Instant) {
-        self.advance(now);
-        self.transport.ice().end_of_host_addresses(now);
+        self.act(now, |session| session.transport.ice().end_of_host_addresses(now));
     }
 
     /// Answers [`SessionEvent::ResolveName`]; `None` if the name is not known.
     pub fn resolve_name(&mut self, now: Instant, query: NameQuery, address: Option<IpAddr>) {
-        self.advance(now);
-        self.transport.ice().resolve_name(now, query, address);
+        self.act(now, |session| session.transport.ice().resolve_name(now, query, address));
     }
 
     pub(super) fn add_local_candidate(&mut self, candidate: Candidate) {

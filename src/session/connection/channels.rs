@@ -5,28 +5,39 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::Session;
-use crate::datachannel::{ChannelEvent, ChannelId, ChannelInit, ChannelState, Message, MessageKind};
+use crate::datachannel::{
+    ChannelEvent, ChannelId, ChannelInit, ChannelState, DataChannelError, Message, MessageKind,
+};
 use crate::session::error::SessionError;
+use crate::session::failure::FailureReason;
 
 impl Session {
     /// Makes a data channel. The first one needs an offer of this side; later ones need none.
     ///
     /// # Errors
-    /// [`SessionError::DataChannel`] and [`SessionError::Closed`].
+    /// [`SessionError::DataChannel`] and [`SessionError::Ended`].
     pub fn open_channel(&mut self, now: Instant, init: ChannelInit) -> Result<ChannelId, SessionError> {
-        self.advance(now);
-        self.check_open()?;
-        let (channels, sctp) = self.transport.channels();
-        let id = channels.open(sctp, now, init)?;
-        self.jsep.want_data();
-        self.update_negotiation_needed();
-        Ok(id)
+        self.act(now, |session| {
+            session.check_open()?;
+            let (channels, sctp) = session.transport.channels();
+            let id = channels.open(sctp, now, init)?;
+            session.jsep.want_data();
+            session.transport.expect_data();
+            session.update_negotiation_needed();
+            Ok(id)
+        })
+    }
+
+    /// Why data channels do not work any more: what the [connection](Self::failure) has failed or was closed for, or
+    /// the end of the SCTP association while the rest goes on.
+    pub fn data_failure(&self) -> Option<&FailureReason> {
+        self.failure.as_ref().or_else(|| self.transport.data_end())
     }
 
     /// Sends a message.
     ///
     /// # Errors
-    /// [`SessionError::DataChannel`]; when the send buffer is full,
+    /// [`SessionError::Ended`] with [`data_failure`](Self::data_failure), and [`SessionError::DataChannel`]; when the send buffer is full,
     /// [`ChannelEvent::BufferedAmountLow`](crate::datachannel::ChannelEvent::BufferedAmountLow) tells when to try
     /// again.
     pub fn send_message(
@@ -38,8 +49,12 @@ impl Session {
     ) -> Result<(), SessionError> {
         self.advance(now);
         let (channels, sctp) = self.transport.channels();
-        channels.send(sctp, now, id, kind, payload)?;
-        Ok(())
+        let Err(refused) = channels.send(sctp, now, id, kind, payload) else { return Ok(()) };
+        let is_gone = matches!(refused, DataChannelError::NoChannel(_) | DataChannelError::NotOpen(_));
+        match self.data_failure().filter(|_| is_gone) {
+            Some(reason) => Err(reason.clone().into()),
+            None => Err(refused.into()),
+        }
     }
 
     /// Closes a data channel: what was sent is delivered first.
@@ -47,10 +62,10 @@ impl Session {
     /// # Errors
     /// [`SessionError::DataChannel`].
     pub fn close_channel(&mut self, now: Instant, id: ChannelId) -> Result<(), SessionError> {
-        self.advance(now);
-        let (channels, sctp) = self.transport.channels();
-        channels.close(sctp, now, id)?;
-        Ok(())
+        self.act(now, |session| {
+            let (channels, sctp) = session.transport.channels();
+            Ok(channels.close(sctp, now, id)?)
+        })
     }
 
     /// What a data channel was made as.
@@ -107,6 +122,8 @@ impl Session {
     pub fn discard_messages(&mut self, id: ChannelId) {
         let (channels, sctp) = self.transport.channels();
         channels.discard(sctp, id);
+        // There may be room for what waits in the association.
+        self.settle();
     }
 
     /// The next event of a data channel. It waits for no message to be received.

@@ -29,8 +29,6 @@ impl Session {
     /// checks for another one come. When no answer comes within a few round trips, a second at most on an
     /// ordinary path, [`owns_path`](Self::owns_path) turns false.
     pub fn verify_path(&mut self, now: Instant, path: &FiveTuple) {
-        self.advance(now);
-        self.transport.ice().verify_path(now, path);
-        self.pump();
+        self.act(now, |session| session.transport.ice().verify_path(now, path));
     }
 }

@@ -16,8 +16,9 @@ impl Session {
     ///
     /// # Errors
     /// [`SessionError::InvalidState`] while an offer of the peer waits for an answer,
-    /// [`SessionError::Limit`] and [`SessionError::Closed`].
+    /// [`SessionError::Limit`] and [`SessionError::Ended`].
     pub fn create_offer(&mut self) -> Result<Description, SessionError> {
+        self.check_open()?;
         let sdp = self.jsep.create_offer()?;
         Ok(Description { kind: DescriptionKind::Offer, sdp: Some(sdp) })
     }
@@ -25,8 +26,9 @@ impl Session {
     /// Makes an answer to the offer of the peer.
     ///
     /// # Errors
-    /// [`SessionError::InvalidState`] without an offer of the peer, and [`SessionError::Closed`].
+    /// [`SessionError::InvalidState`] without an offer of the peer, and [`SessionError::Ended`].
     pub fn create_answer(&mut self) -> Result<Description, SessionError> {
+        self.check_open()?;
         let sdp = self.jsep.create_answer()?;
         Ok(Description { kind: DescriptionKind::Answer, sdp: Some(sdp) })
     }
@@ -36,30 +38,33 @@ impl Session {
     ///
     /// # Errors
     /// [`SessionError::InvalidState`], [`SessionError::ModifiedDescription`] if it is not the one last created,
-    /// and [`SessionError::Closed`]. Nothing has changed then.
+    /// and [`SessionError::Ended`]. Nothing has changed then.
     pub fn set_local_description(
         &mut self,
         now: Instant,
         description: Option<&Description>,
     ) -> Result<(), SessionError> {
-        self.advance(now);
+        self.act(now, |session| {
+            session.check_open()?;
+            session.apply_local(description)?;
+            session.follow(now);
+            Ok(())
+        })
+    }
+
+    fn apply_local(&mut self, description: Option<&Description>) -> Result<(), SessionError> {
+        use SignalingState::{HaveLocalPrAnswer, HaveRemoteOffer};
         match description {
-            Some(description) => self.jsep.set_local(description.kind, description.sdp.as_ref())?,
-            None if matches!(
-                self.jsep.state(),
-                SignalingState::HaveRemoteOffer | SignalingState::HaveLocalPrAnswer
-            ) =>
-            {
+            Some(description) => self.jsep.set_local(description.kind, description.sdp.as_ref()),
+            None if matches!(self.jsep.state(), HaveRemoteOffer | HaveLocalPrAnswer) => {
                 self.jsep.create_answer()?;
-                self.jsep.set_local(DescriptionKind::Answer, None)?;
+                self.jsep.set_local(DescriptionKind::Answer, None)
             }
             None => {
                 self.jsep.create_offer()?;
-                self.jsep.set_local(DescriptionKind::Offer, None)?;
+                self.jsep.set_local(DescriptionKind::Offer, None)
             }
         }
-        self.follow(now);
-        Ok(())
     }
 
     /// Applies a description of the peer. An offer that collides with one of this side takes that back (W3C:
@@ -68,32 +73,39 @@ impl Session {
     ///
     /// # Errors
     /// [`SessionError::InvalidState`], [`SessionError::Section`] and [`SessionError::Description`] say what
-    /// cannot be used, and [`SessionError::Closed`]. Nothing has changed then.
+    /// cannot be used, and [`SessionError::Ended`]. Nothing has changed then.
     pub fn set_remote_description(
         &mut self,
         now: Instant,
         description: &Description,
     ) -> Result<(), SessionError> {
-        self.advance(now);
-        self.jsep.set_remote(description)?;
-        self.follow(now);
-        Ok(())
+        self.act(now, |session| {
+            session.check_open()?;
+            session.jsep.set_remote(description)?;
+            session.follow(now);
+            Ok(())
+        })
     }
 
     /// Adds a candidate of the peer. An empty one says that there will be no further.
     ///
     /// # Errors
     /// [`SessionError::NoRemoteDescription`], [`SessionError::UnknownSection`], [`SessionError::Candidate`],
-    /// [`SessionError::Limit`] and [`SessionError::Closed`].
+    /// [`SessionError::Limit`] and [`SessionError::Ended`].
     pub fn add_remote_candidate(
         &mut self,
         now: Instant,
         candidate: &IceCandidateInit,
     ) -> Result<(), SessionError> {
-        self.advance(now);
-        if self.jsep.state() == SignalingState::Closed {
-            return Err(SessionError::Closed);
-        }
+        self.act(now, |session| {
+            session.take_remote_candidate(candidate)?;
+            session.follow(now);
+            Ok(())
+        })
+    }
+
+    fn take_remote_candidate(&mut self, candidate: &IceCandidateInit) -> Result<(), SessionError> {
+        self.check_open()?;
         if self.jsep.remote_description().is_none() {
             return Err(SessionError::NoRemoteDescription);
         }
@@ -121,7 +133,6 @@ impl Session {
         if parsed.as_ref().is_none_or(|candidate| candidate.component == 1) {
             self.jsep.add_remote_candidate(parsed, ufrag)?;
         }
-        self.follow(now);
         Ok(())
     }
 
@@ -188,9 +199,9 @@ impl Session {
         if *self.transport.ice().local_credentials() != generation {
             self.restart_gathering();
         }
+        self.update_states();
         self.tell_candidates();
         self.announce_tracks();
-        self.update_states();
         self.update_negotiation_needed();
     }
 

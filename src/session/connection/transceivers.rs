@@ -14,7 +14,7 @@ impl Session {
     /// Adds a transceiver. It is negotiated by the next offer of this side.
     ///
     /// # Errors
-    /// [`SessionError::Limit`] and [`SessionError::Closed`].
+    /// [`SessionError::Limit`] and [`SessionError::Ended`].
     pub fn add_transceiver(
         &mut self,
         kind: TrackKind,
@@ -105,8 +105,8 @@ impl Session {
     /// Sends an RTP packet. What waits is sent by [`poll_transmit`](crate::layer::Layer::poll_transmit).
     ///
     /// # Errors
-    /// [`SessionError::NotSending`], [`SessionError::PayloadType`], and [`SessionError::Limit`] when too many
-    /// packets wait already.
+    /// [`SessionError::Ended`], [`SessionError::NotSending`], [`SessionError::PayloadType`], and
+    /// [`SessionError::Limit`] when too many packets wait already.
     pub fn send_rtp(
         &mut self,
         now: Instant,
@@ -114,7 +114,10 @@ impl Session {
         packet: OutgoingRtp,
     ) -> Result<(), SessionError> {
         self.advance(now);
-        self.media.send(id, packet)
+        match &self.failure {
+            Some(reason) => Err(reason.clone().into()),
+            None => self.media.send(id, packet),
+        }
     }
 
     /// Asks the peer for a key frame of what it sends on a transceiver: of all its streams, or of one simulcast

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use super::codec::{Codec, MediaConfig, NegotiatedCodec, TrackKind};
 use super::description::{Description, DescriptionKind};
 use super::error::SessionError;
+use super::failure::FailureReason;
 use super::state::SignalingState;
 use super::transceiver::{Negotiated, SenderIdentity, Transceiver, TransceiverId, TransceiverInit};
 use crate::crypto::SecureRandom;
@@ -448,7 +449,7 @@ impl Jsep {
 
     fn invalid_state(&self, what: &'static str) -> SessionError {
         match self.state {
-            SignalingState::Closed => SessionError::Closed,
+            SignalingState::Closed => SessionError::Ended(FailureReason::Closed),
             state => SessionError::InvalidState { what, state },
         }
     }

@@ -105,7 +105,7 @@ impl World {
         for host in hosts {
             while let Some(event) = self.simulation.layer_mut(*host).poll_event() {
                 match event {
-                    EndpointEvent::Session { id, event: SessionEvent::ConnectionState(state) } => {
+                    EndpointEvent::Session { id, event: SessionEvent::ConnectionState { state, .. } } => {
                         self.states.insert((*host, id), state);
                     }
                     EndpointEvent::PathInUse { id, .. } => self.in_use.push((*host, id)),

@@ -94,8 +94,9 @@ fn a_peer_whose_path_comes_and_goes_has_no_more_time_for_the_handshake() {
         while let Some(event) = session.poll_event() {
             match event {
                 SessionEvent::SelectedPair(_) => paths += 1,
-                SessionEvent::DtlsFailed(_) => ended = Some(now - epoch),
-                SessionEvent::ConnectionState(ConnectionState::Failed) => ended = Some(now - epoch),
+                SessionEvent::ConnectionState { state: ConnectionState::Failed, .. } => {
+                    ended = Some(now - epoch)
+                }
                 _ => {}
             }
         }

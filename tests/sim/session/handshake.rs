@@ -24,7 +24,7 @@ fn a_peer_that_says_nothing_after_ice_is_given_up_by_client_and_server() {
         }));
         assert!(peers.run_until(2 * SECOND, |peers| are(peers, ConnectionState::Failed)), "seed {seed}");
         for side in 0..2 {
-            let told = SessionEvent::DtlsFailed(DtlsError::TimedOut);
+            let told = failed(FailureReason::Dtls(DtlsError::TimedOut));
             assert_eq!(peers.events[side].iter().filter(|event| **event == told).count(), 1, "seed {seed}");
         }
     }

@@ -8,9 +8,11 @@ mod large_descriptions;
 mod left_out;
 mod logging;
 mod packet_twice;
+mod reasons;
 mod renegotiation;
 mod reports;
 mod statistics;
+mod visible;
 mod whole;
 
 use std::sync::Arc;
@@ -25,8 +27,8 @@ use kaon_rtc::layer::{
 };
 use kaon_rtc::sdp::Direction;
 use kaon_rtc::session::{
-    ConnectionState, Description, DescriptionKind, OutgoingRtp, Session, SessionConfig, SessionError,
-    SessionEvent, SignalingState, Stats, TrackKind, TransceiverId, TransceiverInit,
+    ConnectionState, Description, DescriptionKind, FailureReason, OutgoingRtp, Session, SessionConfig,
+    SessionError, SessionEvent, SignalingState, Stats, TrackKind, TransceiverId, TransceiverInit,
 };
 use kaon_rtc::sim::{HostId, Link, Network, Simulation};
 
@@ -98,6 +100,11 @@ struct Peers {
     hosts: [HostId; 2],
     events: [Vec<SessionEvent>; 2],
     received: [Vec<(ChannelId, Bytes)>; 2],
+}
+
+/// What a session tells that has failed.
+fn failed(reason: FailureReason) -> SessionEvent {
+    SessionEvent::ConnectionState { state: ConnectionState::Failed, reason: Some(reason) }
 }
 
 fn link() -> Link {
@@ -367,9 +374,8 @@ fn a_dtls_connection_that_cannot_be_made_fails_the_session_with_its_error() {
     peers.run_until(Duration::from_secs(10), |_| false);
     for side in [0, 1] {
         assert_eq!(peers.session(side).connection_state(), ConnectionState::Failed);
-        let told =
-            peers.events[side].iter().filter(|event| **event == SessionEvent::DtlsFailed(error.clone()));
-        assert_eq!(told.count(), 1);
+        let told = failed(FailureReason::Dtls(error.clone()));
+        assert_eq!(peers.events[side].iter().filter(|event| **event == told).count(), 1);
     }
 }
 
@@ -426,7 +432,9 @@ fn a_wrong_fingerprint_connects_nothing() {
     peers.run_until(Duration::from_secs(10), |_| false);
     assert_eq!(peers.session(0).connection_state(), ConnectionState::Failed);
     assert_eq!(peers.session(0).max_message_size(), None);
-    assert!(peers.events[0].iter().any(|event| matches!(event, SessionEvent::DtlsFailed(_))));
+    let reason = peers.session(0).failure().cloned().unwrap();
+    assert!(matches!(reason, FailureReason::Dtls(DtlsError::WrongFingerprint { .. })), "{reason}");
+    assert!(peers.events[0].contains(&failed(reason)));
     assert!(!peers.events[1].iter().any(|event| matches!(event, SessionEvent::DataChannel(_))));
 }
 

@@ -56,7 +56,7 @@ fn every_call_in_every_state_is_allowed_or_changes_nothing() {
                     assert!(!allowed && told == state, "{call} in {state} was refused");
                     assert_eq!(ours.snapshot(), before, "{call} in {state} changed something");
                 }
-                Err(SessionError::Closed) => {
+                Err(SessionError::Ended(_)) => {
                     assert_eq!(state, SignalingState::Closed, "{call}");
                     assert_eq!(ours.snapshot(), before, "{call} changed something");
                 }
