@@ -249,7 +249,7 @@ fn a_path_that_the_peer_goes_on_to_check_is_found_to_work_whatever_else_arrives(
         questions.extend(scene.sent().into_iter().filter(|(path, _)| path.remote == address(ELSEWHERE)));
     }
     let answer = questions.iter().map(|(_, bytes)| Message::decode(bytes).unwrap());
-    let last = answer.filter(|message| message.class() == Class::Request).last().unwrap();
+    let last = answer.rev().find(|message| message.class() == Class::Request).unwrap();
     scene.receive(ELSEWHERE, &success(last.transaction_id())).unwrap();
     assert!(scene.agent.is_validated(&path(ELSEWHERE)));
 }
