@@ -289,9 +289,7 @@ impl DataChannels {
 
     /// The next thing that happened. Never waits for anybody to [`receive`](Self::receive).
     pub fn poll_event(&mut self, sctp: &mut dyn SctpTransport, now: Instant) -> Option<ChannelEvent> {
-        if self.is_stirred {
-            self.advance(sctp, now);
-        }
+        self.advance_on_news(sctp, now);
         let event = self.events.pop_front()?;
         // One that waits counts in the budget.
         self.is_stirred = true;

@@ -83,6 +83,18 @@ impl DataChannels {
     /// The other methods do this as they need it; a caller that has just fed the association may do it to have the
     /// state of all channels up to date.
     pub fn advance(&mut self, sctp: &mut dyn SctpTransport, now: Instant) {
+        self.is_stirred = true;
+        self.advance_on_news(sctp, now);
+    }
+
+    /// The same where every event of the association has been handed over: without one there is nothing to look for.
+    pub(crate) fn advance_on_news(&mut self, sctp: &mut dyn SctpTransport, now: Instant) {
+        if self.is_stirred {
+            self.sort_arrivals(sctp, now);
+        }
+    }
+
+    fn sort_arrivals(&mut self, sctp: &mut dyn SctpTransport, now: Instant) {
         if self.end == End::Over {
             return;
         }

@@ -393,7 +393,7 @@ impl Transport {
 
     /// Sorts what has arrived on data channels, so that those of the peer are there.
     pub(super) fn sort_messages(&mut self, now: Instant) {
-        self.channels.advance(&mut self.sctp, now);
+        self.channels.advance_on_news(&mut self.sctp, now);
     }
 
     /// What the layers tell.
