@@ -17,6 +17,7 @@ mod ice;
 mod sctp;
 #[cfg(feature = "sctp")]
 mod sctp_window;
+#[cfg(any(feature = "dtls", feature = "ice", feature = "sctp"))]
 mod seeds;
 #[cfg(feature = "session")]
 mod session;
