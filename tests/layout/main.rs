@@ -11,7 +11,7 @@ use std::path::Path;
 use source::{Crate, ModulePath};
 
 /// What each folder of `src/` may import from the crate, besides itself.
-const IMPORTS: [(&str, &[&str]); 20] = [
+const IMPORTS: [(&str, &[&str]); 21] = [
     ("layer", &[]),
     ("crypto", &[]),
     ("stun", &["layer", "crypto"]),
@@ -45,6 +45,7 @@ const IMPORTS: [(&str, &[&str]); 20] = [
     ),
     ("endpoint", &["layer", "stun", "session"]),
     ("sim", &["layer", "crypto"]),
+    ("guide", &[]),
     ("conformance", &["layer", "crypto", "sim"]),
     ("net", &["layer"]),
     // Of this library nothing but the traits and the packets that are converted.
