@@ -9,6 +9,7 @@ use super::channel::{ChannelCounters, ChannelEvent, ChannelInit, ChannelState, M
 use super::channel_id::ChannelId;
 use super::dcep::Open;
 use super::error::DataChannelError;
+use super::free_streams::FreeStreams;
 use super::inbox::Inbox;
 use crate::layer::{DtlsRole, PayloadProtocol, SctpClose, SctpEvent, SctpTransport, SendOptions, StreamId};
 
@@ -66,6 +67,7 @@ pub struct DataChannels {
     pub(super) peer_channels: usize,
     /// The streams of channels that the peer has not reset.
     unreset: FxHashSet<StreamId>,
+    streams: FreeStreams,
     pub(super) events: VecDeque<ChannelEvent>,
     /// Something has happened since [`advance`](Self::advance) had nothing to do. The association says when there is
     /// something to read, so that a table without news need not ask.
@@ -377,6 +379,7 @@ impl DataChannels {
         self.is_stirred = true;
         if let Some(stream) = channel.stream {
             self.by_stream.remove(&stream);
+            self.streams.put_back(stream);
             self.unreset.remove(&stream);
             self.unsent.remove(&id);
         }
@@ -453,9 +456,9 @@ impl DataChannels {
     }
 
     /// The lowest stream of this side's parity that no channel uses.
-    fn free_stream(&self, role: DtlsRole, count: u16) -> Option<StreamId> {
-        let parity = u16::from(role == DtlsRole::Server);
-        (parity..count).step_by(2).map(StreamId).find(|stream| !self.is_used(*stream))
+    fn free_stream(&mut self, role: DtlsRole, count: u16) -> Option<StreamId> {
+        let Self { streams, by_stream, retired, .. } = self;
+        streams.take(role, count, |stream| by_stream.contains_key(&stream) || retired.contains(&stream))
     }
 
     pub(super) fn reset(&mut self, sctp: &mut dyn SctpTransport, now: Instant, id: ChannelId) {

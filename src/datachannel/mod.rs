@@ -43,6 +43,7 @@ mod channels;
 mod dcep;
 mod error;
 mod establishment;
+mod free_streams;
 mod inbox;
 mod receiving;
 

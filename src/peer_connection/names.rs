@@ -1,6 +1,6 @@
 //! The names of candidates, looked up for all connections of an endpoint.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 
 use rustc_hash::FxHashMap;
@@ -26,14 +26,16 @@ pub(super) struct ResolvedName {
     pub(super) address: Option<IpAddr>,
 }
 
-/// Looks up names off the endpoint's task. Every name gets an answer; connections have their turns one after the other,
-/// so that none waits because another names a great many.
+/// Looks up names off the endpoint's task. Every name gets an answer, and whoever had the fewest looked up is next, so
+/// that none waits because others name a great many.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     resolver: Option<Resolver>,
+    /// Of each connection that ever asked.
     waiting: FxHashMap<SessionId, Waiting>,
     /// Connections with names that wait, each once.
-    turns: VecDeque<SessionId>,
+    turns: BTreeSet<(Turn, SessionId)>,
+    next_ticket: u64,
     lookups: JoinSet<ResolvedName>,
     refused: VecDeque<ResolvedName>,
 }
@@ -43,7 +45,15 @@ pub(super) struct Names {
 struct Waiting {
     names: VecDeque<(NameQuery, String)>,
     under_way: usize,
-    has_turn: bool,
+    looked_up: u32,
+    turn: Option<Turn>,
+}
+
+/// When it is whose turn: after those who had fewer names looked up, and those who waited longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    looked_up: u32,
+    ticket: u64,
 }
 
 /// Names of one connection that wait for their turn: more than it has candidates.
@@ -80,17 +90,15 @@ impl Names {
 
     /// A connection is gone: nobody waits for its names any more.
     pub(super) fn forget(&mut self, connection: SessionId) {
-        if let Some(waiting) = self.waiting.get_mut(&connection) {
-            waiting.names.clear();
+        if let Some(turn) = self.waiting.remove(&connection).and_then(|waiting| waiting.turn) {
+            self.turns.remove(&(turn, connection));
         }
-        self.tidy(connection);
     }
 
     fn take_turns(&mut self, changed: SessionId) {
         self.queue(changed);
-        self.tidy(changed);
         while self.lookups.len() < MAX_LOOKUPS
-            && let Some(connection) = self.turns.pop_front()
+            && let Some((_, connection)) = self.turns.pop_first()
         {
             self.look_up(connection);
         }
@@ -100,16 +108,20 @@ impl Names {
     fn queue(&mut self, connection: SessionId) {
         let Some(waiting) = self.waiting.get_mut(&connection) else { return };
         let wants = !waiting.names.is_empty() && waiting.under_way < MAX_UNDER_WAY;
-        if wants && !std::mem::replace(&mut waiting.has_turn, true) {
-            self.turns.push_back(connection);
+        if wants && waiting.turn.is_none() {
+            let turn = Turn { looked_up: waiting.looked_up, ticket: self.next_ticket };
+            self.next_ticket += 1;
+            waiting.turn = Some(turn);
+            self.turns.insert((turn, connection));
         }
     }
 
     fn look_up(&mut self, connection: SessionId) {
         let Some(waiting) = self.waiting.get_mut(&connection) else { return };
-        waiting.has_turn = false;
+        waiting.turn = None;
         let Some((query, name)) = waiting.names.pop_front() else { return };
         waiting.under_way += 1;
+        waiting.looked_up = waiting.looked_up.saturating_add(1);
         if self.resolver.is_none() {
             let mut config = ResolverConfig::default();
             config.querier.max_questions = MAX_LOOKUPS;
@@ -125,16 +137,6 @@ impl Names {
             ResolvedName { connection, query, address }
         });
         self.queue(connection);
-    }
-
-    fn tidy(&mut self, connection: SessionId) {
-        if self
-            .waiting
-            .get(&connection)
-            .is_some_and(|waiting| waiting.names.is_empty() && waiting.under_way == 0)
-        {
-            self.waiting.remove(&connection);
-        }
     }
 }
 
@@ -160,7 +162,9 @@ mod tests {
         }
         answered.sort_unstable();
         assert_eq!(answered, (0..1000).collect::<Vec<_>>());
-        assert!(names.waiting.is_empty() && names.turns.is_empty() && names.next().await.is_none());
+        assert!(names.turns.is_empty() && names.next().await.is_none());
+        names.forget(SessionId::new(1));
+        assert!(names.waiting.is_empty());
     }
 
     #[tokio::test]
@@ -173,14 +177,26 @@ mod tests {
             assert!(names.lookups.len() <= MAX_UNDER_WAY * (connection as usize + 1));
         }
         assert_eq!(names.lookups.len(), MAX_LOOKUPS);
-        // One that comes last waits for one turn of each of the others, not for all their names.
-        ask(&mut names, 1000, 0, "absent-000.local");
-        assert_eq!(names.turns.back(), Some(&SessionId::new(1000)));
-        assert!(names.turns.len() <= 201);
         for connection in 0..200 {
             names.forget(SessionId::new(connection));
         }
         let rest: usize = names.waiting.values().map(|waiting| waiting.names.len()).sum();
-        assert_eq!(rest, 1);
+        assert_eq!((rest, names.turns.len()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn who_had_the_fewest_looked_up_is_next() {
+        let mut names = Names::default();
+        for query in 0..100 {
+            for connection in 0..100 {
+                ask(&mut names, connection, query, "absent-000.local");
+            }
+        }
+        assert_eq!((names.lookups.len(), names.turns.len()), (MAX_LOOKUPS, 100));
+        for connection in 1000..1003 {
+            ask(&mut names, connection, 0, "absent-000.local");
+        }
+        let next: Vec<_> = names.turns.iter().take(4).map(|(_, connection)| connection.number()).collect();
+        assert_eq!(next, [1000, 1001, 1002, 56]);
     }
 }

@@ -6,12 +6,12 @@ mod paths;
 mod signaling;
 mod transceivers;
 
-use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::config::SessionConfig;
 use super::error::SessionError;
 use super::event::SessionEvent;
+use super::events::Events;
 use super::failure::FailureReason;
 use super::gathering::Gathering;
 use super::jsep::{Jsep, JsepConfig};
@@ -75,7 +75,7 @@ pub struct Session {
     jsep: Jsep,
     transport: Transport,
     media: Media,
-    events: VecDeque<SessionEvent>,
+    events: Events,
     /// The latest time that was told.
     now: Instant,
     gathering: Gathering,
@@ -112,7 +112,7 @@ impl Session {
             jsep: Jsep::new(jsep_config, config.provider.random.clone(), credentials),
             transport,
             media: Media::new(now, &config),
-            events: VecDeque::new(),
+            events: Events::default(),
             now,
             gathering: Gathering::default(),
             connection_state: ConnectionState::New,
@@ -228,7 +228,7 @@ impl Session {
         // RFC 5761 §4: the second byte tells RTCP packet types from RTP payload types.
         if datagram.bytes.get(1).is_some_and(|second| (192..=223).contains(second)) {
             let events = &mut self.events;
-            self.media.receive_rtcp(now, srtp, datagram.bytes, &mut |event| push_once(events, event))
+            self.media.receive_rtcp(now, srtp, datagram.bytes, &mut |event| events.push_once(event))
         } else {
             self.media.receive_rtp(now, srtp, datagram.bytes, deliver)
         }
@@ -242,12 +242,7 @@ impl Session {
 
     fn next_connection_event(&mut self) -> Option<SessionEvent> {
         loop {
-            let event = self.events.pop_front()?;
-            if self.events.is_empty() {
-                // What an idle session does without.
-                self.events = VecDeque::new();
-            }
-            match event {
+            match self.events.pop()? {
                 // W3C WebRTC §4.7.3: what became due before an exchange began is looked at again after it.
                 SessionEvent::NegotiationNeeded if !self.jsep.is_negotiation_needed() => {}
                 event => return Some(event),
@@ -305,7 +300,7 @@ impl Session {
 
     fn update_negotiation_needed(&mut self) {
         if self.jsep.take_negotiation_needed() {
-            self.events.push_back(SessionEvent::NegotiationNeeded);
+            self.events.push(SessionEvent::NegotiationNeeded);
         }
     }
 
@@ -314,7 +309,7 @@ impl Session {
         if state != self.signaling_state {
             tracing::debug!(from = ?self.signaling_state, to = ?state, "signaling state");
             self.signaling_state = state;
-            self.events.push_back(SessionEvent::SignalingState(state));
+            self.events.push(SessionEvent::SignalingState(state));
         }
         let connection = match state {
             SignalingState::Closed => ConnectionState::Closed,
@@ -336,7 +331,7 @@ impl Session {
                 _ => self.failure = None,
             }
             let reason = self.failure.clone();
-            self.events.push_back(SessionEvent::ConnectionState { state: connection, reason });
+            self.events.push(SessionEvent::ConnectionState { state: connection, reason });
         }
     }
 
@@ -346,7 +341,7 @@ impl Session {
         while let Some(event) = self.transport.poll_event(now) {
             match event {
                 TransportEvent::Ice(event) => self.handle_ice_event(event),
-                TransportEvent::Writable => push_once(&mut self.events, SessionEvent::SendBufferAvailable),
+                TransportEvent::Writable => self.events.push_once(SessionEvent::SendBufferAvailable),
                 TransportEvent::ClosedByPeer => {
                     self.failure.get_or_insert(FailureReason::ClosedByPeer);
                     self.jsep.close();
@@ -363,15 +358,15 @@ impl Session {
             IceEvent::LocalCandidate(candidate) => self.add_local_candidate(candidate),
             IceEvent::GatheringComplete => self.end_of_local_candidates(),
             IceEvent::ResolveName { query, name } => {
-                self.events.push_back(SessionEvent::ResolveName { query, name });
+                self.events.push(SessionEvent::ResolveName { query, name });
             }
             IceEvent::ConnectionState(state) => {
-                self.events.push_back(SessionEvent::IceConnectionState(state));
+                self.events.push(SessionEvent::IceConnectionState(state));
             }
             IceEvent::SelectedPair(pair) => {
                 self.traffic.selections += 1;
                 self.transport.start_dtls(&self.jsep);
-                self.events.push_back(SessionEvent::SelectedPair(pair));
+                self.events.push(SessionEvent::SelectedPair(pair));
             }
         }
     }
@@ -428,12 +423,5 @@ impl Layer for Session {
     fn poll_event(&mut self) -> Option<SessionEvent> {
         self.pump();
         self.next_connection_event().or_else(|| self.next_channel_event().map(SessionEvent::DataChannel))
-    }
-}
-
-/// Queues a request that says the same as one that waits, so that a peer that repeats it fills no memory.
-fn push_once(events: &mut VecDeque<SessionEvent>, event: SessionEvent) {
-    if !events.contains(&event) {
-        events.push_back(event);
     }
 }

@@ -33,6 +33,7 @@ mod connection;
 mod description;
 mod error;
 mod event;
+mod events;
 mod failure;
 mod gathering;
 mod jsep;

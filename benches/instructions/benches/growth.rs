@@ -51,6 +51,30 @@ fn session_100_messages_among_channels(mut channels: Box<Channels>) -> Box<Chann
     channels
 }
 
+#[library_benchmark(config = at_most(3_790_000))]
+#[bench::of_10(args = (10), setup = Channels::open)]
+#[bench::of_4000(args = (4000), setup = Channels::open)]
+fn session_100_channels_opened_among_channels(mut channels: Box<Channels>) -> Box<Channels> {
+    channels.open_more();
+    channels
+}
+
+#[library_benchmark(config = at_most(84_000))]
+#[bench::of_10(args = (10), setup = Sources::requests)]
+#[bench::of_1000(args = (1000), setup = Sources::requests)]
+fn session_100_requests_for_key_frames(mut sources: Box<Sources>) -> Box<Sources> {
+    assert_eq!(sources.receive(), 0);
+    sources
+}
+
+#[library_benchmark(config = at_most(1_360_000))]
+#[bench::of_10(args = (10), setup = Sources::gaps)]
+#[bench::of_900(args = (900), setup = Sources::gaps)]
+fn session_100_gaps_among_gaps(mut sources: Box<Sources>) -> Box<Sources> {
+    assert_eq!(sources.receive_and_ask(), 100);
+    sources
+}
+
 #[library_benchmark(config = at_most(1_190_000))]
 #[bench::of_10(args = (10), setup = Sources::reports)]
 #[bench::of_1000(args = (1000), setup = Sources::reports)]
@@ -100,6 +124,9 @@ library_benchmark_group!(
         sctp_100_sacks_of_300_blocks,
         sctp_100_packets_full_of_sacks,
         session_100_messages_among_channels,
+        session_100_channels_opened_among_channels,
+        session_100_requests_for_key_frames,
+        session_100_gaps_among_gaps,
         session_100_reports_on_streams,
         session_100_new_sources,
         session_100_new_sources_among_sections,

@@ -43,4 +43,13 @@ impl Channels {
             assert_eq!(self.pair.exchange(), 1);
         }
     }
+
+    /// Opens a hundred more, one after the other.
+    pub fn open_more(&mut self) {
+        for _ in 0..100 {
+            let now = self.pair.now;
+            self.pair.ends[0].open_channel(now, ChannelInit::new("more")).expect("a channel");
+            self.pair.exchange();
+        }
+    }
 }

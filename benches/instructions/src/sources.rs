@@ -1,14 +1,14 @@
 //! Media of a hostile peer: DTLS and SRTP are ones that protect nothing, so that its packets can be made up.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kaon_rtc::layer::{
     Datagram, DtlsError, DtlsEvent, DtlsRole, DtlsTransport, Fingerprint, FiveTuple, Layer, PayloadType,
     RtpTimestamp, SrtpError, SrtpKeyingMaterial, SrtpProfile, SrtpTransport, Ssrc, Transmit, TransmitBatch,
 };
-use kaon_rtc::rtcp::{CompoundWriter, ReceiverReport, Records, ReportBlock};
+use kaon_rtc::rtcp::{CompoundWriter, Pli, ReceiverReport, Records, ReportBlock};
 use kaon_rtc::session::{
     Codec, Description, OutgoingRtp, Session, SessionConfig, TrackKind, TransceiverId, TransceiverInit,
 };
@@ -59,6 +59,69 @@ impl Sources {
             })
             .collect();
         Box::new(Self { pair, side: 0, packets })
+    }
+
+    /// A hundred requests for key frames of tracks of this side, of which there are so many. The application has not
+    /// taken those of before, one of each track.
+    #[must_use]
+    pub fn requests(tracks: usize) -> Box<Self> {
+        let pair = connected(tracks, TrackKind::Video, Codec::vp8(), |offer| offer);
+        let ssrcs: Vec<Ssrc> = pair.ends[0].transceivers().map(|transceiver| transceiver.ssrc()).collect();
+        let request = |index: usize| {
+            let mut packet = vec![0; 100];
+            let mut writer = CompoundWriter::new(&mut packet);
+            writer.push(&ReceiverReport { ssrc: Ssrc(7), ..Default::default() }).expect("a report");
+            writer.push(&Pli { sender: Ssrc(7), media: ssrcs[index % tracks] }).expect("a request");
+            let len = writer.finish();
+            packet.truncate(len);
+            packet
+        };
+        let mut this = Box::new(Self { pair, side: 0, packets: (0..tracks).map(request).collect() });
+        this.receive();
+        this.packets = (0..100).map(|number| request(number * 97)).collect();
+        this
+    }
+
+    /// A hundred packets of one source with a gap before each, where so many sources lack a packet.
+    #[must_use]
+    pub fn gaps(sources: u32) -> Box<Self> {
+        let pair = connected(1, TrackKind::Video, Codec::vp8(), |offer| offer);
+        let transceiver = pair.ends[1].transceivers().next().expect("a section");
+        let payload_type = transceiver.receive_codecs()[0].payload_type;
+        let packet = |source: u32, number: u16| {
+            let mut packet = rtp(source, payload_type, &[]);
+            packet[2..4].copy_from_slice(&number.to_be_bytes());
+            packet
+        };
+        let with_gap = |source| [packet(source, 1), packet(source, 3)];
+        let packets = (0..sources).flat_map(with_gap).collect();
+        let mut this = Box::new(Self { pair, side: 1, packets });
+        assert_eq!(this.receive(), 2 * sources as usize);
+        this.pair.now += REORDER_TOLERANCE;
+        let now = this.pair.now;
+        this.pair.ends[1].handle_timeout(now);
+        while this.pair.ends[1].poll_transmit(now, &mut this.pair.batch).is_some() {}
+        this.packets = (0..100).map(|number| packet(sources / 2, 5 + 2 * number)).collect();
+        this
+    }
+
+    /// Takes the packets, and asks for what is missing before each as soon as that is due. Says for how many it asked.
+    pub fn receive_and_ask(&mut self) -> usize {
+        let Self { pair: Pair { ends, now, batch }, side, packets } = self;
+        let path = FiveTuple::udp(address(*side), address(1 - *side));
+        let mut asked = 0;
+        for packet in packets {
+            *now += Duration::from_micros(500);
+            let receiving = ends[*side].receive(*now, Datagram::new(path, packet), &mut |_| {});
+            receiving.expect("it is of a source");
+            let due = *now + REORDER_TOLERANCE;
+            ends[*side].handle_timeout(due);
+            batch.clear();
+            while ends[*side].poll_transmit(due, batch).is_some() {
+                asked += 1;
+            }
+        }
+        asked
     }
 
     /// The first packets of a hundred sources of simulcast streams, the half of them of retransmissions, where there
@@ -118,6 +181,9 @@ impl Sources {
         delivered
     }
 }
+
+/// So long a receiver waits for a packet that may only be late.
+const REORDER_TOLERANCE: Duration = Duration::from_millis(10);
 
 const SDES: &str = "urn:ietf:params:rtp-hdrext:sdes:";
 

@@ -211,7 +211,7 @@ impl Session {
             let sends = transceiver.negotiated.remote.sends && !transceiver.stopped;
             if sends != transceiver.negotiated.announced {
                 transceiver.negotiated.announced = sends;
-                self.events.push_back(if sends {
+                self.events.push(if sends {
                     SessionEvent::Track(transceiver.id)
                 } else {
                     SessionEvent::TrackEnded(transceiver.id)

@@ -1,5 +1,6 @@
 //! Streams that the peer sends, and how a packet finds its transceiver (RFC 8843 §9.2).
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
@@ -41,12 +42,12 @@ pub(in crate::session) struct Incoming {
     round_trip_time: Option<Duration>,
     /// Sources that have ended, until SRTP has forgotten them.
     ended: Vec<Ssrc>,
-    /// Not later than the first NACK is due.
-    next_nack: Option<Instant>,
+    /// When a NACK is due for which stream, if ever: what it holds for itself.
+    nacks: BTreeSet<(Instant, Ssrc)>,
     /// Streams of which a key frame is to be asked for.
     key_frames_wanted: Vec<Ssrc>,
     /// Of which a key frame is to be asked for as soon as they are seen, each once.
-    wishes: Vec<(TransceiverId, Option<Rid>)>,
+    wishes: FxHashMap<TransceiverId, Vec<Option<Rid>>>,
 }
 
 /// A request for a key frame.
@@ -77,6 +78,8 @@ pub(in crate::session) struct MediaStream {
     pub(in crate::session) statistics: ReceiverStatistics,
     pub(in crate::session) counters: IncomingCounters,
     nack: Option<NackGenerator>,
+    /// Under which it stands among those to send NACKs for.
+    nack_due: Option<Instant>,
     /// It waits among those of which one is to be asked for.
     key_frame_wanted: bool,
     last_key_frame_request: Option<Instant>,
@@ -126,9 +129,9 @@ impl Incoming {
             max_streams,
             round_trip_time: None,
             ended: Vec::new(),
-            next_nack: None,
+            nacks: BTreeSet::new(),
             key_frames_wanted: Vec::new(),
-            wishes: Vec::new(),
+            wishes: FxHashMap::default(),
         }
     }
 
@@ -136,13 +139,13 @@ impl Incoming {
     pub(super) fn follow(&mut self, transceivers: &[Transceiver], extensions: ExtensionMap) {
         self.extensions = extensions;
         self.routes = Routes::new(transceivers);
-        let (routes, sources, ended) = (&self.routes, &mut self.sources, &mut self.ended);
-        self.wishes.retain(|(transceiver, _)| routes.of(*transceiver).is_some());
+        let Self { routes, sources, nacks, ended, .. } = self;
+        self.wishes.retain(|transceiver, _| routes.of(*transceiver).is_some());
         self.streams.retain(|ssrc, stream| {
             let goes_on = routes.of(stream.transceiver()).is_some();
             if !goes_on {
                 ended.push(*ssrc);
-                stream.leave(*ssrc, sources);
+                stream.leave(sources, nacks);
             }
             goes_on
         });
@@ -162,7 +165,7 @@ impl Incoming {
 
     fn remove(&mut self, source: Ssrc) -> Option<IncomingStream> {
         let stream = self.streams.remove(&source)?;
-        stream.leave(source, &mut self.sources);
+        stream.leave(&mut self.sources, &mut self.nacks);
         Some(stream)
     }
 
@@ -236,17 +239,14 @@ impl Incoming {
             statistics: ReceiverStatistics::new(ssrc, format.clock_rate),
             counters: IncomingCounters::default(),
             nack: format.nack.then(|| NackGenerator::new(NackConfig::default())),
+            nack_due: None,
             key_frame_wanted: false,
             last_key_frame_request: None,
             repaired_by: None,
             next_fir: 0,
         };
         self.insert(now, ssrc, IncomingStream::Media(Box::new(stream)));
-        let wishes = self.wishes.len();
-        self.wishes.retain(|(of, wanted)| *of != transceiver || wanted.is_some() && *wanted != rid);
-        if self.wishes.len() < wishes {
-            self.want_key_frame(ssrc);
-        }
+        self.grant_wishes(transceiver, rid, ssrc);
         Some(Routed::Media { transceiver, rid })
     }
 
@@ -311,10 +311,9 @@ impl Incoming {
         }
         let Some(nack) = &mut stream.nack else { return };
         nack.received(now, number);
-        if let Some(due) = nack.poll_timeout() {
-            self.next_nack = Some(self.next_nack.map_or(due, |next| next.min(due)));
-        }
-        if nack.take_key_frame_needed() {
+        let is_key_frame_needed = nack.take_key_frame_needed();
+        stream.schedule_nack(&mut self.nacks);
+        if is_key_frame_needed {
             let ssrc = stream.ssrc;
             self.want_key_frame(ssrc);
         }
@@ -329,6 +328,20 @@ impl Incoming {
         }
     }
 
+    /// A new source is one that a key frame was to be asked for of.
+    fn grant_wishes(&mut self, transceiver: TransceiverId, rid: Option<Rid>, source: Ssrc) {
+        let Some(wishes) = self.wishes.get_mut(&transceiver) else { return };
+        let before = wishes.len();
+        wishes.retain(|wanted| wanted.is_some() && *wanted != rid);
+        let is_granted = wishes.len() < before;
+        if wishes.is_empty() {
+            self.wishes.remove(&transceiver);
+        }
+        if is_granted {
+            self.want_key_frame(source);
+        }
+    }
+
     /// Asks for a key frame of all streams of a transceiver, or of one, which need not have come yet.
     pub(super) fn want_key_frames_of(&mut self, transceiver: TransceiverId, rid: Option<Rid>) {
         let sources = self.sources(transceiver, rid);
@@ -337,11 +350,14 @@ impl Incoming {
             None if !route.rids.is_empty() => route.rids.iter().copied().map(Some).collect(),
             rid => vec![rid],
         };
-        let is_new = |rid: &Option<Rid>| {
-            self.sources(transceiver, *rid).is_empty() && !self.wishes.contains(&(transceiver, *rid))
-        };
-        let new: Vec<_> = streams.into_iter().filter(is_new).map(|rid| (transceiver, rid)).collect();
-        self.wishes.extend(new);
+        let unseen = streams.into_iter().filter(|rid| self.sources(transceiver, *rid).is_empty());
+        let unseen: Vec<_> = unseen.collect();
+        if !unseen.is_empty() {
+            let wishes = self.wishes.entry(transceiver).or_default();
+            wishes.extend(unseen);
+            wishes.sort_unstable();
+            wishes.dedup();
+        }
         sources.into_iter().for_each(|source| self.want_key_frame(source));
     }
 
@@ -388,28 +404,27 @@ impl Incoming {
 
     /// When a NACK may be due.
     pub(super) fn next_nack(&self) -> Option<Instant> {
-        self.next_nack
+        self.nacks.first().map(|(due, _)| *due)
     }
 
-    /// Hands out the source and the missing packets of each stream that lacks some.
+    /// Hands out the source and the missing packets of each stream of which they are to be asked for now.
     pub(super) fn poll_nacks(
         &mut self,
         now: Instant,
         mut nack: impl FnMut(Ssrc, &[crate::rtcp::NackEntry]) -> bool,
     ) {
-        self.next_nack = None;
         let mut entries = [crate::rtcp::NackEntry { first: SequenceNumber(0), following: 0 }; 32];
-        for stream in self.streams.values_mut() {
-            let IncomingStream::Media(stream) = stream else { continue };
+        let later = self.nacks.split_off(&(now + Duration::from_nanos(1), Ssrc(0)));
+        for (_, ssrc) in std::mem::replace(&mut self.nacks, later) {
+            let Some(IncomingStream::Media(stream)) = self.streams.get_mut(&ssrc) else { continue };
+            stream.nack_due = None;
             let Some(generator) = &mut stream.nack else { continue };
             self.round_trip_time.into_iter().for_each(|time| generator.set_round_trip_time(time));
             let count = generator.poll_nack(now, &mut entries);
             if count > 0 && nack(stream.ssrc, &entries[..count]) {
                 stream.counters.nacks += 1;
             }
-            if let Some(due) = generator.poll_timeout() {
-                self.next_nack = Some(self.next_nack.map_or(due, |next| next.min(due)));
-            }
+            stream.schedule_nack(&mut self.nacks);
         }
     }
 
@@ -430,6 +445,21 @@ impl Incoming {
     }
 }
 
+impl MediaStream {
+    /// Its place among the NACKs that are due follows its generator's.
+    fn schedule_nack(&mut self, nacks: &mut BTreeSet<(Instant, Ssrc)>) {
+        let due = self.nack.as_ref().and_then(NackGenerator::poll_timeout);
+        if due == self.nack_due {
+            return;
+        }
+        if let Some(before) = self.nack_due {
+            nacks.remove(&(before, self.ssrc));
+        }
+        nacks.extend(due.map(|due| (due, self.ssrc)));
+        self.nack_due = due;
+    }
+}
+
 impl IncomingStream {
     fn transceiver(&self) -> TransceiverId {
         match self {
@@ -445,10 +475,13 @@ impl IncomingStream {
         }
     }
 
-    /// What the index knows of it goes.
-    fn leave(&self, source: Ssrc, sources: &mut Sources) {
+    /// What the indices know of it goes.
+    fn leave(&self, sources: &mut Sources, nacks: &mut BTreeSet<(Instant, Ssrc)>) {
         if let Self::Media(stream) = self {
-            sources.remove(stream.transceiver, stream.rid, source);
+            sources.remove(stream.transceiver, stream.rid, stream.ssrc);
+            if let Some(due) = stream.nack_due {
+                nacks.remove(&(due, stream.ssrc));
+            }
         }
     }
 

@@ -1,5 +1,9 @@
 //! Parameter sets that are told outside of the stream.
 
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
 /// Sequence and picture parameter sets that a description has: `sprop-parameter-sets`, RFC 6184 §8.1. Some encoders tell
 /// them there and never in the stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,7 +19,7 @@ impl ParameterSets {
     /// Reads the value of `sprop-parameter-sets`: NAL units in base64 with commas between. What is malformed or empty is
     /// left out, as cameras write a comma behind the last.
     pub fn from_sprop(text: &str) -> Self {
-        let units = text.split(',').filter_map(|unit| decode_base64(unit.trim()));
+        let units = text.split(',').filter_map(|unit| BASE64.decode(unit.trim()).ok());
         let is_kept = |unit: &Vec<u8>| (1..=MAX_SET_LEN).contains(&unit.len());
         Self { units: units.filter(is_kept).take(MAX_SETS).collect() }
     }
@@ -31,27 +35,13 @@ impl ParameterSets {
     }
 }
 
-/// RFC 4648 §4, with or without the padding.
-fn decode_base64(text: &str) -> Option<Vec<u8>> {
-    let (mut bytes, mut bits, mut count) = (Vec::with_capacity(text.len() / 4 * 3), 0u32, 0);
-    for digit in text.trim_end_matches('=').bytes() {
-        let value = match digit {
-            b'A'..=b'Z' => digit - b'A',
-            b'a'..=b'z' => digit - b'a' + 26,
-            b'0'..=b'9' => digit - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count) as u8);
-        }
-    }
-    Some(bytes)
-}
+/// RFC 4648 §4, with or without the padding, whatever the bits of the last digit that stand for nothing.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
 
 #[cfg(test)]
 mod tests {

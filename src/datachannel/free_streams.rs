@@ -1,0 +1,85 @@
+use std::collections::BTreeSet;
+
+use crate::layer::{DtlsRole, StreamId};
+
+/// The streams that channels of this side may take, lowest first: those given out before and put back, and all that
+/// were never given out.
+#[derive(Debug, Default)]
+pub(super) struct FreeStreams {
+    /// Below `next`, and free unless a channel took them without asking here.
+    put_back: BTreeSet<StreamId>,
+    /// No stream from here on was looked at.
+    next: u16,
+}
+
+impl FreeStreams {
+    /// The lowest of the first `count` streams that this side may open a channel on (RFC 8832 §6) and that is not
+    /// used. Each stream is passed over once between two times that it is put back.
+    pub(super) fn take(
+        &mut self,
+        role: DtlsRole,
+        count: u16,
+        is_used: impl Fn(StreamId) -> bool,
+    ) -> Option<StreamId> {
+        let parity = u16::from(role == DtlsRole::Server);
+        if self.next % 2 != parity {
+            *self = Self { next: parity, ..Self::default() };
+        }
+        while let Some(stream) = self.put_back.first().copied().filter(|stream| stream.0 < count) {
+            self.put_back.remove(&stream);
+            if !is_used(stream) {
+                return Some(stream);
+            }
+        }
+        while self.next < count {
+            let stream = StreamId(self.next);
+            self.next += 2;
+            if !is_used(stream) {
+                return Some(stream);
+            }
+        }
+        None
+    }
+
+    /// Nobody uses a stream any more.
+    pub(super) fn put_back(&mut self, stream: StreamId) {
+        if stream.0 < self.next && stream.0 % 2 == self.next % 2 {
+            self.put_back.insert(stream);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Streams are also taken without asking, as those of channels that were agreed on are.
+    #[test]
+    fn the_lowest_that_is_free_is_found_whatever_came_before() {
+        const COUNT: u16 = 40;
+        for (seed, role) in (0..500_u64).flat_map(|seed| [(seed, DtlsRole::Client), (seed, DtlsRole::Server)])
+        {
+            let (mut streams, mut used, mut random) = (FreeStreams::default(), BTreeSet::new(), seed);
+            for _ in 0..200 {
+                random =
+                    random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let stream = StreamId((random >> 40) as u16 % COUNT);
+                match random >> 33 & 3 {
+                    0 if used.remove(&stream) => streams.put_back(stream),
+                    1 => {
+                        used.insert(stream);
+                    }
+                    _ => {
+                        let parity = u16::from(role == DtlsRole::Server);
+                        let lowest =
+                            (parity..COUNT).step_by(2).map(StreamId).find(|stream| !used.contains(stream));
+                        assert_eq!(streams.take(role, COUNT, |stream| used.contains(&stream)), lowest);
+                        used.extend(lowest);
+                    }
+                }
+            }
+        }
+    }
+}
