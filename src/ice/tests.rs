@@ -21,6 +21,7 @@ mod moves;
 mod patience;
 mod properties;
 mod reports;
+mod rewriting;
 mod roles;
 mod verification;
 

@@ -13,6 +13,7 @@ use crate::net::{BindError, UdpConfig};
 use crate::sdp::Direction;
 use crate::session::SessionError;
 
+mod addresses;
 mod ends;
 mod failures;
 mod handles;

@@ -8,6 +8,7 @@ mod large_descriptions;
 mod left_out;
 mod logging;
 mod packet_twice;
+mod public_address;
 mod reasons;
 mod renegotiation;
 mod reports;
