@@ -14,8 +14,9 @@ use crate::datachannel::ChannelInit;
 use crate::layer::{CandidatePair, IceConnectionState};
 use crate::sdp::Direction;
 use crate::session::{
-    ConnectionState, Description, FailureReason, GatheringState, IceCandidateInit, SessionError,
-    SessionEvent, SignalingState, StatsReport, TrackKind, Transceiver, TransceiverId, TransceiverInit,
+    ConnectionState, Description, DroppedRtcp, FailureReason, GatheringState, IceCandidateInit, RtcpDatagram,
+    RtcpFeedback, Session, SessionError, SessionEvent, SignalingState, StatsReport, TrackKind, Transceiver,
+    TransceiverId, TransceiverInit,
 };
 
 /// A WebRTC connection (W3C `RTCPeerConnection`); see the [module](crate::peer_connection). Cheap to clone.
@@ -256,6 +257,59 @@ impl PeerConnection {
     /// A transceiver as it is now.
     pub fn transceiver(&self, id: TransceiverId) -> Option<Transceiver> {
         self.handle.shared.lock().session.transceiver(id).cloned()
+    }
+
+    // ---- RTCP ----
+
+    /// Sends RTCP of the application beside what the connection sends itself; see
+    /// [`Session::send_rtcp`](crate::session::Session::send_rtcp).
+    ///
+    /// # Errors
+    /// [`SessionError::NoMedia`], [`SessionError::Rtcp`], [`SessionError::PacketTooLong`],
+    /// [`SessionError::TooMuchRtcp`], and [`PeerConnectionError::Ended`] with the reason.
+    pub fn send_rtcp(&self, datagram: &[u8]) -> Result<(), PeerConnectionError> {
+        Ok(self.with(|state, now| state.session.send_rtcp(now, datagram))?)
+    }
+
+    /// The next thing that the peer tells of what this side sends, for those who bring an estimator: what has become
+    /// of each packet, and the reports. `None` once the connection has failed or is closed and everything is told:
+    /// [`failure`](Self::failure) says why. For one task; what is not fetched in time is dropped, the oldest first, and
+    /// [counted](Self::dropped_rtcp). Cancel safe.
+    ///
+    /// Nothing comes unless the connection is made to keep it:
+    ///
+    /// ```
+    /// use kaon_rtc::peer_connection::{PeerConnection, RtcpConfig};
+    ///
+    /// let builder = PeerConnection::builder().session(|config| {
+    ///     config.rtcp.max_unread_feedback = RtcpConfig::FEEDBACK;
+    /// });
+    /// # let _ = builder;
+    /// ```
+    pub async fn recv_feedback(&self) -> Option<RtcpFeedback> {
+        self.recv_unread(Session::receive_feedback).await
+    }
+
+    /// The next RTCP datagram of the peer, if
+    /// [`max_unread_bytes`](crate::session::RtcpConfig::max_unread_bytes) has them kept; the connection has acted on
+    /// what it understands of it. `None` once the connection has failed or is closed and everything is told:
+    /// [`failure`](Self::failure) says why. For one task; what is not fetched in time is dropped, the oldest first, and
+    /// [counted](Self::dropped_rtcp). Cancel safe.
+    pub async fn recv_rtcp(&self) -> Option<RtcpDatagram> {
+        self.recv_unread(Session::receive_rtcp).await
+    }
+
+    async fn recv_unread<T>(&self, mut take: impl FnMut(&mut Session) -> Option<T>) -> Option<T> {
+        self.wait_for(|state| match take(&mut state.session) {
+            Some(taken) => Some(Some(taken)),
+            None => state.session.failure().map(|_| None),
+        })
+        .await
+    }
+
+    /// How much feedback and RTCP was dropped because it was not fetched in time.
+    pub fn dropped_rtcp(&self) -> DroppedRtcp {
+        self.handle.shared.lock().session.dropped_rtcp()
     }
 
     // ---- Data channels ----

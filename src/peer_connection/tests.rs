@@ -17,6 +17,7 @@ mod addresses;
 mod ends;
 mod failures;
 mod handles;
+mod rtcp;
 
 const LONG: Duration = Duration::from_secs(20);
 

@@ -3,6 +3,7 @@
 mod candidates;
 mod channels;
 mod paths;
+mod rtcp;
 mod signaling;
 mod transceivers;
 

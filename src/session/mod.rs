@@ -44,13 +44,13 @@ mod transport;
 mod transports;
 
 pub use codec::{Codec, MediaConfig, NegotiatedCodec, TrackKind};
-pub use config::SessionConfig;
+pub use config::{RtcpConfig, SessionConfig};
 pub use connection::Session;
 pub use description::{Description, DescriptionKind, IceCandidateInit, UnknownDescriptionKind};
 pub use error::{SectionError, SessionError};
 pub use event::SessionEvent;
 pub use failure::{EndpointEnded, FailureReason};
-pub use media::{IncomingRtp, OutgoingRtp};
+pub use media::{DroppedRtcp, IncomingRtp, OutgoingRtp, RtcpDatagram, RtcpFeedback};
 pub use state::{ConnectionState, GatheringState, SignalingState};
 pub use stats::{
     CandidatePairStats, CandidateStats, CertificateStats, CodecStats, DataChannelStats, DtlsState,

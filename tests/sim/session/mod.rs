@@ -7,6 +7,7 @@ mod hostile_media;
 mod large_descriptions;
 mod left_out;
 mod logging;
+mod own_rtcp;
 mod packet_twice;
 mod public_address;
 mod reasons;
