@@ -36,6 +36,7 @@ impl ChannelInit {
 
 /// The state of a channel: the W3C's `RTCDataChannelState`, where closed is not to be found any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
 pub enum ChannelState {
     /// Waits for the association.
     Connecting,

@@ -16,6 +16,7 @@ pub struct CandidatePair {
 
 /// How far the check of a pair has come (RFC 8445 §6.1.2.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
 pub enum CandidatePairState {
     /// It waits for a pair with the same foundation.
     Frozen,

@@ -7,6 +7,7 @@ use crate::sdp::{ParseError, SessionDescription};
 
 /// What a description is in the exchange of offer and answer (W3C `RTCSdpType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
 pub enum DescriptionKind {
     /// Proposes a session.
     Offer,

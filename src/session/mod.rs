@@ -37,6 +37,8 @@ mod failure;
 mod gathering;
 mod jsep;
 mod media;
+#[cfg(feature = "serde")]
+mod serialize;
 mod state;
 mod stats;
 mod transceiver;

@@ -21,7 +21,7 @@ use super::event::SessionEvent;
 use super::jsep::Jsep;
 use super::transceiver::TransceiverId;
 use crate::crypto::SecureRandom;
-use crate::layer::{FiveTuple, Rid, SrtpTransport, Ssrc, Transmit, TransmitBatch};
+use crate::layer::{FiveTuple, NtpTimestamp, Rid, SrtpTransport, Ssrc, Transmit, TransmitBatch};
 use crate::media::unwrap_rtx;
 use crate::rtp::Packet;
 use clock::Clock;
@@ -91,6 +91,11 @@ impl Media {
 
     pub(super) fn outgoing(&self, id: TransceiverId) -> Option<&OutgoingStream> {
         self.outgoing.stream(id)
+    }
+
+    /// The wall clock, as sender reports tell it.
+    pub(super) fn wall_clock(&self, now: Instant) -> NtpTimestamp {
+        self.clock.ntp(now)
     }
 
     /// Packets that could not be sent: too long for the path, or refused by SRTP.
