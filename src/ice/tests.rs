@@ -26,7 +26,7 @@ mod roles;
 mod verification;
 
 fn provider(seed: u64) -> CryptoProvider {
-    CryptoProvider { random: Arc::new(SeededRandom::new(seed)), ..crypto::provider() }
+    crypto::provider().with_random(Arc::new(SeededRandom::new(seed)))
 }
 
 const LOCAL: &str = "10.0.0.1:1000";

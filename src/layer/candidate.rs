@@ -18,6 +18,7 @@ use super::Protocol;
 /// # Ok::<(), kaon_rtc::layer::ParseCandidateError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Candidate {
     /// Candidates of the same kind, base, server and protocol share it (RFC 8445 §5.1.1.3). 1 to 32
     /// characters of ALPHA, DIGIT, `+` and `/`.

@@ -5,6 +5,7 @@ use super::{Candidate, FiveTuple};
 
 /// A pair of candidates that data can be sent on.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CandidatePair {
     /// The local candidate.
     pub local: Candidate,
@@ -12,6 +13,13 @@ pub struct CandidatePair {
     pub remote: Candidate,
     /// The path that datagrams take; its local address is the base of the local candidate.
     pub path: FiveTuple,
+}
+
+impl CandidatePair {
+    /// A pair of these candidates, for which datagrams take `path`.
+    pub fn new(local: Candidate, remote: Candidate, path: FiveTuple) -> Self {
+        Self { local, remote, path }
+    }
 }
 
 /// How far the check of a pair has come (RFC 8445 §6.1.2.6).

@@ -84,9 +84,9 @@ impl PeerConnection {
     /// Adds a candidate of the peer.
     ///
     /// # Errors
-    /// As [`Session::add_remote_candidate`](crate::session::Session::add_remote_candidate).
+    /// As [`Session::add_ice_candidate`](crate::session::Session::add_ice_candidate).
     pub fn add_ice_candidate(&self, candidate: &IceCandidateInit) -> Result<(), PeerConnectionError> {
-        Ok(self.with(|state, now| state.session.add_remote_candidate(now, candidate))?)
+        Ok(self.with(|state, now| state.session.add_ice_candidate(now, candidate))?)
     }
 
     /// The next offer restarts ICE; [`PeerConnectionEvent::NegotiationNeeded`] asks for it.
@@ -314,21 +314,18 @@ impl PeerConnection {
 
     // ---- Data channels ----
 
-    /// Makes an ordered and reliable data channel.
-    ///
-    /// # Errors
-    /// As [`open_data_channel`](Self::open_data_channel).
-    pub fn create_data_channel(&self, label: impl Into<String>) -> Result<DataChannel, PeerConnectionError> {
-        self.open_data_channel(ChannelInit::new(label))
-    }
-
-    /// Makes a data channel. The first one needs an offer of this side; later ones need none.
+    /// Makes a data channel, an ordered and reliable one if a label is all that is given. The first one needs an offer
+    /// of this side; later ones need none.
     ///
     /// # Errors
     /// [`SessionError::DataChannel`] and [`SessionError::Ended`].
-    pub fn open_data_channel(&self, init: ChannelInit) -> Result<DataChannel, PeerConnectionError> {
+    pub fn create_data_channel(
+        &self,
+        init: impl Into<ChannelInit>,
+    ) -> Result<DataChannel, PeerConnectionError> {
+        let init = init.into();
         let id = self.with(|state, now| {
-            let id = state.session.open_channel(now, init)?;
+            let id = state.session.create_data_channel(now, init)?;
             state.channels.insert(id, ChannelInbox::default());
             state.set_low_threshold(id);
             Ok::<_, SessionError>(id)
@@ -377,7 +374,7 @@ impl From<SessionEvent> for PeerConnectionEvent {
     fn from(event: SessionEvent) -> Self {
         match event {
             SessionEvent::SignalingState(state) => Self::SignalingState(state),
-            SessionEvent::LocalCandidate(candidate) => Self::IceCandidate(candidate),
+            SessionEvent::IceCandidate(candidate) => Self::IceCandidate(candidate),
             SessionEvent::GatheringState(state) => Self::GatheringState(state),
             SessionEvent::IceConnectionState(state) => Self::IceConnectionState(state),
             SessionEvent::SelectedPair(pair) => Self::SelectedPair(pair),

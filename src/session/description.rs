@@ -104,6 +104,7 @@ impl Description {
 
 /// A candidate to signal, or one that was (W3C `RTCIceCandidateInit`).
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct IceCandidateInit {
     /// `candidate:…`, or empty when there will be no further one.
     pub candidate: String,
@@ -113,4 +114,11 @@ pub struct IceCandidateInit {
     pub sdp_m_line_index: Option<u16>,
     /// The ICE generation that it belongs to.
     pub username_fragment: Option<String>,
+}
+
+impl IceCandidateInit {
+    /// A candidate of the first media section, as long as no field says otherwise.
+    pub fn new(candidate: impl Into<String>) -> Self {
+        Self { candidate: candidate.into(), ..Self::default() }
+    }
 }

@@ -15,7 +15,7 @@
 //! let config = SessionConfig::generate(aws_lc_rs::provider())?;
 //! let (mut alice, mut bob) = (Session::new(now, config.clone()), Session::new(now, config));
 //!
-//! alice.open_channel(now, ChannelInit::new("chat"))?;
+//! alice.create_data_channel(now, ChannelInit::new("chat"))?;
 //! let offer = alice.create_offer()?;
 //! alice.set_local_description(now, Some(&offer))?;
 //! bob.set_remote_description(now, &Description::offer(&offer.text())?)?;

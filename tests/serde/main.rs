@@ -136,7 +136,7 @@ fn connected() -> [Value; 2] {
         session
     });
     let [alice, bob] = &mut sessions;
-    let chat = alice.open_channel(epoch, ChannelInit::new("chat")).unwrap();
+    let chat = alice.create_data_channel(epoch, ChannelInit::new("chat")).unwrap();
     let video = alice.add_track(TrackKind::Video, TransceiverInit::default()).unwrap();
     alice.set_local_description(epoch, None).unwrap();
     // Through JSON, as signalling takes it.

@@ -66,7 +66,7 @@ fn a_server_behind_a_static_nat_is_reached_at_its_public_address() {
 
 fn reaches(mut peers: Peers, rule: &AddressRewriteRule, offerer: usize) {
     let now = peers.simulation.now();
-    let chat = peers.session(offerer).open_channel(now, ChannelInit::new("chat")).unwrap();
+    let chat = peers.session(offerer).create_data_channel(now, ChannelInit::new("chat")).unwrap();
     peers.negotiate(offerer);
     let description = peers.session(1).local_description().unwrap().text();
     assert!(description.contains("203.0.113.7 5000 typ host\r\n"), "{description}");
@@ -103,7 +103,7 @@ fn without_a_rule_the_server_is_not_reached() {
     let nat = Nat::new(ip("198.51.100.4"), NatBehavior::EndpointIndependent, filtering);
     let mut peers = client_and_server(1, unused, Some(nat));
     let now = peers.simulation.now();
-    peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
     peers.negotiate(0);
     assert!(!peers.run_until(Duration::from_secs(30), |peers| {
         peers.session(0).connection_state() == ConnectionState::Connected
@@ -115,7 +115,7 @@ fn without_a_rule_the_server_is_not_reached() {
 fn a_restart_tells_the_public_address_again() {
     let mut peers = client_and_server(2, AddressRewriteRule::replace(ip(PUBLIC)), None);
     let now = peers.simulation.now();
-    peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
     peers.negotiate(0);
     peers.connect();
     peers.session(1).restart_ice();
