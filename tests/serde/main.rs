@@ -1,5 +1,7 @@
 //! The feature `serde`: what is written and read is the JSON of browsers.
 
+#![allow(missing_docs, clippy::unwrap_used)]
+
 use std::time::{Duration, Instant};
 
 use kaon_rtc::crypto::default_provider;

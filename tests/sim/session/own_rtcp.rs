@@ -74,8 +74,8 @@ fn each_side_is_told_what_became_of_its_packets() {
             .collect();
         let arrived = results.iter().filter(|result| result.arrival_micros.is_some()).count();
         let lost = results.len() - arrived;
-        // A thousand packets and their retransmissions.
-        assert!((950..1150).contains(&arrived) && (60..160).contains(&lost), "{arrived} and {lost}");
+        // A thousand packets and their retransmissions, but for those whose feedback was lost.
+        assert!((750..1150).contains(&arrived) && (50..180).contains(&lost), "{arrived} and {lost}");
         let delays: Vec<i64> = results
             .iter()
             .filter_map(|result| {
