@@ -8,7 +8,7 @@
 //! ffmpeg -f lavfi -i testsrc2=duration=10 -c:v libvpx -b:v 1M video.ivf
 //! ffmpeg -f lavfi -i testsrc2=duration=10 -c:v libx264 -profile:v baseline -bf 0 -g 60 -pix_fmt yuv420p video.h264
 //! ffmpeg -f lavfi -i sine=duration=10 -c:a libopus sound.ogg
-//! cargo build --features peer-connection --examples
+//! cargo build --features peer-connection,container --examples
 //! mkfifo answer; cd target/debug/examples
 //! ./play_from_disk video.ivf sound.ogg <answer | ./save_to_disk copy >answer
 //! ```

@@ -21,7 +21,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 fn main() -> Result<()> {
     let ((mut alice, here), (mut bob, there)) = (peer()?, peer()?);
     let now = Instant::now();
-    let chat = alice.open_channel(now, ChannelInit::new("chat"))?;
+    let chat = alice.create_data_channel(now, ChannelInit::new("chat"))?;
     // Signalling: the addresses are in the descriptions, since the sessions were given them before.
     alice.set_local_description(now, None)?;
     let offer = alice.local_description().ok_or("no offer")?.text();
@@ -52,11 +52,11 @@ fn talk(mut session: Session, socket: &UdpSocket, name: &str) -> Result<()> {
         match next_event(&mut session, socket)? {
             SessionEvent::DataChannel(ChannelEvent::Readable(id)) => {
                 while let Some(message) = session.receive_message(id) {
-                    println!("{name} hears {}", String::from_utf8_lossy(&message.payload));
-                    if message.payload.len() > 40 {
+                    println!("{name} hears {}", String::from_utf8_lossy(&message.data));
+                    if message.data.len() > 40 {
                         session.close(Instant::now());
                     } else {
-                        let reply = message.payload.repeat(2).into();
+                        let reply = message.data.repeat(2).into();
                         session.send_message(Instant::now(), id, message.kind, reply)?;
                     }
                 }

@@ -4,7 +4,7 @@
 //! are complete when the peer closes, or at Ctrl-C. For a Kaon process as peer see the example `play_from_disk`.
 //!
 //! ```text
-//! cargo run --features peer-connection --example save_to_disk PREFIX
+//! cargo run --features peer-connection,container --example save_to_disk PREFIX
 //! ```
 //!
 //! From the console of a browser: paste what this logs into the terminal (`stty -icanon` first: a terminal cuts

@@ -129,10 +129,10 @@ fn candidate_line(candidate: &IceCandidateInit) -> Value {
 
 fn read_candidate(message: &Value) -> IceCandidateInit {
     let text = |name: &str| message[name].as_str().map(str::to_owned);
-    IceCandidateInit {
-        candidate: text("candidate").unwrap_or_default(),
-        sdp_mid: text("sdpMid"),
-        sdp_m_line_index: message["sdpMLineIndex"].as_u64().and_then(|index| u16::try_from(index).ok()),
-        username_fragment: text("usernameFragment"),
-    }
+    let mut candidate = IceCandidateInit::new(text("candidate").unwrap_or_default());
+    candidate.sdp_mid = text("sdpMid");
+    candidate.sdp_m_line_index =
+        message["sdpMLineIndex"].as_u64().and_then(|index| u16::try_from(index).ok());
+    candidate.username_fragment = text("usernameFragment");
+    candidate
 }

@@ -13,7 +13,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kaon_rtc::crypto::{CryptoProvider, SeededRandom, aws_lc_rs};
+use kaon_rtc::crypto::{SeededRandom, aws_lc_rs};
 use kaon_rtc::datachannel::{ChannelEvent, ChannelId, ChannelInit, MessageKind};
 use kaon_rtc::endpoint::{Endpoint, EndpointEvent, SessionId};
 use kaon_rtc::layer::{Datagram, FiveTuple, Layer, TransmitBatch};
@@ -21,7 +21,7 @@ use kaon_rtc::session::{Description, IceCandidateInit, Session, SessionConfig, S
 use libfuzzer_sys::fuzz_target;
 
 static CONFIG: LazyLock<SessionConfig> = LazyLock::new(|| {
-    let provider = CryptoProvider { random: Arc::new(SeededRandom::new(1)), ..aws_lc_rs::provider() };
+    let provider = aws_lc_rs::provider().with_random(Arc::new(SeededRandom::new(1)));
     SessionConfig::generate(provider).expect("a certificate")
 });
 
@@ -86,7 +86,7 @@ impl Play {
         let now = self.now;
         let (here, mut offerer) = self.add(client(host));
         let (there, mut answerer) = self.add(server());
-        let channel = offerer.open_channel(now, ChannelInit::new("echo")).expect("room");
+        let channel = offerer.create_data_channel(now, ChannelInit::new("echo")).expect("room");
         offerer.set_local_description(now, None).expect("an offer");
         offerer.handle_timeout(now);
         let offer = offerer.local_description().expect("an offer").text();
@@ -183,7 +183,7 @@ impl Play {
                     self.clients[host].with(id, |session| {
                         while let Some(message) = session.receive_message(channel) {
                             if host == HONEST {
-                                echoed.push(message.payload);
+                                echoed.push(message.data);
                             }
                         }
                     });
@@ -198,7 +198,7 @@ impl Play {
             let channels: Vec<_> = session.channels().collect();
             for channel in channels {
                 while let Some(message) = session.receive_message(channel) {
-                    let _ = session.send_message(now, channel, MessageKind::Binary, message.payload);
+                    let _ = session.send_message(now, channel, MessageKind::Binary, message.data);
                 }
             }
         });
@@ -234,11 +234,11 @@ impl Play {
                     1 + u32::from(from),
                     address.port()
                 );
-                let init = IceCandidateInit { candidate, ..IceCandidateInit::default() };
+                let init = IceCandidateInit::new(candidate);
                 for connection in self.connections.clone() {
                     if connection.host == HOSTILE {
                         self.server
-                            .with(connection.there, |session| drop(session.add_remote_candidate(now, &init)));
+                            .with(connection.there, |session| drop(session.add_ice_candidate(now, &init)));
                     }
                 }
             }

@@ -57,7 +57,7 @@ fn remote(last: u8) -> SocketAddr {
 
 impl Play {
     fn new() -> Self {
-        let provider = CryptoProvider { random: Arc::new(SeededRandom::new(1)), ..aws_lc_rs::provider() };
+        let provider = aws_lc_rs::provider().with_random(Arc::new(SeededRandom::new(1)));
         let now = Instant::now();
         let mut config = Config::default();
         config.stun_servers = vec![remote(200)];

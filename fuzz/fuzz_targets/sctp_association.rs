@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kaon_rtc::crypto::{CryptoProvider, SeededRandom, aws_lc_rs};
+use kaon_rtc::crypto::{SeededRandom, aws_lc_rs};
 use kaon_rtc::layer::{Datagram, FiveTuple, Layer, TransmitBatch};
 use kaon_rtc::sctp::wire::{ChunkType, Header, PacketWriter};
 use kaon_rtc::sctp::{
@@ -49,7 +49,7 @@ fn association(seed: u64) -> Association {
     config.max_gaps = 64;
     config.max_events = 64;
     let random = Arc::new(SeededRandom::new(seed));
-    Association::new(config, &CryptoProvider { random, ..aws_lc_rs::provider() })
+    Association::new(config, &aws_lc_rs::provider().with_random(random))
 }
 
 fn path() -> FiveTuple {
@@ -137,7 +137,7 @@ fuzz_target!(|bytes: &[u8]| {
                     1 => Reliability::MaxRetransmits(1),
                     _ => Reliability::MaxLifetime(Duration::from_millis(300)),
                 };
-                let options = SendOptions { unordered: step & 0x80 != 0, reliability };
+                let options = SendOptions::new(step & 0x80 != 0, reliability);
                 let stream = StreamId(u16::from(step % 7));
                 let _ =
                     ours.send(now, stream, PayloadProtocol::BINARY, Bytes::from(vec![step; length]), options);

@@ -11,7 +11,7 @@ mod oracle;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kaon_rtc::crypto::{CryptoProvider, SeededRandom, aws_lc_rs};
+use kaon_rtc::crypto::{SeededRandom, aws_lc_rs};
 use kaon_rtc::layer::{Datagram, FiveTuple, Layer, TransmitBatch};
 use kaon_rtc::sctp::wire::{ChunkType, PacketWriter};
 use kaon_rtc::sctp::{Association, Config, SctpTransport};
@@ -24,7 +24,7 @@ fn association(seed: u64) -> Association {
     let mut config = Config::default();
     config.zero_checksum = seed == 1;
     let random = Arc::new(SeededRandom::new(seed));
-    Association::new(config, &CryptoProvider { random, ..aws_lc_rs::provider() })
+    Association::new(config, &aws_lc_rs::provider().with_random(random))
 }
 
 fn path() -> FiveTuple {

@@ -13,7 +13,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kaon_rtc::crypto::{CryptoProvider, SeededRandom, aws_lc_rs};
+use kaon_rtc::crypto::{SeededRandom, aws_lc_rs};
 use kaon_rtc::datachannel::{ChannelEvent, ChannelId, ChannelInit, MessageKind};
 use kaon_rtc::dtls::Identity;
 use kaon_rtc::layer::{
@@ -118,7 +118,7 @@ static IDENTITY: LazyLock<Identity> =
     LazyLock::new(|| Identity::generate(&aws_lc_rs::provider()).expect("an identity"));
 
 fn config(seed: u64) -> SessionConfig {
-    let provider = CryptoProvider { random: Arc::new(SeededRandom::new(seed)), ..aws_lc_rs::provider() };
+    let provider = aws_lc_rs::provider().with_random(Arc::new(SeededRandom::new(seed)));
     let mut sctp = kaon_rtc::sctp::Config::default();
     sctp.send_buffer = BUDGET;
     sctp.max_receive_window = BUDGET;
@@ -160,7 +160,7 @@ impl Play {
             session
         });
         let [ours, peer] = &mut sessions;
-        ours.open_channel(now, ChannelInit::new("chat")).expect("room");
+        ours.create_data_channel(now, ChannelInit::new("chat")).expect("room");
         while ours.poll_event().is_some() || peer.poll_event().is_some() {}
         ours.set_local_description(now, None).expect("an offer");
         peer.set_remote_description(now, &ours.local_description().expect("an offer")).expect("good");
@@ -300,12 +300,12 @@ impl Play {
             5 => {
                 let channel = self.sessions[0].channels().nth(usize::from(what / 8 % 4));
                 let Some(id) = channel else {
-                    let _ = self.sessions[0].open_channel(now, ChannelInit::new("another"));
+                    let _ = self.sessions[0].create_data_channel(now, ChannelInit::new("another"));
                     return;
                 };
                 match bytes.first() {
                     Some(0) => drop(self.sessions[0].close_channel(now, id)),
-                    Some(1) => drop(self.sessions[0].open_channel(now, ChannelInit::new("another"))),
+                    Some(1) => drop(self.sessions[0].create_data_channel(now, ChannelInit::new("another"))),
                     _ => {
                         let message = Bytes::copy_from_slice(bytes);
                         drop(self.sessions[0].send_message(now, id, MessageKind::Binary, message));

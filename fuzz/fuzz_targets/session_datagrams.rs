@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kaon_rtc::crypto::{CryptoProvider, SeededRandom, aws_lc_rs};
+use kaon_rtc::crypto::{SeededRandom, aws_lc_rs};
 use kaon_rtc::datachannel::{ChannelInit, MessageKind};
 use kaon_rtc::layer::{
     Datagram, FiveTuple, Layer, MasterKey, RtpTimestamp, SrtpError, SrtpTransport, TransmitBatch,
@@ -26,7 +26,7 @@ static KEYS: Mutex<Option<(MasterKey, MasterKey)>> = Mutex::new(None);
 
 static CONFIGS: LazyLock<[SessionConfig; 2]> = LazyLock::new(|| {
     [1, 2].map(|seed| {
-        let provider = CryptoProvider { random: Arc::new(SeededRandom::new(seed)), ..aws_lc_rs::provider() };
+        let provider = aws_lc_rs::provider().with_random(Arc::new(SeededRandom::new(seed)));
         let mut config = SessionConfig::generate(provider).expect("a certificate");
         if seed == 2 {
             let native = config.transports.srtp.clone();
@@ -70,7 +70,7 @@ impl Play {
             }
         }
         let [ours, peer] = &mut sessions;
-        ours.open_channel(now, ChannelInit::new("chat")).expect("room");
+        ours.create_data_channel(now, ChannelInit::new("chat")).expect("room");
         while ours.poll_event().is_some() || peer.poll_event().is_some() {}
         ours.set_local_description(now, None).expect("an offer");
         peer.set_remote_description(now, &ours.local_description().expect("an offer")).expect("good");

@@ -8,7 +8,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use kaon_rtc::crypto::{CryptoProvider, SeededRandom, aws_lc_rs};
+use kaon_rtc::crypto::{SeededRandom, aws_lc_rs};
 use kaon_rtc::datachannel::ChannelInit;
 use kaon_rtc::layer::Layer;
 use kaon_rtc::sdp::SessionDescription;
@@ -18,7 +18,7 @@ use kaon_rtc::session::{
 use libfuzzer_sys::fuzz_target;
 
 static CONFIG: LazyLock<SessionConfig> = LazyLock::new(|| {
-    let provider = CryptoProvider { random: Arc::new(SeededRandom::new(1)), ..aws_lc_rs::provider() };
+    let provider = aws_lc_rs::provider().with_random(Arc::new(SeededRandom::new(1)));
     SessionConfig::generate(provider).expect("a certificate")
 });
 
@@ -26,7 +26,7 @@ fn session(now: Instant) -> Session {
     let mut session = Session::new(now, CONFIG.clone());
     session.add_track(TrackKind::Audio, TransceiverInit::default()).expect("room for a track");
     session.add_track(TrackKind::Video, TransceiverInit::default()).expect("room for a track");
-    session.open_channel(now, ChannelInit::new("x")).expect("room for a channel");
+    session.create_data_channel(now, ChannelInit::new("x")).expect("room for a channel");
     session
 }
 

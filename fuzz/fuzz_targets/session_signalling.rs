@@ -12,7 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use kaon_rtc::crypto::{CryptoProvider, SeededRandom, aws_lc_rs};
+use kaon_rtc::crypto::{SeededRandom, aws_lc_rs};
 use kaon_rtc::datachannel::ChannelInit;
 use kaon_rtc::layer::{Datagram, FiveTuple, Layer, NameQuery, TransmitBatch};
 use kaon_rtc::sdp::Direction;
@@ -23,7 +23,7 @@ use kaon_rtc::session::{
 use libfuzzer_sys::fuzz_target;
 
 static CONFIG: LazyLock<SessionConfig> = LazyLock::new(|| {
-    let provider = CryptoProvider { random: Arc::new(SeededRandom::new(1)), ..aws_lc_rs::provider() };
+    let provider = aws_lc_rs::provider().with_random(Arc::new(SeededRandom::new(1)));
     SessionConfig::generate(provider).expect("a certificate")
 });
 
@@ -78,7 +78,7 @@ impl Play {
                 }
             }
             11 if with & 1 == 0 => session.restart_ice(),
-            11 => drop(session.open_channel(now, ChannelInit::new("x"))),
+            11 => drop(session.create_data_channel(now, ChannelInit::new("x"))),
             12 => self.add_candidate(side, with),
             13 => {
                 let known = self.names.pop();
@@ -141,8 +141,9 @@ impl Play {
         };
         let sdp_mid = (with & 0x10 != 0).then(|| u8::to_string(&(with & 3)));
         let sdp_m_line_index = (with & 0x20 != 0).then_some(u16::from(with & 7));
-        let init = IceCandidateInit { candidate, sdp_mid, sdp_m_line_index, username_fragment: None };
-        let _ = self.sessions[side].add_remote_candidate(self.now, &init);
+        let mut init = IceCandidateInit::new(candidate);
+        (init.sdp_mid, init.sdp_m_line_index) = (sdp_mid, sdp_m_line_index);
+        let _ = self.sessions[side].add_ice_candidate(self.now, &init);
     }
 
     fn drain(&mut self) {

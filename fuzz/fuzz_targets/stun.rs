@@ -14,7 +14,7 @@ use kaon_rtc::stun::{
 use libfuzzer_sys::fuzz_target;
 
 static PROVIDER: LazyLock<CryptoProvider> =
-    LazyLock::new(|| CryptoProvider { random: Arc::new(SeededRandom::new(1)), ..aws_lc_rs::provider() });
+    LazyLock::new(|| aws_lc_rs::provider().with_random(Arc::new(SeededRandom::new(1))));
 
 fn path() -> FiveTuple {
     FiveTuple::udp(([10, 0, 0, 1], 1).into(), ([10, 0, 0, 2], 2).into())

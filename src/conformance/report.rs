@@ -10,6 +10,7 @@ pub struct Report {
 
 /// What came out of one scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ScenarioReport {
     /// The name of the scenario, such as `duplication` or `close/tells-the-peer`.
     pub name: &'static str,

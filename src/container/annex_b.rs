@@ -16,6 +16,7 @@ const HEAD_LEN: usize = START_CODE.len() + 2;
 
 /// An access unit of a byte stream: the NAL units of one picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AccessUnit<'a> {
     /// The NAL units with their start codes, as they are in the file.
     pub data: &'a [u8],

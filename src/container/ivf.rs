@@ -72,6 +72,7 @@ impl IvfHeader {
 
 /// A frame of an IVF file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct IvfFrame<'a> {
     /// Its timestamp, in units of the header's time base.
     pub timestamp: u64,

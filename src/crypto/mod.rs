@@ -12,9 +12,9 @@
 #![cfg_attr(feature = "aws-lc-rs", doc = "```")]
 #![cfg_attr(not(feature = "aws-lc-rs"), doc = "```ignore")]
 //! use std::sync::Arc;
-//! use kaon_rtc::crypto::{CryptoProvider, SeededRandom, aws_lc_rs};
+//! use kaon_rtc::crypto::{SeededRandom, aws_lc_rs};
 //!
-//! let provider = CryptoProvider { random: Arc::new(SeededRandom::new(7)), ..aws_lc_rs::provider() };
+//! let provider = aws_lc_rs::provider().with_random(Arc::new(SeededRandom::new(7)));
 //! let mut bytes = [0; 16];
 //! provider.random.fill(&mut bytes);
 //! ```

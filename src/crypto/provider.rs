@@ -4,7 +4,10 @@ use std::sync::Arc;
 use super::{Ciphers, Digests, KeyExchanges, SecureRandom, Signatures};
 
 /// All that the layers compute with, as factories of keyed objects. Cheap to clone.
+///
+/// One part is replaced by setting its field.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct CryptoProvider {
     /// The name, for diagnosis.
     pub name: &'static str,
@@ -18,6 +21,15 @@ pub struct CryptoProvider {
     pub key_exchanges: Arc<dyn KeyExchanges>,
     /// Signing and verifying.
     pub signatures: Arc<dyn Signatures>,
+}
+
+impl CryptoProvider {
+    /// The same with another source of random bytes, such as a seeded one for tests.
+    #[must_use]
+    pub fn with_random(mut self, random: Arc<dyn SecureRandom>) -> Self {
+        self.random = random;
+        self
+    }
 }
 
 impl fmt::Debug for CryptoProvider {

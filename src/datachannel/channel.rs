@@ -34,8 +34,27 @@ impl ChannelInit {
     }
 }
 
+impl From<&str> for ChannelInit {
+    fn from(label: &str) -> Self {
+        Self::new(label)
+    }
+}
+
+impl From<&String> for ChannelInit {
+    fn from(label: &String) -> Self {
+        Self::new(label)
+    }
+}
+
+impl From<String> for ChannelInit {
+    fn from(label: String) -> Self {
+        Self::new(label)
+    }
+}
+
 /// The state of a channel: the W3C's `RTCDataChannelState`, where closed is not to be found any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
 pub enum ChannelState {
     /// Waits for the association.
     Connecting,

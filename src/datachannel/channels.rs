@@ -179,7 +179,7 @@ impl DataChannels {
         now: Instant,
         id: ChannelId,
         kind: MessageKind,
-        payload: Bytes,
+        data: Bytes,
     ) -> Result<(), DataChannelError> {
         let channel = self.channels.get(&id).ok_or(DataChannelError::NoChannel(id))?;
         let stream = channel
@@ -194,10 +194,10 @@ impl DataChannels {
             reliability: channel.init.reliability,
         };
         // SCTP carries no empty message (RFC 8831 §6.6): a byte that is not looked at stands for it.
-        let len = payload.len() as u64;
-        let (protocol, payload) = match (kind, payload.is_empty()) {
-            (MessageKind::Text, false) => (PayloadProtocol::STRING, payload),
-            (MessageKind::Binary, false) => (PayloadProtocol::BINARY, payload),
+        let len = data.len() as u64;
+        let (protocol, payload) = match (kind, data.is_empty()) {
+            (MessageKind::Text, false) => (PayloadProtocol::STRING, data),
+            (MessageKind::Binary, false) => (PayloadProtocol::BINARY, data),
             (MessageKind::Text, true) => (PayloadProtocol::STRING_EMPTY, Bytes::from_static(&[0])),
             (MessageKind::Binary, true) => (PayloadProtocol::BINARY_EMPTY, Bytes::from_static(&[0])),
         };

@@ -8,11 +8,12 @@ use super::channel::MessageKind;
 
 /// A message of a data channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Message {
     /// What it is.
     pub kind: MessageKind,
     /// Its bytes; may be none.
-    pub payload: Bytes,
+    pub data: Bytes,
 }
 
 /// The messages of one channel.
@@ -29,13 +30,13 @@ const SMALL: usize = 4;
 
 impl Inbox {
     pub(super) fn push(&mut self, message: Message) {
-        self.charge += message.payload.len() + MESSAGE_OVERHEAD;
+        self.charge += message.data.len() + MESSAGE_OVERHEAD;
         self.messages.push_back(message);
     }
 
     pub(super) fn pop(&mut self) -> Option<Message> {
         let message = self.messages.pop_front()?;
-        self.charge -= message.payload.len() + MESSAGE_OVERHEAD;
+        self.charge -= message.data.len() + MESSAGE_OVERHEAD;
         let capacity = self.messages.capacity();
         if capacity > SMALL && self.messages.len() < capacity / 4 {
             self.messages.shrink_to(capacity / 2);

@@ -24,7 +24,7 @@
 //!         // Nothing waits for the reader of a channel but the messages of that channel.
 //!         ChannelEvent::Readable(id) => {
 //!             while let Some(message) = channels.receive(association, now, id) {
-//!                 println!("{:?}", message.payload);
+//!                 println!("{:?}", message.data);
 //!             }
 //!         }
 //!         event => println!("{event:?}"),

@@ -45,7 +45,7 @@ impl DataChannels {
             Some(channel) => {
                 let message = channel.inbox.pop()?;
                 channel.counters.messages_received += 1;
-                channel.counters.bytes_received += message.payload.len() as u64;
+                channel.counters.bytes_received += message.data.len() as u64;
                 channel.told_readable &= !channel.inbox.is_empty();
                 message
             }
@@ -58,7 +58,7 @@ impl DataChannels {
                 message
             }
         };
-        self.arrivals.charge -= message.payload.len() + MESSAGE_OVERHEAD;
+        self.arrivals.charge -= message.data.len() + MESSAGE_OVERHEAD;
         Some(message)
     }
 
@@ -280,7 +280,7 @@ impl DataChannels {
         }
         let Some((id, message)) = self.whole_message(sctp, now, received) else { return };
         let Some(channel) = self.channels.get_mut(&id) else { return };
-        self.arrivals.charge += message.payload.len() + MESSAGE_OVERHEAD;
+        self.arrivals.charge += message.data.len() + MESSAGE_OVERHEAD;
         channel.inbox.push(message);
         if !std::mem::replace(&mut channel.told_readable, true) && !channel.readable_waits {
             channel.readable_waits = true;
@@ -335,7 +335,7 @@ impl DataChannels {
             parts.extend_from_slice(&payload);
             parts.into()
         };
-        Some((id, Message { kind, payload }))
+        Some((id, Message { kind, data: payload }))
     }
 }
 

@@ -79,7 +79,9 @@ impl End {
     }
 
     fn receive(&mut self, now: Instant, id: ChannelId) {
-        while let Some(Message { kind, payload }) = self.channels.receive(&mut self.association, now, id) {
+        while let Some(Message { kind, data: payload }) =
+            self.channels.receive(&mut self.association, now, id)
+        {
             self.events.push(Seen::Message { channel: id, kind, payload });
         }
     }

@@ -152,6 +152,7 @@ impl Config {
 
 /// Whether a server asks for the client's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ClientAuthentication {
     /// It asks, and ends the handshake if there is none.
     Required,

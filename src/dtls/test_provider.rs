@@ -12,5 +12,5 @@ pub(crate) fn provider(seed: u64) -> CryptoProvider {
     let provider = crate::crypto::aws_lc_rs::provider();
     #[cfg(not(feature = "aws-lc-rs"))]
     let provider = crate::crypto::rust_crypto::provider();
-    CryptoProvider { random: Arc::new(SeededRandom::new(seed)), ..provider }
+    provider.with_random(Arc::new(SeededRandom::new(seed)))
 }

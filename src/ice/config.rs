@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::address_rewrite::AddressRewriteRule;
 use crate::layer::IceRole;
 use crate::stun::RetransmissionConfig;
 
@@ -12,6 +13,9 @@ pub struct Config {
     pub role: IceRole,
     /// STUN servers that are asked for server-reflexive candidates. None by default.
     pub stun_servers: Vec<SocketAddr>,
+    /// What host addresses are told to the peer as, such as the public address of a machine behind a static NAT. The
+    /// first rule that is for an address decides. None by default: addresses are told as they are.
+    pub address_rewrite_rules: Vec<AddressRewriteRule>,
     /// Ta: the time between two checks or two questions to servers (RFC 8445 §14.2). 50 ms by default, 5 ms
     /// at least.
     pub pacing: Duration,
@@ -66,6 +70,7 @@ impl Default for Config {
         Self {
             role: IceRole::Controlling,
             stun_servers: Vec::new(),
+            address_rewrite_rules: Vec::new(),
             pacing: Duration::from_millis(50),
             check_retransmission: RetransmissionConfig::default(),
             server_retransmission: RetransmissionConfig {

@@ -1,5 +1,6 @@
 use std::net::{IpAddr, SocketAddr};
 
+use super::address_rewrite::{AddressRewriteRule, told_addresses};
 use super::priority::{LocalPreference, candidate_priority};
 use super::remote::is_on_link_of;
 use crate::layer::{Candidate, CandidateAddress, CandidateKind, Protocol};
@@ -13,6 +14,7 @@ pub(super) struct LocalCandidates {
     /// Host addresses that there was no room for, in case that the peer turns out to be on their link.
     spare: Vec<SocketAddr>,
     limit: usize,
+    rewrite_rules: Vec<AddressRewriteRule>,
 }
 
 /// Host addresses without room that are remembered.
@@ -39,7 +41,9 @@ pub(super) struct LocalCandidate {
     pub(super) base: usize,
 }
 
-/// What candidates with the same foundation share (RFC 8445 §5.1.1.3).
+/// What candidates with the same foundation share (RFC 8445 §5.1.1.3): kind, base, and what stands between: the server
+/// that was asked, or the address that a NAT gives. One that is rewritten is reached by another way than its base is,
+/// so neither is to wait for the other.
 type FoundationKey = (CandidateKind, IpAddr, Option<IpAddr>);
 
 /// What became of a candidate that was to be added.
@@ -54,8 +58,15 @@ pub(super) enum Added {
 }
 
 impl LocalCandidates {
-    pub(super) fn new(limit: usize) -> Self {
-        Self { bases: Vec::new(), candidates: Vec::new(), foundations: Vec::new(), spare: Vec::new(), limit }
+    pub(super) fn new(limit: usize, rewrite_rules: Vec<AddressRewriteRule>) -> Self {
+        Self {
+            bases: Vec::new(),
+            candidates: Vec::new(),
+            foundations: Vec::new(),
+            spare: Vec::new(),
+            limit,
+            rewrite_rules,
+        }
     }
 
     pub(super) fn bases(&self) -> &[Base] {
@@ -75,6 +86,26 @@ impl LocalCandidates {
         self.candidates.iter().position(|local| local.address == address && local.base == base)
     }
 
+    /// The host candidate that stands for a base: its address, or what is told in its place.
+    pub(super) fn host_of(&self, base: usize) -> Option<usize> {
+        let is_host = |local: &LocalCandidate| local.candidate.kind == CandidateKind::Host;
+        self.candidates.iter().position(|local| local.base == base && is_host(local))
+    }
+
+    /// The host candidates of a base, save those whose address another base is told as, too: a peer has no use for
+    /// the same address twice.
+    pub(super) fn told_of(&self, base: usize) -> impl Iterator<Item = &Candidate> {
+        let told = move |local: &&LocalCandidate| {
+            let twin = self.hosts().find(|host| host.address == local.address);
+            local.base == base && twin.is_some_and(|twin| twin.base == base)
+        };
+        self.hosts().filter(told).map(|local| &local.candidate)
+    }
+
+    fn hosts(&self) -> impl Iterator<Item = &LocalCandidate> {
+        self.candidates.iter().filter(|local| local.candidate.kind == CandidateKind::Host)
+    }
+
     /// Adds a host address; `is_on_link` says that a remote candidate is its neighbour.
     pub(super) fn add_host(&mut self, address: SocketAddr, is_on_link: bool) -> Added {
         if self.base_of(address).is_some() {
@@ -87,10 +118,34 @@ impl LocalCandidates {
             return Added::Full;
         }
         self.spare.retain(|spare| *spare != address);
-        let same_family = self.bases.iter().filter(|base| base.address.is_ipv4() == address.is_ipv4());
-        let preference = LocalPreference::new(address.ip(), same_family.count());
+        let preference = self.next_preference(address);
         self.bases.push(Base { address, preference });
-        self.add(CandidateKind::Host, address, self.bases.len() - 1, None)
+        let base = self.bases.len() - 1;
+        for told in told_addresses(&self.rewrite_rules, address) {
+            if self.find(told, base).is_none() && self.candidates.len() < self.limit {
+                self.add_host_candidate(told, base);
+            }
+        }
+        Added::New
+    }
+
+    fn add_host_candidate(&mut self, address: SocketAddr, base: usize) {
+        // RFC 8445 §5.1.2.1: one address, one preference. The first candidate of a base has that of the base.
+        let preference = match self.host_of(base) {
+            Some(_) => self.next_preference(address),
+            None => self.bases[base].preference,
+        };
+        let rewritten = (self.bases[base].address != address).then_some(address.ip());
+        self.add(CandidateKind::Host, address, base, rewritten);
+        if let Some(added) = self.candidates.last_mut() {
+            added.candidate.priority = candidate_priority(CandidateKind::Host, preference);
+        }
+    }
+
+    /// The preference of the next host candidate of a family.
+    fn next_preference(&self, address: SocketAddr) -> LocalPreference {
+        let same_family = self.hosts().filter(|host| host.address.is_ipv4() == address.is_ipv4());
+        LocalPreference::new(address.ip(), same_family.count())
     }
 
     /// Host addresses do not take all places: without a reflexive candidate a peer beyond a NAT is not reached, and
@@ -99,7 +154,7 @@ impl LocalCandidates {
         let is_like = |base: &Base| base.address.is_ipv4() == address.is_ipv4();
         let is_preferred = is_on_link || !self.bases.iter().any(is_like);
         let kept = if is_preferred { self.limit / 8 } else { self.limit / 4 };
-        self.bases.len() < self.limit - kept && self.candidates.len() < self.limit
+        self.hosts().count() < self.limit - kept && self.candidates.len() < self.limit
     }
 
     /// How many host addresses there was no room for.
@@ -153,15 +208,18 @@ impl LocalCandidates {
         self.candidates.retain(|local| local.candidate.kind == CandidateKind::Host);
     }
 
+    /// `between` is what else candidates with the same foundation share.
     fn add(
         &mut self,
         kind: CandidateKind,
         address: SocketAddr,
         base: usize,
-        server: Option<IpAddr>,
+        between: Option<IpAddr>,
     ) -> Added {
         let base_address = self.bases[base].address;
-        let foundation = self.foundation((kind, base_address.ip(), server));
+        // Where the address of the base is not told, what is told in its place is.
+        let related = self.host_of(base).map_or(base_address, |host| self.candidates[host].address);
+        let foundation = self.foundation((kind, base_address.ip(), between));
         self.candidates.push(LocalCandidate {
             candidate: Candidate {
                 foundation: foundation.to_string(),
@@ -170,7 +228,7 @@ impl LocalCandidates {
                 priority: self.bases[base].priority(kind),
                 address: CandidateAddress::Ip(address),
                 kind,
-                related: (kind != CandidateKind::Host).then_some(base_address),
+                related: (kind != CandidateKind::Host).then_some(related),
                 tcp_kind: None,
                 extensions: Vec::new(),
             },

@@ -5,6 +5,7 @@
 //! BUNDLE and rtcp-mux. The application owns the sockets: it tells the agent their addresses, and hands it
 //! the STUN datagrams that arrive at them. See the example `ice_only`.
 
+mod address_rewrite;
 mod agent;
 mod check_list;
 mod config;
@@ -22,6 +23,7 @@ pub use crate::layer::{
     Candidate, CandidateAddress, CandidateKind, CandidatePair, IceConnectionState, IceCredentials, IceError,
     IceEvent, IceRole, IceTransport, NameQuery, ParseCandidateError, PathProof,
 };
+pub use address_rewrite::{AddressRewriteMode, AddressRewriteRule};
 pub use agent::{Agent, AgentStats};
 pub use config::Config;
 pub use credentials::random_credentials;

@@ -21,11 +21,12 @@ mod moves;
 mod patience;
 mod properties;
 mod reports;
+mod rewriting;
 mod roles;
 mod verification;
 
 fn provider(seed: u64) -> CryptoProvider {
-    CryptoProvider { random: Arc::new(SeededRandom::new(seed)), ..crypto::provider() }
+    crypto::provider().with_random(Arc::new(SeededRandom::new(seed)))
 }
 
 const LOCAL: &str = "10.0.0.1:1000";

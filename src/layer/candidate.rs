@@ -18,6 +18,7 @@ use super::Protocol;
 /// # Ok::<(), kaon_rtc::layer::ParseCandidateError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Candidate {
     /// Candidates of the same kind, base, server and protocol share it (RFC 8445 §5.1.1.3). 1 to 32
     /// characters of ALPHA, DIGIT, `+` and `/`.
@@ -66,14 +67,18 @@ pub enum CandidateAddress {
 
 /// How a candidate was found (RFC 8445 §5.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
 pub enum CandidateKind {
     /// An address of an interface.
     Host,
     /// The address that a STUN server saw.
+    #[cfg_attr(feature = "serde", serde(rename = "srflx"))]
     ServerReflexive,
     /// The address that the peer saw during a check.
+    #[cfg_attr(feature = "serde", serde(rename = "prflx"))]
     PeerReflexive,
     /// An address of a TURN server.
+    #[cfg_attr(feature = "serde", serde(rename = "relay"))]
     Relayed,
 }
 
@@ -98,12 +103,14 @@ impl CandidateKind {
 
 /// How a TCP candidate connects (RFC 6544 §4.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
 pub enum TcpKind {
     /// Opens the connection.
     Active,
     /// Waits for it.
     Passive,
     /// Both at once.
+    #[cfg_attr(feature = "serde", serde(rename = "so"))]
     SimultaneousOpen,
 }
 

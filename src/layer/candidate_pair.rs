@@ -5,6 +5,7 @@ use super::{Candidate, FiveTuple};
 
 /// A pair of candidates that data can be sent on.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CandidatePair {
     /// The local candidate.
     pub local: Candidate,
@@ -14,8 +15,16 @@ pub struct CandidatePair {
     pub path: FiveTuple,
 }
 
+impl CandidatePair {
+    /// A pair of these candidates, for which datagrams take `path`.
+    pub fn new(local: Candidate, remote: Candidate, path: FiveTuple) -> Self {
+        Self { local, remote, path }
+    }
+}
+
 /// How far the check of a pair has come (RFC 8445 §6.1.2.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
 pub enum CandidatePairState {
     /// It waits for a pair with the same foundation.
     Frozen,

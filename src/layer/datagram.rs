@@ -53,6 +53,8 @@ impl FiveTuple {
 
 /// A transport protocol that carries datagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum Protocol {
     /// UDP.
     Udp,

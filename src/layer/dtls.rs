@@ -84,6 +84,7 @@ pub trait DtlsTransport: Layer<Event = DtlsEvent, Error = DtlsError> + fmt::Debu
 
 /// Who sends the ClientHello: `a=setup:active` is the client (RFC 5763 §5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
 pub enum DtlsRole {
     /// Sends the ClientHello.
     Client,

@@ -173,6 +173,7 @@ impl fmt::Debug for IceCredentials {
 
 /// Who nominates (RFC 8445 §6.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
 pub enum IceRole {
     /// Nominates the pair to use.
     Controlling,
@@ -182,6 +183,7 @@ pub enum IceRole {
 
 /// The state of the transport (W3C WebRTC §5.6.3, `RTCIceTransportState`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
 pub enum IceConnectionState {
     /// Waiting for remote candidates.
     New,

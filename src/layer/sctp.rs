@@ -119,11 +119,19 @@ impl PayloadProtocol {
 
 /// How a message is delivered; ordered and reliable by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SendOptions {
     /// Deliver as soon as complete, whatever the order.
     pub unordered: bool,
     /// When to give up.
     pub reliability: Reliability,
+}
+
+impl SendOptions {
+    /// Options of these.
+    pub const fn new(unordered: bool, reliability: Reliability) -> Self {
+        Self { unordered, reliability }
+    }
 }
 
 /// When the sender gives up on a message (RFC 3758, RFC 7496).
@@ -140,6 +148,7 @@ pub enum Reliability {
 
 /// What was read by [`SctpTransport::receive`].
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Received {
     /// The stream it came on.
     pub stream: StreamId,
@@ -149,6 +158,13 @@ pub struct Received {
     pub unordered: bool,
     /// The message.
     pub payload: Bytes,
+}
+
+impl Received {
+    /// A message that was read, ordered.
+    pub fn new(stream: StreamId, protocol: PayloadProtocol, payload: Bytes) -> Self {
+        Self { stream, protocol, unordered: false, payload }
+    }
 }
 
 /// What is kept of what came through [`SctpTransport::receive`], in bytes with all overhead.

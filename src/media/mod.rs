@@ -84,5 +84,5 @@ pub use report_schedule::{ReportSchedule, ReportScheduleConfig};
 pub use rtx::{RtxSender, unwrap_rtx};
 pub use sender_statistics::{MAX_ROUND_TRIP_TIME, RemoteReception, SenderStatistics};
 pub use transport_feedback::{
-    FeedbackArrival, FeedbackSummary, SendHistory, TransportArrivals, TransportFeedbackConfig,
+    FeedbackSummary, PacketResult, SendHistory, SentPacket, TransportArrivals, TransportFeedbackConfig,
 };

@@ -64,6 +64,7 @@ pub enum SequenceCheck {
 
 /// A sender report that came from the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ReceivedSenderReport {
     /// When it came.
     pub arrival: Instant,

@@ -29,6 +29,7 @@ struct Reference {
 
 /// How a stream is received, as its receiver says.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct RemoteReception {
     /// When the last report came.
     pub arrival: Instant,

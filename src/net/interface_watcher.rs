@@ -79,6 +79,7 @@ impl fmt::Debug for InterfaceWatcher {
 
 /// What changed between two looks at the interfaces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct InterfaceChange {
     /// Addresses that are new. One whose kind of use changed, such as by becoming deprecated, is gone and new.
     pub added: Vec<InterfaceAddress>,

@@ -11,6 +11,7 @@ use super::error::PeerConnectionError;
 use super::handle::Handle;
 use crate::crypto::{CryptoProvider, default_provider};
 use crate::dtls::{DtlsError, Identity};
+use crate::ice::AddressRewriteRule;
 use crate::layer::NtpTimestamp;
 use crate::session::{MediaConfig, Session, SessionConfig, Transports};
 use crate::{ice, sctp};
@@ -23,6 +24,7 @@ pub struct PeerConnectionBuilder {
     endpoint: Option<Endpoint>,
     socket: EndpointBuilder,
     stun_servers: Vec<String>,
+    rewrite_rules: Vec<AddressRewriteRule>,
     media: Option<MediaConfig>,
     ice: ice::Config,
     sctp: sctp::Config,
@@ -95,6 +97,15 @@ impl PeerConnectionBuilder {
     #[must_use]
     pub fn stun_server(mut self, url: impl Into<String>) -> Self {
         self.stun_servers.push(url.into());
+        self
+    }
+
+    /// Tells the peer another address than that of the interface, or one more, such as the public address of a machine
+    /// behind a static NAT. A rule comes before those of the [endpoint](EndpointBuilder::address_rewrite) and after
+    /// those of [`ice`](Self::ice); the first that is for an address decides.
+    #[must_use]
+    pub fn address_rewrite(mut self, rule: AddressRewriteRule) -> Self {
+        self.rewrite_rules.push(rule);
         self
     }
 
@@ -175,6 +186,12 @@ impl PeerConnectionBuilder {
             Some(identity) => identity,
             None => Identity::generate(&provider)?,
         };
+        let endpoint = match self.endpoint {
+            Some(endpoint) => endpoint,
+            None => self.socket.bind()?,
+        };
+        ice.address_rewrite_rules.extend(self.rewrite_rules);
+        ice.address_rewrite_rules.extend_from_slice(endpoint.rewrite_rules());
         let mut config = SessionConfig::with_layers(provider, identity, ice, self.sctp);
         if let Some(media) = self.media {
             config.media = media;
@@ -184,10 +201,6 @@ impl PeerConnectionBuilder {
         }
         config.ntp_epoch = ntp_now();
         self.changes.0.iter().for_each(|change| change(&mut config));
-        let endpoint = match self.endpoint {
-            Some(endpoint) => endpoint,
-            None => self.socket.bind()?,
-        };
         let session = Session::new(std::time::Instant::now(), config);
         let shared = endpoint.add(session)?;
         let connection = PeerConnection::new(Handle::new(shared, endpoint));

@@ -14,8 +14,9 @@ use crate::datachannel::ChannelInit;
 use crate::layer::{CandidatePair, IceConnectionState};
 use crate::sdp::Direction;
 use crate::session::{
-    ConnectionState, Description, FailureReason, GatheringState, IceCandidateInit, SessionError,
-    SessionEvent, SignalingState, StatsReport, TrackKind, Transceiver, TransceiverId, TransceiverInit,
+    ConnectionState, Description, DroppedRtcp, FailureReason, GatheringState, IceCandidateInit, RtcpDatagram,
+    RtcpFeedback, Session, SessionError, SessionEvent, SignalingState, StatsReport, TrackKind, Transceiver,
+    TransceiverId, TransceiverInit,
 };
 
 /// A WebRTC connection (W3C `RTCPeerConnection`); see the [module](crate::peer_connection). Cheap to clone.
@@ -83,9 +84,9 @@ impl PeerConnection {
     /// Adds a candidate of the peer.
     ///
     /// # Errors
-    /// As [`Session::add_remote_candidate`](crate::session::Session::add_remote_candidate).
+    /// As [`Session::add_ice_candidate`](crate::session::Session::add_ice_candidate).
     pub fn add_ice_candidate(&self, candidate: &IceCandidateInit) -> Result<(), PeerConnectionError> {
-        Ok(self.with(|state, now| state.session.add_remote_candidate(now, candidate))?)
+        Ok(self.with(|state, now| state.session.add_ice_candidate(now, candidate))?)
     }
 
     /// The next offer restarts ICE; [`PeerConnectionEvent::NegotiationNeeded`] asks for it.
@@ -258,23 +259,73 @@ impl PeerConnection {
         self.handle.shared.lock().session.transceiver(id).cloned()
     }
 
-    // ---- Data channels ----
+    // ---- RTCP ----
 
-    /// Makes an ordered and reliable data channel.
+    /// Sends RTCP of the application beside what the connection sends itself; see
+    /// [`Session::send_rtcp`](crate::session::Session::send_rtcp).
     ///
     /// # Errors
-    /// As [`open_data_channel`](Self::open_data_channel).
-    pub fn create_data_channel(&self, label: impl Into<String>) -> Result<DataChannel, PeerConnectionError> {
-        self.open_data_channel(ChannelInit::new(label))
+    /// [`SessionError::NoMedia`], [`SessionError::Rtcp`], [`SessionError::PacketTooLong`],
+    /// [`SessionError::TooMuchRtcp`], and [`PeerConnectionError::Ended`] with the reason.
+    pub fn send_rtcp(&self, datagram: &[u8]) -> Result<(), PeerConnectionError> {
+        Ok(self.with(|state, now| state.session.send_rtcp(now, datagram))?)
     }
 
-    /// Makes a data channel. The first one needs an offer of this side; later ones need none.
+    /// The next thing that the peer tells of what this side sends, for those who bring an estimator: what has become
+    /// of each packet, and the reports. `None` once the connection has failed or is closed and everything is told:
+    /// [`failure`](Self::failure) says why. For one task; what is not fetched in time is dropped, the oldest first, and
+    /// [counted](Self::dropped_rtcp). Cancel safe.
+    ///
+    /// Nothing comes unless the connection is made to keep it:
+    ///
+    /// ```
+    /// use kaon_rtc::peer_connection::{PeerConnection, RtcpConfig};
+    ///
+    /// let builder = PeerConnection::builder().session(|config| {
+    ///     config.rtcp.max_unread_feedback = RtcpConfig::FEEDBACK;
+    /// });
+    /// # let _ = builder;
+    /// ```
+    pub async fn recv_feedback(&self) -> Option<RtcpFeedback> {
+        self.recv_unread(Session::receive_feedback).await
+    }
+
+    /// The next RTCP datagram of the peer, if
+    /// [`max_unread_bytes`](crate::session::RtcpConfig::max_unread_bytes) has them kept; the connection has acted on
+    /// what it understands of it. `None` once the connection has failed or is closed and everything is told:
+    /// [`failure`](Self::failure) says why. For one task; what is not fetched in time is dropped, the oldest first, and
+    /// [counted](Self::dropped_rtcp). Cancel safe.
+    pub async fn recv_rtcp(&self) -> Option<RtcpDatagram> {
+        self.recv_unread(Session::receive_rtcp).await
+    }
+
+    async fn recv_unread<T>(&self, mut take: impl FnMut(&mut Session) -> Option<T>) -> Option<T> {
+        self.wait_for(|state| match take(&mut state.session) {
+            Some(taken) => Some(Some(taken)),
+            None => state.session.failure().map(|_| None),
+        })
+        .await
+    }
+
+    /// How much feedback and RTCP was dropped because it was not fetched in time.
+    pub fn dropped_rtcp(&self) -> DroppedRtcp {
+        self.handle.shared.lock().session.dropped_rtcp()
+    }
+
+    // ---- Data channels ----
+
+    /// Makes a data channel, an ordered and reliable one if a label is all that is given. The first one needs an offer
+    /// of this side; later ones need none.
     ///
     /// # Errors
     /// [`SessionError::DataChannel`] and [`SessionError::Ended`].
-    pub fn open_data_channel(&self, init: ChannelInit) -> Result<DataChannel, PeerConnectionError> {
+    pub fn create_data_channel(
+        &self,
+        init: impl Into<ChannelInit>,
+    ) -> Result<DataChannel, PeerConnectionError> {
+        let init = init.into();
         let id = self.with(|state, now| {
-            let id = state.session.open_channel(now, init)?;
+            let id = state.session.create_data_channel(now, init)?;
             state.channels.insert(id, ChannelInbox::default());
             state.set_low_threshold(id);
             Ok::<_, SessionError>(id)
@@ -323,7 +374,7 @@ impl From<SessionEvent> for PeerConnectionEvent {
     fn from(event: SessionEvent) -> Self {
         match event {
             SessionEvent::SignalingState(state) => Self::SignalingState(state),
-            SessionEvent::LocalCandidate(candidate) => Self::IceCandidate(candidate),
+            SessionEvent::IceCandidate(candidate) => Self::IceCandidate(candidate),
             SessionEvent::GatheringState(state) => Self::GatheringState(state),
             SessionEvent::IceConnectionState(state) => Self::IceConnectionState(state),
             SessionEvent::SelectedPair(pair) => Self::SelectedPair(pair),

@@ -204,7 +204,7 @@ impl DataChannel {
             self.with(|_, _| ());
         }
         match message {
-            Some(message) => Ok(Some(Message::new(message.kind, message.payload))),
+            Some(message) => Ok(Some(Message::new(message.kind, message.data))),
             None if is_over => Ok(None),
             None => Err(PeerConnectionError::WouldBlock),
         }

@@ -6,6 +6,7 @@ use super::driver::Driver;
 use super::error::PeerConnectionError;
 use super::shared::{EndpointShared, Shared};
 use super::stable_id::{StableId, same_if_stable_id_is};
+use crate::ice::AddressRewriteRule;
 use crate::net::runtime::check_time;
 use crate::net::{BindError, InterfaceFilter, PortRange, UdpConfig, UdpSocket, interfaces};
 use crate::session::{EndpointEnded, Session};
@@ -21,7 +22,10 @@ use crate::session::{EndpointEnded, Session};
 pub struct Endpoint(Arc<EndpointHandle>);
 
 #[derive(Debug)]
-struct EndpointHandle(Arc<EndpointShared>);
+struct EndpointHandle {
+    shared: Arc<EndpointShared>,
+    rewrite_rules: Vec<AddressRewriteRule>,
+}
 
 /// How an [`Endpoint`] is made.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +34,7 @@ pub struct EndpointBuilder {
     ports: Option<PortRange>,
     udp: UdpConfig,
     filter: InterfaceFilter,
+    rewrite_rules: Vec<AddressRewriteRule>,
 }
 
 impl Endpoint {
@@ -54,7 +59,12 @@ impl Endpoint {
     }
 
     fn shared(&self) -> &Arc<EndpointShared> {
-        &self.0.0
+        &self.0.shared
+    }
+
+    /// What its addresses are told to peers as.
+    pub(super) fn rewrite_rules(&self) -> &[AddressRewriteRule] {
+        &self.0.rewrite_rules
     }
 
     /// Why the endpoint has ended, if it has: its connections are closed then, and there can be no new ones.
@@ -84,8 +94,8 @@ impl Endpoint {
 
 impl Drop for EndpointHandle {
     fn drop(&mut self) {
-        self.0.is_orphaned.store(true, Ordering::Release);
-        self.0.wake.notify_one();
+        self.shared.is_orphaned.store(true, Ordering::Release);
+        self.shared.wake.notify_one();
     }
 }
 
@@ -125,6 +135,35 @@ impl EndpointBuilder {
         self
     }
 
+    /// Tells the peers of all its connections another address than that of the interface, or one more: the public
+    /// address of a machine behind a static NAT, as in most clouds and containers. The first rule that is for an
+    /// address decides; those of a [connection](super::PeerConnectionBuilder::address_rewrite) come before those of
+    /// its endpoint. For this library's own ICE only.
+    ///
+    /// ```
+    /// use std::net::Ipv4Addr;
+    ///
+    /// use kaon_rtc::ice::AddressRewriteRule;
+    /// use kaon_rtc::peer_connection::{Endpoint, PeerConnection};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let public = Ipv4Addr::new(203, 0, 113, 7);
+    /// let endpoint = Endpoint::builder()
+    ///     .address("0.0.0.0:0".parse()?)
+    ///     .address_rewrite(AddressRewriteRule::replace(public))
+    ///     .bind()?;
+    /// let connection = PeerConnection::builder().endpoint(&endpoint).build().await?;
+    /// # let _ = connection;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn address_rewrite(mut self, rule: AddressRewriteRule) -> Self {
+        self.rewrite_rules.push(rule);
+        self
+    }
+
     /// Binds the socket and starts the task.
     ///
     /// # Errors
@@ -134,7 +173,7 @@ impl EndpointBuilder {
         let socket = self.bind_socket()?;
         let shared = Arc::new(EndpointShared::new(socket, self.filter));
         tokio::spawn(Driver::new(shared.clone()).run());
-        Ok(Endpoint(Arc::new(EndpointHandle(shared))))
+        Ok(Endpoint(Arc::new(EndpointHandle { shared, rewrite_rules: self.rewrite_rules })))
     }
 
     fn bind_socket(&self) -> Result<UdpSocket, BindError> {

@@ -7,7 +7,7 @@ use super::rtp_packet::RtpPacket;
 use crate::layer::{Rid, Ssrc};
 use crate::media::{Frame, FrameAssembler, FrameAssemblerConfig, FrameAssemblerStatistics, FrameFormat};
 use crate::rtp::payload::h264::ParameterSets;
-use crate::session::NegotiatedCodec;
+use crate::session::{FailureReason, NegotiatedCodec};
 
 /// Puts together the frames of what a peer sends on a transceiver, and asks for a key frame where one is
 /// missing.
@@ -56,9 +56,8 @@ impl RemoteTrack {
 
 impl FrameReceiver {
     /// The next frame; `None` once the track has ended, or the connection has failed or is closed, and all frames are
-    /// told: [`RemoteTrack::failure`] says which. A packet that is missing holds
-    /// up those behind it for half a second, while it is asked for; video goes on with a key frame then. Cancel
-    /// safe.
+    /// told: [`failure`](Self::failure) says which. A packet that is missing holds up those behind it for half a
+    /// second, while it is asked for; video goes on with a key frame then. Cancel safe.
     pub async fn recv(&mut self) -> Option<Frame> {
         loop {
             let mut timeout = None;
@@ -91,6 +90,11 @@ impl FrameReceiver {
                 None => self.has_ended = true,
             }
         }
+    }
+
+    /// Why the connection has failed or is closed, while it is.
+    pub fn failure(&self) -> Option<FailureReason> {
+        self.track.failure()
     }
 
     /// The codec of the frames; `None` before the first packet.

@@ -76,9 +76,9 @@ pub use stable_id::StableId;
 pub use crate::datachannel::{ChannelInit, ChannelState, MessageKind};
 pub use crate::media::{Frame, FrameAssemblerStatistics};
 pub use crate::session::{
-    Codec, ConnectionState, Description, DescriptionKind, EndpointEnded, FailureReason, GatheringState,
-    IceCandidateInit, MediaConfig, NegotiatedCodec, OutgoingRtp, SignalingState, Stats, StatsId, StatsReport,
-    TrackKind, TransceiverId, TransceiverInit,
+    Codec, ConnectionState, Description, DescriptionKind, DroppedRtcp, EndpointEnded, FailureReason,
+    GatheringState, IceCandidateInit, MediaConfig, NegotiatedCodec, OutgoingRtp, RtcpConfig, RtcpDatagram,
+    RtcpFeedback, SignalingState, Stats, StatsId, StatsReport, TrackKind, TransceiverId, TransceiverInit,
 };
 
 #[cfg(test)]

@@ -278,7 +278,13 @@ impl Member for Arc<Shared> {
     }
 
     fn receive(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), SessionError> {
-        self.lock().receive(now, datagram)
+        let mut state = self.lock();
+        let had_rtcp = state.session.has_unread_rtcp();
+        let result = state.receive(now, datagram);
+        if !had_rtcp && state.session.has_unread_rtcp() {
+            self.changed.notify_waiters();
+        }
+        result
     }
 
     fn serve(&mut self, act: impl FnOnce(&mut Session)) -> bool {

@@ -13,9 +13,11 @@ use crate::net::{BindError, UdpConfig};
 use crate::sdp::Direction;
 use crate::session::SessionError;
 
+mod addresses;
 mod ends;
 mod failures;
 mod handles;
+mod rtcp;
 
 const LONG: Duration = Duration::from_secs(20);
 

@@ -59,6 +59,9 @@ pub enum CompoundError {
     /// A packet before the last one is padded.
     #[error("a packet before the last one is padded")]
     PaddedInside,
+    /// A packet is of a type that cannot be told from RTP (RFC 5761 §4).
+    #[error("packet type {type} is none of RTCP; expected 192 to 223", type = _0.0)]
+    PacketType(PacketType),
     /// The packets do not fill the datagram.
     #[error(transparent)]
     Framing(#[from] ParseError),

@@ -20,6 +20,7 @@ pub trait CongestionControl: fmt::Debug + Send {
 
 /// What a SACK acknowledged.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Acknowledged {
     /// The bytes that are acknowledged for the first time.
     pub bytes: usize,

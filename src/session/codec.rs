@@ -6,6 +6,7 @@ use crate::sdp::{FeedbackKind, FormatParameters, H264Parameters, Vp9Parameters};
 
 /// Whether a transceiver carries sound or pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
 pub enum TrackKind {
     /// Sound.
     Audio,

@@ -8,6 +8,7 @@ use crate::crypto::CryptoProvider;
 use crate::datachannel;
 use crate::dtls::{DtlsError, Identity};
 use crate::layer::NtpTimestamp;
+use crate::media::SendHistory;
 use crate::{ice, sctp};
 
 /// How sessions are made: layers, codecs and limits. Cheap to clone.
@@ -47,6 +48,8 @@ pub struct SessionConfig {
     pub max_cached_packets: usize,
     /// The most incoming RTP streams, retransmissions included. 512 by default.
     pub max_incoming_streams: usize,
+    /// What of the peer's RTCP the application reads itself. Nothing by default.
+    pub rtcp: RtcpConfig,
     /// The wall-clock time at the session's beginning, for sender reports. Only differences matter to a peer
     /// that plays several tracks in sync, so the default is just not zero.
     pub ntp_epoch: NtpTimestamp,
@@ -82,6 +85,7 @@ impl SessionConfig {
             max_queued_packets: 4096,
             max_cached_packets: 512,
             max_incoming_streams: 512,
+            rtcp: RtcpConfig::default(),
             ntp_epoch: NtpTimestamp(1 << 63),
         }
     }
@@ -99,6 +103,36 @@ impl SessionConfig {
     pub fn generate(provider: CryptoProvider) -> Result<Self, DtlsError> {
         let identity = Identity::generate(&provider)?;
         Ok(Self::new(provider, identity))
+    }
+}
+
+/// What of the peer's RTCP an application reads itself. What it does not read in time is dropped, the oldest first, and
+/// [counted](super::Session::dropped_rtcp).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RtcpConfig {
+    /// The most results of feedback that wait for
+    /// [`Session::receive_feedback`](super::Session::receive_feedback): packets that transport-wide feedback tells of,
+    /// and report blocks. 0 by default, which keeps none; [`FEEDBACK`](Self::FEEDBACK) is enough for a second at
+    /// 50 Mbit/s.
+    pub max_unread_feedback: usize,
+    /// The most sent packets that are remembered to understand transport-wide feedback, 1 to 32767, if it is read. 8192
+    /// by default, a second at 50 Mbit/s.
+    pub max_sent_packets: usize,
+    /// The most bytes of RTCP datagrams, each with an overhead of 64, that wait for
+    /// [`Session::receive_rtcp`](super::Session::receive_rtcp). 0 by default, which keeps none.
+    pub max_unread_bytes: usize,
+}
+
+impl RtcpConfig {
+    /// A [`max_unread_feedback`](Self::max_unread_feedback) for an estimator that reads after each datagram or so.
+    pub const FEEDBACK: usize = 8192;
+}
+
+impl Default for RtcpConfig {
+    fn default() -> Self {
+        let max_sent_packets = SendHistory::DEFAULT_MAX_PACKETS;
+        Self { max_unread_feedback: 0, max_sent_packets, max_unread_bytes: 0 }
     }
 }
 

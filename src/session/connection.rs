@@ -3,6 +3,7 @@
 mod candidates;
 mod channels;
 mod paths;
+mod rtcp;
 mod signaling;
 mod transceivers;
 
@@ -56,7 +57,7 @@ async fn echo(offer: &str, tell: impl FnOnce(String)) -> Result<(), Box<dyn std:
             SessionEvent::DataChannel(ChannelEvent::Readable(id)) => {
                 let session = driver.layer_mut();
                 while let Some(message) = session.receive_message(id) {
-                    session.send_message(Instant::now(), id, message.kind, message.payload)?;
+                    session.send_message(Instant::now(), id, message.kind, message.data)?;
                 }
             }
             SessionEvent::ConnectionState { state: ConnectionState::Failed, reason: Some(reason) } => {

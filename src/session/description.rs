@@ -7,6 +7,7 @@ use crate::sdp::{ParseError, SessionDescription};
 
 /// What a description is in the exchange of offer and answer (W3C `RTCSdpType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
 pub enum DescriptionKind {
     /// Proposes a session.
     Offer,
@@ -103,6 +104,7 @@ impl Description {
 
 /// A candidate to signal, or one that was (W3C `RTCIceCandidateInit`).
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct IceCandidateInit {
     /// `candidate:…`, or empty when there will be no further one.
     pub candidate: String,
@@ -112,4 +114,11 @@ pub struct IceCandidateInit {
     pub sdp_m_line_index: Option<u16>,
     /// The ICE generation that it belongs to.
     pub username_fragment: Option<String>,
+}
+
+impl IceCandidateInit {
+    /// A candidate of the first media section, as long as no field says otherwise.
+    pub fn new(candidate: impl Into<String>) -> Self {
+        Self { candidate: candidate.into(), ..Self::default() }
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::datachannel::DataChannelError;
 use crate::layer::{DtlsError, IceError, Mid, ParseCandidateError, SctpError, SrtpError};
-use crate::sdp;
+use crate::{rtcp, sdp};
 
 use super::description::DescriptionKind;
 use super::failure::FailureReason;
@@ -61,6 +61,18 @@ pub enum SessionError {
         /// Its size.
         size: usize,
         /// The limit.
+        limit: usize,
+    },
+    /// RTCP of the application is malformed.
+    #[error("RTCP: {0}")]
+    Rtcp(#[from] rtcp::CompoundError),
+    /// No media is negotiated that RTCP could be about.
+    #[error("no media is negotiated, and so no RTCP")]
+    NoMedia,
+    /// RTCP waits to be sent and must go first.
+    #[error("{limit} RTCP datagrams wait to be sent already")]
+    TooMuchRtcp {
+        /// So many wait at most when one of the application is added.
         limit: usize,
     },
     /// A limit of the configuration is reached.

@@ -17,7 +17,7 @@ pub enum SessionEvent {
     /// The exchange of offer and answer went on.
     SignalingState(SignalingState),
     /// A local candidate was found; signal it to the peer. An empty one says that there is no further.
-    LocalCandidate(IceCandidateInit),
+    IceCandidate(IceCandidateInit),
     /// The gathering of local candidates went on.
     GatheringState(GatheringState),
     /// A remote candidate has a name: resolve it and call

@@ -15,7 +15,7 @@
 //! let config = SessionConfig::generate(aws_lc_rs::provider())?;
 //! let (mut alice, mut bob) = (Session::new(now, config.clone()), Session::new(now, config));
 //!
-//! alice.open_channel(now, ChannelInit::new("chat"))?;
+//! alice.create_data_channel(now, ChannelInit::new("chat"))?;
 //! let offer = alice.create_offer()?;
 //! alice.set_local_description(now, Some(&offer))?;
 //! bob.set_remote_description(now, &Description::offer(&offer.text())?)?;
@@ -38,6 +38,8 @@ mod failure;
 mod gathering;
 mod jsep;
 mod media;
+#[cfg(feature = "serde")]
+mod serialize;
 mod state;
 mod stats;
 mod transceiver;
@@ -45,13 +47,13 @@ mod transport;
 mod transports;
 
 pub use codec::{Codec, MediaConfig, NegotiatedCodec, TrackKind};
-pub use config::SessionConfig;
+pub use config::{RtcpConfig, SessionConfig};
 pub use connection::Session;
 pub use description::{Description, DescriptionKind, IceCandidateInit, UnknownDescriptionKind};
 pub use error::{SectionError, SessionError};
 pub use event::SessionEvent;
 pub use failure::{EndpointEnded, FailureReason};
-pub use media::{IncomingRtp, OutgoingRtp};
+pub use media::{DroppedRtcp, IncomingRtp, OutgoingRtp, RtcpDatagram, RtcpFeedback};
 pub use state::{ConnectionState, GatheringState, SignalingState};
 pub use stats::{
     CandidatePairStats, CandidateStats, CertificateStats, CodecStats, DataChannelStats, DtlsState,

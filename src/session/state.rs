@@ -4,6 +4,7 @@ use std::fmt;
 
 /// Where the exchange of offer and answer is (W3C WebRTC §4.3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
 pub enum SignalingState {
     /// No exchange is under way.
     #[default]
@@ -13,8 +14,10 @@ pub enum SignalingState {
     /// An offer came.
     HaveRemoteOffer,
     /// An offer came, and was accepted provisionally.
+    #[cfg_attr(feature = "serde", serde(rename = "have-local-pranswer"))]
     HaveLocalPrAnswer,
     /// An offer was made, and was accepted provisionally.
+    #[cfg_attr(feature = "serde", serde(rename = "have-remote-pranswer"))]
     HaveRemotePrAnswer,
     /// The session was closed.
     Closed,
@@ -35,6 +38,7 @@ impl fmt::Display for SignalingState {
 
 /// The state of the whole connection (W3C WebRTC §4.3.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
 pub enum ConnectionState {
     /// Nothing has begun.
     #[default]
@@ -66,6 +70,7 @@ impl fmt::Display for ConnectionState {
 
 /// Where the gathering of local candidates is (W3C WebRTC §4.3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
 pub enum GatheringState {
     /// It has not begun.
     #[default]

@@ -8,6 +8,8 @@ pub struct Nat {
     mapping: NatBehavior,
     filtering: NatBehavior,
     next_port: u16,
+    /// The one address inside, if each of its ports is the same port outside.
+    one_to_one: Option<IpAddr>,
     /// From the inner address, and what of the outer one the mapping depends on, to the public port.
     mappings: BTreeMap<(SocketAddr, Option<IpAddr>, Option<u16>), u16>,
     inner: BTreeMap<u16, SocketAddr>,
@@ -34,10 +36,18 @@ impl Nat {
             mapping,
             filtering,
             next_port: 40_000,
+            one_to_one: None,
             mappings: BTreeMap::new(),
             inner: BTreeMap::new(),
             contacted: BTreeSet::new(),
         }
+    }
+
+    /// A static NAT, as clouds and containers have: whatever comes to a port of `public` goes to the same port of
+    /// `inner`, and the other way round. It filters nothing.
+    pub fn one_to_one(public: IpAddr, inner: IpAddr) -> Self {
+        let any = NatBehavior::EndpointIndependent;
+        Self { one_to_one: Some(inner), ..Self::new(public, any, any) }
     }
 
     /// The address outside.
@@ -54,6 +64,9 @@ impl Nat {
 
     /// The outer source address of a datagram that leaves; `None` when all ports are taken.
     pub(super) fn outgoing(&mut self, source: SocketAddr, destination: SocketAddr) -> Option<SocketAddr> {
+        if self.one_to_one == Some(source.ip()) {
+            return Some(SocketAddr::new(self.public, source.port()));
+        }
         let (ip, port) = match self.mapping {
             NatBehavior::EndpointIndependent => (None, None),
             NatBehavior::AddressDependent => (Some(destination.ip()), None),
@@ -75,6 +88,9 @@ impl Nat {
 
     /// The inner destination of a datagram that comes in; `None` if it is filtered.
     pub(super) fn incoming(&self, source: SocketAddr, public_port: u16) -> Option<SocketAddr> {
+        if let Some(inner) = self.one_to_one {
+            return Some(SocketAddr::new(inner, public_port));
+        }
         let inner = self.inner.get(&public_port)?;
         let passes = self.contacted.iter().any(|(port, contacted)| {
             *port == public_port

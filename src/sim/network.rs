@@ -29,6 +29,7 @@ pub struct HostId(usize);
 
 /// A datagram that has arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Delivery {
     /// The host it arrived at.
     pub host: HostId,
@@ -42,6 +43,7 @@ pub struct Delivery {
 
 /// What a network has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NetworkStats {
     /// Datagrams that hosts sent.
     pub sent: u64,

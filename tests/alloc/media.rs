@@ -112,7 +112,7 @@ fn transport_wide_feedback() {
             arrivals.received(now, SequenceNumber(index as u16));
         }
         while let Some(feedback) = arrivals.poll_feedback(now) {
-            history.on_feedback(now, &feedback, |arrival| arrived += arrival.size);
+            arrived += history.on_feedback(now, &feedback, |_| ()).arrived_bytes;
         }
     });
     assert_eq!(allocations, 0);

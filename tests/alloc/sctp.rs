@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use kaon_rtc::crypto::{CryptoProvider, SeededRandom};
+use kaon_rtc::crypto::SeededRandom;
 use kaon_rtc::datachannel::{ChannelInit, DataChannels, MessageKind, Open};
 use kaon_rtc::layer::{Datagram, DtlsRole, FiveTuple, Layer, TransmitBatch};
 use kaon_rtc::sctp::wire::{ChunkType, Header, PacketWriter};
@@ -40,7 +40,7 @@ impl Victim {
         let now = Instant::now();
         let [ours, mut peer] = [1, 2].map(|seed| {
             let random = Arc::new(SeededRandom::new(seed));
-            Association::new(config.clone(), &CryptoProvider { random, ..crypto::provider() })
+            Association::new(config.clone(), &crypto::provider().with_random(random))
         });
         peer.connect(now);
         let mut victim = Self { now, ours, peer, tag: 0, tsn: 0 };
@@ -256,7 +256,7 @@ fn unread_channels_together_keep_to_the_budget() {
             let random = Arc::new(SeededRandom::new(seed));
             let mut config = config();
             config.send_buffer = 64 << 20;
-            let association = Association::new(config, &CryptoProvider { random, ..crypto::provider() });
+            let association = Association::new(config, &crypto::provider().with_random(random));
             End { association, channels: DataChannels::default() }
         };
         let mut ends = [make(1), make(2)];

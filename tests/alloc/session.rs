@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kaon_rtc::crypto::{CryptoProvider, SeededRandom};
+use kaon_rtc::crypto::SeededRandom;
 use kaon_rtc::datachannel::ChannelInit;
 use kaon_rtc::layer::{Datagram, FiveTuple, Layer, RtpTimestamp, TransmitBatch};
 use kaon_rtc::media::PacketPool;
@@ -27,7 +27,7 @@ const MAX_IDLE_DATA: isize = 30 << 10;
 const MAX_VIDEO: isize = 1 << 20;
 
 fn config(seed: u64) -> SessionConfig {
-    let provider = CryptoProvider { random: Arc::new(SeededRandom::new(seed)), ..crypto::provider() };
+    let provider = crypto::provider().with_random(Arc::new(SeededRandom::new(seed)));
     SessionConfig::generate(provider).unwrap()
 }
 
@@ -188,7 +188,7 @@ fn what_idle_sessions_hold() {
     let configs = [config(1), config(2)];
     let (pair, held) = heap_held(|| {
         let mut pair = Pair::new(&configs, |session, now| {
-            session.open_channel(now, ChannelInit::new("chat")).unwrap();
+            session.create_data_channel(now, ChannelInit::new("chat")).unwrap();
         });
         pair.run(Duration::from_secs(60));
         pair.batch = TransmitBatch::new(1228);

@@ -128,14 +128,14 @@ impl Peers {
     fn take(&mut self, side: usize, event: SessionEvent) {
         let now = self.now();
         match event {
-            SessionEvent::LocalCandidate(candidate) => {
+            SessionEvent::IceCandidate(candidate) => {
                 // Before the description, which has it, too, there is nothing that it could belong to.
-                let _ = self.session(1 - side).add_remote_candidate(now, &candidate);
+                let _ = self.session(1 - side).add_ice_candidate(now, &candidate);
             }
             SessionEvent::DataChannel(ChannelEvent::OpenedByPeer(id)) => self.channels[side] = Some(id),
             SessionEvent::DataChannel(ChannelEvent::Readable(id)) => {
                 while let Some(message) = self.session(side).receive_message(id) {
-                    self.messages[side].push(message.payload);
+                    self.messages[side].push(message.data);
                 }
             }
             SessionEvent::ConnectionState { state: ConnectionState::Failed, reason } => {
@@ -152,7 +152,7 @@ fn data_and_video(foreign: Foreign, offers: bool, seed: u64) {
     mixed.transports = foreign.transports();
     let mut peers = Peers::new(seed, if offers { [mixed, native] } else { [native, mixed] });
     let now = peers.now();
-    let chat = peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    let chat = peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
     let video = peers.session(0).add_track(TrackKind::Video, TransceiverInit::default()).unwrap();
     peers.negotiate();
     peers.run_until("connection", |peers| {

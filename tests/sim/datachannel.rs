@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kaon_rtc::crypto::{CryptoProvider, SeededRandom};
+use kaon_rtc::crypto::SeededRandom;
 use kaon_rtc::datachannel::{ChannelEvent, ChannelId, ChannelInit, ChannelState, DataChannels, MessageKind};
 use kaon_rtc::layer::{DtlsRole, Layer};
 use kaon_rtc::sctp::{Association, Config, Reliability, SctpEvent, SctpTransport};
@@ -67,7 +67,7 @@ impl End {
         for _ in 0..self.choice.below(5) {
             let Some(id) = self.readable.get(which).copied() else { break };
             match self.channels.receive(association, now, id) {
-                Some(message) => self.take_message(id, &message.payload),
+                Some(message) => self.take_message(id, &message.data),
                 None => drop(self.readable.swap_remove(which)),
             }
         }
@@ -175,7 +175,7 @@ fn scenario(seed: u64) {
             // The application is asked after every packet and timeout, so there have to be some.
             config.heartbeat_interval = Some(Duration::from_millis(300));
             let random = Arc::new(SeededRandom::new(seed.wrapping_mul(2) + index as u64));
-            let association = Association::new(config, &CryptoProvider { random, ..provider() });
+            let association = Association::new(config, &provider().with_random(random));
             End {
                 host: simulation.add_peer(addresses[index], addresses[1 - index], association),
                 name: ['a', 'b'][index],

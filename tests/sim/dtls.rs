@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use kaon_rtc::crypto::{CryptoProvider, SeededRandom};
+use kaon_rtc::crypto::SeededRandom;
 use kaon_rtc::dtls::{
     Config, Connection, DtlsError, DtlsEvent, DtlsTransport, FingerprintAlgorithm, Identity, PeerVerification,
 };
@@ -23,7 +23,7 @@ static IDENTITIES: LazyLock<[Identity; 2]> =
     LazyLock::new(|| [(); 2].map(|()| Identity::generate(&provider()).unwrap()));
 
 fn config(seed: u64, own: usize) -> Config {
-    let provider = CryptoProvider { random: Arc::new(SeededRandom::new(seed)), ..provider() };
+    let provider = provider().with_random(Arc::new(SeededRandom::new(seed)));
     Config::new(provider, IDENTITIES[own].clone())
 }
 

@@ -21,7 +21,7 @@ use kaon_rtc::crypto::rust_crypto as crypto;
 use crate::seeds::seeds;
 
 fn provider(seed: u64) -> CryptoProvider {
-    CryptoProvider { random: Arc::new(SeededRandom::new(seed)), ..crypto::provider() }
+    crypto::provider().with_random(Arc::new(SeededRandom::new(seed)))
 }
 
 fn ip(text: &str) -> IpAddr {

@@ -120,7 +120,7 @@ impl Peer {
                 }
             };
             let number = self.sent.entry(stream).or_default();
-            let options = SendOptions { unordered, reliability };
+            let options = SendOptions::new(unordered, reliability);
             self.to_send.push((stream, *number, 8 + length as usize, options));
             *number += 1;
         }
@@ -206,7 +206,7 @@ fn scenario(seed: u64) {
                 config.max_receive_window = 140_000;
             }
             let random = Arc::new(SeededRandom::new(seed.wrapping_mul(2) + index as u64));
-            let crypto = CryptoProvider { random, ..provider() };
+            let crypto = provider().with_random(random);
             let association = Association::new(config, &crypto);
             Peer::new(simulation.add_peer(addresses[index], addresses[1 - index], association))
         })
@@ -383,7 +383,7 @@ fn slow_reader(seed: u64) {
             config.send_buffer = 10_000;
             config.heartbeat_interval = Some(Duration::from_secs(1));
             let random = Arc::new(SeededRandom::new(seed.wrapping_mul(2) + index as u64));
-            let association = Association::new(config, &CryptoProvider { random, ..provider() });
+            let association = Association::new(config, &provider().with_random(random));
             simulation.add_peer(addresses[index], addresses[1 - index], association)
         })
         .collect();
@@ -408,8 +408,7 @@ fn slow_reader(seed: u64) {
                 false => Reliability::MaxLifetime(Duration::from_millis(choice.below(500))),
             };
             let payload = message(StreamId(0), sent, 8 + choice.below(longest) as usize % 4900);
-            let (stream, options) =
-                (StreamId(to_send as u16 % 2), SendOptions { unordered: false, reliability });
+            let (stream, options) = (StreamId(to_send as u16 % 2), SendOptions::new(false, reliability));
             match sender.send(now, stream, PayloadProtocol::BINARY, payload, options) {
                 Ok(()) => {
                     to_send -= 1;
@@ -454,7 +453,7 @@ fn time_to_deliver(seed: u64, loss: f64, reliability: Reliability, count: usize)
             config.max_init_retransmits = 60;
             config.max_retransmits = 60;
             let random = Arc::new(SeededRandom::new(seed.wrapping_mul(2) + index as u64));
-            let association = Association::new(config, &CryptoProvider { random, ..provider() });
+            let association = Association::new(config, &provider().with_random(random));
             simulation.add_peer(addresses[index], addresses[1 - index], association)
         })
         .collect();
@@ -463,7 +462,7 @@ fn time_to_deliver(seed: u64, loss: f64, reliability: Reliability, count: usize)
     assert!(simulation.run_until(LIMIT, |simulation| simulation.layer(hosts[0]).is_established()));
     let begun = simulation.now();
     for number in 0..count {
-        let options = SendOptions { unordered: false, reliability };
+        let options = SendOptions::new(false, reliability);
         let payload = message(StreamId(0), number as u32, 1000);
         simulation
             .layer_mut(hosts[0])

@@ -18,12 +18,12 @@ impl Channels {
         let mut pair = Pair::connected(
             |_| {},
             |session, now| {
-                session.open_channel(now, ChannelInit::new("first")).expect("a channel");
+                session.create_data_channel(now, ChannelInit::new("first")).expect("a channel");
             },
         );
         for _ in 1..count {
             let now = pair.now;
-            pair.ends[0].open_channel(now, ChannelInit::new("more")).expect("a channel");
+            pair.ends[0].create_data_channel(now, ChannelInit::new("more")).expect("a channel");
             pair.exchange();
         }
         let ids: Vec<_> = pair.ends[0].channels().collect();
@@ -48,7 +48,7 @@ impl Channels {
     pub fn open_more(&mut self) {
         for _ in 0..100 {
             let now = self.pair.now;
-            self.pair.ends[0].open_channel(now, ChannelInit::new("more")).expect("a channel");
+            self.pair.ends[0].create_data_channel(now, ChannelInit::new("more")).expect("a channel");
             self.pair.exchange();
         }
     }

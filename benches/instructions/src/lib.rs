@@ -26,7 +26,7 @@ pub use sources::Sources;
 pub use strays::Strays;
 
 fn provider(seed: u64) -> CryptoProvider {
-    CryptoProvider { random: Arc::new(SeededRandom::new(seed)), ..aws_lc_rs::provider() }
+    aws_lc_rs::provider().with_random(Arc::new(SeededRandom::new(seed)))
 }
 
 fn address(side: usize) -> SocketAddr {
@@ -133,7 +133,7 @@ impl Sessions {
             |_| {},
             |session, now| {
                 video = session.add_track(TrackKind::Video, TransceiverInit::default()).ok();
-                session.open_channel(now, ChannelInit::new("data")).expect("a channel");
+                session.create_data_channel(now, ChannelInit::new("data")).expect("a channel");
             },
         );
         let mut this = Self { pair, video: video.expect("a track"), number: 0 };

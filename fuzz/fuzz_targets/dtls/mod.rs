@@ -6,7 +6,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use kaon_rtc::crypto::{CryptoProvider, SeededRandom, aws_lc_rs};
+use kaon_rtc::crypto::{SeededRandom, aws_lc_rs};
 use kaon_rtc::dtls::{
     Config, Connection, DtlsEvent, DtlsRole, DtlsTransport, FingerprintAlgorithm, Identity, PeerVerification,
 };
@@ -17,7 +17,7 @@ static IDENTITIES: LazyLock<[Identity; 2]> =
 
 pub fn config(own: usize) -> Config {
     let random = Arc::new(SeededRandom::new(own as u64));
-    Config::new(CryptoProvider { random, ..aws_lc_rs::provider() }, IDENTITIES[own].clone())
+    Config::new(aws_lc_rs::provider().with_random(random), IDENTITIES[own].clone())
 }
 
 fn expect(peer: usize) -> PeerVerification {

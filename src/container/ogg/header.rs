@@ -1,7 +1,5 @@
 //! The two header packets of Ogg Opus, RFC 7845 §5.
 
-use smallvec::SmallVec;
-
 const HEAD_MAGIC: &[u8] = b"OpusHead";
 const TAGS_MAGIC: &[u8] = b"OpusTags";
 
@@ -20,7 +18,7 @@ pub struct OpusHead {
     /// How channels are ordered: 0 for one stream of one or two channels.
     pub mapping_family: u8,
     /// In families other than 0, the counts of streams and of coupled streams, and one byte for each channel.
-    pub mapping_table: SmallVec<[u8; 10]>,
+    pub mapping_table: Vec<u8>,
 }
 
 impl OpusHead {
@@ -32,7 +30,7 @@ impl OpusHead {
             input_sample_rate: 48_000,
             output_gain: 0,
             mapping_family: 0,
-            mapping_table: SmallVec::new(),
+            mapping_table: Vec::new(),
         }
     }
 
@@ -53,10 +51,10 @@ impl OpusHead {
             return Err("the version of OpusHead is not known");
         }
         let mapping_table = match mapping_family {
-            0 => SmallVec::new(),
+            0 => Vec::new(),
             _ => {
                 let table = table.get(..2 + usize::from(channels)).ok_or("OpusHead ends in its mapping")?;
-                SmallVec::from_slice(table)
+                table.to_vec()
             }
         };
         let head = OpusHead {

@@ -13,6 +13,7 @@ const MAX_TAGS_LEN: usize = 64 << 10;
 
 /// An Opus packet of an Ogg file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OggOpusPacket<'a> {
     /// The packet.
     pub data: &'a [u8],

@@ -110,7 +110,8 @@ struct Selected {
 impl Agent {
     /// An agent with new credentials. `now` is only where its clocks begin.
     pub fn new(now: Instant, provider: CryptoProvider, config: Config) -> Self {
-        let config = config.sanitized();
+        let mut config = config.sanitized();
+        let rewrite_rules = std::mem::take(&mut config.address_rewrite_rules);
         let tie_breaker = random_tie_breaker(&*provider.random);
         let credentials = random_credentials(&*provider.random);
         Self {
@@ -119,7 +120,7 @@ impl Agent {
             local_credentials: KeyedCredentials::new(&provider, credentials),
             remote_credentials: None,
             previous: None,
-            local: LocalCandidates::new(config.max_local_candidates),
+            local: LocalCandidates::new(config.max_local_candidates, rewrite_rules),
             remote: RemoteCandidates::new(&config),
             remote_ended: false,
             last_news: None,
@@ -356,8 +357,8 @@ impl IceTransport for Agent {
         // What was not yet told of the generation before must not be taken for part of this one.
         self.events
             .retain(|event| !matches!(event, IceEvent::LocalCandidate(_) | IceEvent::GatheringComplete));
-        for local in self.local.candidates() {
-            self.events.push_back(IceEvent::LocalCandidate(local.candidate.clone()));
+        for base in 0..self.local.bases().len() {
+            self.signal_hosts(base);
         }
         if ended {
             self.gathering.end();

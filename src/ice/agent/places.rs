@@ -12,8 +12,8 @@ use crate::layer::{Candidate, CandidateAddress, CandidateKind, IceError};
 impl Agent {
     /// The host address that was added last is a base from now on.
     pub(super) fn take_newest_base(&mut self, now: Instant) {
-        self.signal_newest_candidate();
         let base = self.local.bases().len() - 1;
+        self.signal_hosts(base);
         self.gathering.add_base(base, self.local.bases()[base].address, &self.config);
         for remote in 0..self.remote.len() {
             self.last_news = Some(now);

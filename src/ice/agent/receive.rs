@@ -295,7 +295,7 @@ impl Agent {
         match self.local.add_reflexive(CandidateKind::PeerReflexive, mapped, base, None) {
             Added::New => Some(self.local.candidates().len() - 1),
             // At the limit one makes room that no pair needs any more, or the pair is known by its base.
-            Added::Redundant | Added::Full => self.local.find(self.local.bases()[base].address, base),
+            Added::Redundant | Added::Full => self.local.host_of(base),
         }
     }
 

@@ -24,6 +24,11 @@ impl Agent {
         self.events.extend(newest.map(|local| IceEvent::LocalCandidate(local.candidate.clone())));
     }
 
+    /// Tells the host candidates of a base.
+    pub(super) fn signal_hosts(&mut self, base: usize) {
+        self.events.extend(self.local.told_of(base).cloned().map(IceEvent::LocalCandidate));
+    }
+
     pub(super) fn pair_remote(&mut self, now: Instant, remote: usize) {
         self.last_news = Some(now);
         for base in 0..self.local.bases().len() {
@@ -38,7 +43,7 @@ impl Agent {
         if !can_pair(address.ip(), far.address.ip()) {
             return None;
         }
-        let local = &self.local.candidates()[self.local.find(address, base)?].candidate;
+        let local = &self.local.candidates()[self.local.host_of(base)?].candidate;
         let new = NewPair {
             base,
             remote,
@@ -176,8 +181,7 @@ impl Agent {
     }
 
     fn describe_pair(&self, pair: &Pair) -> Option<CandidatePairStatus> {
-        let base = self.local.bases()[pair.base].address;
-        let local = pair.local.or_else(|| self.local.find(base, pair.base))?;
+        let local = pair.local.or_else(|| self.local.host_of(pair.base))?;
         let candidates = CandidatePair {
             local: self.local.candidates().get(local)?.candidate.clone(),
             remote: self.remote.get(pair.remote).candidate.clone(),

@@ -4,4 +4,4 @@ mod arrivals;
 mod send_history;
 
 pub use arrivals::{TransportArrivals, TransportFeedbackConfig};
-pub use send_history::{FeedbackArrival, FeedbackSummary, SendHistory};
+pub use send_history::{FeedbackSummary, PacketResult, SendHistory, SentPacket};

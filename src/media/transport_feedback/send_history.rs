@@ -16,42 +16,54 @@ pub struct SendHistory {
     max_packets: usize,
     unwrapper: SequenceUnwrapper,
     // Numbers follow each other without gap.
-    packets: VecDeque<SentPacket>,
+    packets: VecDeque<Kept>,
     first: u64,
+    // No feedback has told anything of this number and those behind it.
+    untold: u64,
     // The arrival told last, on the receiver's clock made continuous.
     last_arrival: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct SentPacket {
+struct Kept {
     // None for a number that was not used.
-    sent: Option<Instant>,
-    size: u32,
+    sent: Option<SentPacket>,
     arrived: bool,
 }
 
-/// A packet that arrived.
+/// A packet as it was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FeedbackArrival {
+#[non_exhaustive]
+pub struct SentPacket {
+    /// When it was sent.
+    pub at: Instant,
+    /// Its size in bytes, as it was [recorded](SendHistory::record).
+    pub size: usize,
+}
+
+/// What feedback says of one packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PacketResult {
     /// Its transport-wide sequence number.
     pub sequence_number: SequenceNumber,
-    /// When it was sent.
-    pub sent: Instant,
-    /// When it arrived: microseconds on the receiver's clock, whose epoch is unknown and which does not wrap.
-    pub arrival_micros: i64,
-    /// Its size as it was recorded.
-    pub size: usize,
+    /// The packet; `None` if the number is not among those that are remembered.
+    pub sent: Option<SentPacket>,
+    /// When it arrived: microseconds on the receiver's clock, whose epoch is unknown and which does not wrap. `None`
+    /// if it was lost; should it arrive later after all, that is another result.
+    pub arrival_micros: Option<i64>,
 }
 
 /// What a feedback packet says in sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct FeedbackSummary {
-    /// Packets that are told to have arrived for the first time.
+    /// Remembered packets that are told to have arrived for the first time.
     pub arrived: usize,
     /// Bytes of these packets.
     pub arrived_bytes: usize,
-    /// Packets that are reported on and have not arrived, by this feedback or any before.
-    pub missing: usize,
+    /// Remembered packets that are told to be lost for the first time.
+    pub lost: usize,
     /// The time since the newest packet that arrived was sent: the round-trip time and what the receiver let
     /// pass until it reported.
     pub round_trip_time: Option<Duration>,
@@ -68,6 +80,7 @@ impl SendHistory {
             unwrapper: SequenceUnwrapper::new(),
             packets: VecDeque::new(),
             first: 0,
+            untold: 0,
             last_arrival: None,
         }
     }
@@ -87,58 +100,86 @@ impl SendHistory {
             self.first = number;
         } else {
             for _ in 0..skipped {
-                self.push(SentPacket { sent: None, size: 0, arrived: false });
+                self.push(Kept { sent: None, arrived: false });
             }
         }
-        self.push(SentPacket {
-            sent: Some(now),
-            size: u32::try_from(size).unwrap_or(u32::MAX),
-            arrived: false,
-        });
+        self.push(Kept { sent: Some(SentPacket { at: now, size }), arrived: false });
     }
 
-    /// Takes feedback that came `now`, and hands each packet that it tells to have arrived to `arrival`, in the
-    /// order of their numbers and each once, whatever feedback says of it again.
+    /// Takes feedback that came `now`, and hands what it says of each packet to `result`, in the order of their
+    /// numbers. What was told before is not told again, so that the work is bounded by the length of the feedback and
+    /// the packets that were sent, whatever number of packets it claims to report on.
     pub fn on_feedback(
         &mut self,
         now: Instant,
         feedback: &TransportFeedback<'_>,
-        mut arrival: impl FnMut(FeedbackArrival),
+        mut result: impl FnMut(PacketResult),
     ) -> FeedbackSummary {
         let mut summary = FeedbackSummary::default();
         let Some(newest) = self.unwrapper.newest() else { return summary };
-        let reference = i64::from(feedback.reference_time) * 64_000;
-        // The cycle of the clock that is nearest to the arrival before.
-        let cycles =
-            self.last_arrival.map_or(0, |last| (last - reference + CLOCK_CYCLE / 2).div_euclid(CLOCK_CYCLE));
+        let cycles = self.clock_cycles(feedback);
         let mut newest_sent = None;
+        let base = self.unwrapper.peek(feedback.base);
         for (number, time) in feedback.arrivals() {
-            let extended = self.unwrapper.peek(number);
-            let at = extended.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
-            let Some(packet) = at.and_then(|at| self.packets.get_mut(at)) else { continue };
-            let Some(sent) = packet.sent else { continue };
-            if std::mem::replace(&mut packet.arrived, true) {
+            // Nothing of a packet that was never sent is believed, and nothing out of the order that numbers have.
+            let extended = base + u64::from(number.0.wrapping_sub(feedback.base.0));
+            if extended > newest {
+                break;
+            }
+            self.tell_lost(base, extended, &mut summary, &mut result);
+            let kept = extended.checked_sub(self.first).and_then(|at| self.packets.get_mut(at as usize));
+            if let Some(kept) = kept
+                && (kept.sent.is_none() || std::mem::replace(&mut kept.arrived, true))
+            {
                 continue;
             }
+            self.untold = self.untold.max(extended + 1);
             let arrival_micros = time.as_micros() + cycles * CLOCK_CYCLE;
-            let size = packet.size as usize;
-            summary.arrived += 1;
-            summary.arrived_bytes += size;
-            newest_sent = newest_sent.max(Some(sent));
-            self.last_arrival = Some(arrival_micros);
-            arrival(FeedbackArrival { sequence_number: number, sent, arrival_micros, size });
+            let sent = self.sent(extended);
+            if let Some(sent) = sent {
+                summary.arrived += 1;
+                summary.arrived_bytes += sent.size;
+                newest_sent = newest_sent.max(Some(sent.at));
+                self.last_arrival = Some(arrival_micros);
+            }
+            result(PacketResult { sequence_number: number, sent, arrival_micros: Some(arrival_micros) });
         }
-        summary.round_trip_time = newest_sent.map(|sent| now.saturating_duration_since(sent));
-        let base = self.unwrapper.peek(feedback.base);
         let end = (base + u64::from(feedback.status_count)).min(newest + 1);
-        let (from, to) = (base.saturating_sub(self.first), end.saturating_sub(self.first));
-        let to = (to as usize).min(self.packets.len());
-        let reported = self.packets.range((from as usize).min(to)..to);
-        summary.missing = reported.filter(|packet| packet.sent.is_some() && !packet.arrived).count();
+        self.tell_lost(base, end, &mut summary, &mut result);
+        summary.round_trip_time = newest_sent.map(|sent| now.saturating_duration_since(sent));
         summary
     }
 
-    fn push(&mut self, packet: SentPacket) {
+    /// How often the receiver's clock has wrapped: so often that the reference is nearest to the arrival before.
+    fn clock_cycles(&self, feedback: &TransportFeedback<'_>) -> i64 {
+        let reference = i64::from(feedback.reference_time) * 64_000;
+        self.last_arrival.map_or(0, |last| (last - reference + CLOCK_CYCLE / 2).div_euclid(CLOCK_CYCLE))
+    }
+
+    /// Tells of the remembered packets from `base` up to `end` that nothing was told of: they are lost.
+    fn tell_lost(
+        &mut self,
+        base: u64,
+        end: u64,
+        summary: &mut FeedbackSummary,
+        result: &mut impl FnMut(PacketResult),
+    ) {
+        for extended in self.untold.max(base).max(self.first)..end {
+            if let Some(sent) = self.sent(extended) {
+                summary.lost += 1;
+                let sequence_number = SequenceNumber(extended as u16);
+                result(PacketResult { sequence_number, sent: Some(sent), arrival_micros: None });
+            }
+        }
+        self.untold = self.untold.max(end);
+    }
+
+    fn sent(&self, extended: u64) -> Option<SentPacket> {
+        let at = usize::try_from(extended.checked_sub(self.first)?).ok()?;
+        self.packets.get(at)?.sent
+    }
+
+    fn push(&mut self, packet: Kept) {
         if self.packets.len() >= self.max_packets {
             self.packets.pop_front();
             self.first += 1;
@@ -179,20 +220,57 @@ mod tests {
         let summary = history.on_feedback(at(100), &builder.finish().unwrap(), |arrival| told.push(arrival));
         let told: Vec<_> = told
             .iter()
-            .map(|arrival| {
-                (arrival.sequence_number.0, arrival.sent - start, arrival.arrival_micros / 1000, arrival.size)
+            .map(|result: &PacketResult| {
+                let sent = result.sent.unwrap();
+                let arrival = result.arrival_micros.map(|micros| micros / 1000);
+                (result.sequence_number.0, sent.at - start, arrival, sent.size)
             })
             .collect();
         let ms = Duration::from_millis;
-        assert_eq!(told, [(65534, ms(0), 500, 1000), (0, ms(20), 520, 1002), (3, ms(40), 541, 1004)]);
-        // 65535 and 2 are missing; 1 was never sent.
+        // 1 was never sent.
+        let expected = [
+            (65534, ms(0), Some(500), 1000),
+            (65535, ms(10), None, 1001),
+            (0, ms(20), Some(520), 1002),
+            (2, ms(30), None, 1003),
+            (3, ms(40), Some(541), 1004),
+        ];
+        assert_eq!(told, expected);
         let round_trip_time = Some(ms(60));
-        assert_eq!(summary, FeedbackSummary { arrived: 3, arrived_bytes: 3006, missing: 2, round_trip_time });
-        let mut again = feedback(&[(65534, 500), (65535, 700), (0, 520)]);
-        let summary = history.on_feedback(at(100), &again.finish().unwrap(), |arrival| {
-            assert_eq!(arrival.sequence_number, SequenceNumber(65535));
+        assert_eq!(summary, FeedbackSummary { arrived: 3, arrived_bytes: 3006, lost: 2, round_trip_time });
+        // What comes late is told once more, what is still lost is not.
+        let mut again = feedback(&[(65534, 500), (65535, 700), (0, 520), (3, 541)]);
+        let summary = history.on_feedback(at(100), &again.finish().unwrap(), |result| {
+            assert_eq!(
+                (result.sequence_number, result.arrival_micros),
+                (SequenceNumber(65535), Some(700_000))
+            );
         });
-        assert_eq!((summary.arrived, summary.missing), (1, 0));
+        assert_eq!((summary.arrived, summary.lost), (1, 0));
+    }
+
+    /// Feedback that is repeated or claims more than was sent costs what it is long, and says nothing new.
+    #[test]
+    fn each_packet_is_told_of_once() {
+        let now = Instant::now();
+        let mut history = SendHistory::new(1000);
+        for number in 0..500 {
+            history.record(now, SequenceNumber(number), 1);
+        }
+        let told = [(); 3].map(|()| {
+            let (mut results, mut builder) = (0, feedback(&[(0, 0), (10, 1), (30_000, 2)]));
+            let summary = history.on_feedback(now, &builder.finish().unwrap(), |_| results += 1);
+            (results, summary.arrived, summary.lost)
+        });
+        assert_eq!(told, [(500, 2, 498), (0, 0, 0), (0, 0, 0)]);
+        // A gap between two feedback packets is nobody's loss.
+        for number in 500..600 {
+            history.record(now, SequenceNumber(number), 1);
+        }
+        let mut told = Vec::new();
+        let mut builder = feedback(&[(550, 0), (552, 1)]);
+        history.on_feedback(now, &builder.finish().unwrap(), |result| told.push(result.sequence_number.0));
+        assert_eq!(told, [550, 551, 552]);
     }
 
     #[test]
@@ -203,10 +281,13 @@ mod tests {
             history.record(now, SequenceNumber(number), 1);
         }
         let mut builder = feedback(&[(5, 0), (6, 0), (40, 0)]);
-        let summary = history.on_feedback(now, &builder.finish().unwrap(), |arrival| {
-            assert_eq!(arrival.sequence_number, SequenceNumber(6));
+        let mut told = Vec::new();
+        let summary = history.on_feedback(now, &builder.finish().unwrap(), |result| {
+            told.push((result.sequence_number.0, result.sent.is_some(), result.arrival_micros.is_some()));
         });
-        assert_eq!((summary.arrived, summary.missing), (1, 3));
+        assert_eq!((summary.arrived, summary.lost), (1, 3));
+        let lost = |number| (number, true, false);
+        assert_eq!(told, [(5, false, true), (6, true, true), lost(7), lost(8), lost(9)]);
         history.record(now, SequenceNumber(1000), 1);
         assert_eq!(history.packets.len(), 1);
     }
@@ -223,7 +304,7 @@ mod tests {
             let mut builder = feedback(&[(number, ms)]);
             let finished = builder.finish().unwrap();
             assert_eq!(finished.reference_time < 0, number == 1);
-            history.on_feedback(now, &finished, |arrival| micros.push(arrival.arrival_micros));
+            history.on_feedback(now, &finished, |result| micros.extend(result.arrival_micros));
         }
         assert_eq!(micros[1] - micros[0], 50_000);
     }

@@ -78,6 +78,7 @@ struct Answer {
 
 /// The end of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Resolution {
     /// The name that was asked for.
     pub name: LocalName,

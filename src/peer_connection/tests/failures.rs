@@ -3,13 +3,16 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
 use super::*;
 use crate::dtls::CipherSuite;
-use crate::layer::{DtlsError, IceFailureCause};
+use crate::layer::{
+    Datagram, DtlsError, DtlsEvent, DtlsRole, DtlsTransport, Fingerprint, IceFailureCause, Layer,
+    SrtpKeyingMaterial, SrtpProfile, Transmit, TransmitBatch,
+};
 use crate::net::InterfaceFilter;
 use crate::{ice, sctp};
 
@@ -147,6 +150,14 @@ fn waits(scene: &Scene) -> Vec<Wait> {
             Err::<(), _>(PeerConnectionError::Ended(*reason))
         }
     };
+    let feedback = {
+        let alice = alice.clone();
+        async move { while alice.recv_feedback().await.is_some() {} }
+    };
+    let rtcp = {
+        let alice = alice.clone();
+        async move { while alice.recv_rtcp().await.is_some() {} }
+    };
     let gathering = async move { alice.gathering_complete().await };
     vec![
         fallible("send", sends),
@@ -158,6 +169,8 @@ fn waits(scene: &Scene) -> Vec<Wait> {
         wait("recv_rtp", packets(remote.clone())),
         wait("frames", frames(remote)),
         wait("key_frame_requested", asked),
+        wait("recv_feedback", feedback),
+        wait("recv_rtcp", rtcp),
         wait("gathering_complete", gathering),
     ]
 }
@@ -352,6 +365,25 @@ async fn a_handshake_that_fails_is_told() {
     };
     check("nothing in common", scene, false, |_| (), is_refused).await;
 
+    let old = builder().session(|config| {
+        config.transports.dtls = Arc::new(|_, _| Ok(Box::new(OldClient::default())));
+    });
+    let is_version = |reason: &FailureReason| match reason {
+        FailureReason::Dtls(DtlsError::Handshake { .. }) => reason.to_string().contains("protocol_version"),
+        _ => false,
+    };
+    check("DTLS version", unchanged(builder(), old).await, false, |_| (), is_version).await;
+
+    let without = builder().session(|config| {
+        // It is announced all the same.
+        let fingerprints = config.transports.fingerprints.clone();
+        config.transports.change_dtls(|dtls| dtls.identity = None);
+        config.transports.fingerprints = fingerprints;
+    });
+    let has_none =
+        |reason: &FailureReason| matches!(reason, FailureReason::Dtls(DtlsError::Handshake { .. }));
+    check("peer without a certificate", unchanged(builder(), without).await, false, |_| (), has_none).await;
+
     let broken = builder().session(|config| {
         config.transports.dtls = Arc::new(|_, _| Err(DtlsError::Config("no certificate")));
     });
@@ -461,6 +493,92 @@ async fn a_restart_takes_a_failure_back() {
     there.send_text("and back").await.unwrap();
     let message = timeout(LONG, scene.chat.recv()).await.unwrap().unwrap();
     assert_eq!(message.text(), Some("and back"));
+}
+
+/// A client that knows DTLS 1.0 only, of which nothing is seen but its hello.
+#[derive(Debug, Default)]
+struct OldClient {
+    has_spoken: bool,
+}
+
+impl Layer for OldClient {
+    type Event = DtlsEvent;
+    type Error = DtlsError;
+
+    fn handle_datagram(&mut self, _: Instant, _: Datagram<'_>) -> Result<(), DtlsError> {
+        Ok(())
+    }
+
+    fn handle_timeout(&mut self, _: Instant) {}
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        None
+    }
+
+    fn poll_transmit(&mut self, _: Instant, out: &mut TransmitBatch) -> Option<Transmit> {
+        if std::mem::replace(&mut self.has_spoken, true) {
+            return None;
+        }
+        // RFC 4347 §4.3: version, random, no session, no cookie, one suite, no compression.
+        let hello = [&[0xfe, 0xff][..], &[7; 32], &[0, 0], &[0, 2, 0xc0, 0x09], &[1, 0]].concat();
+        let len = hello.len() as u8;
+        let handshake = [&[1, 0, 0, len, 0, 0, 0, 0, 0, 0, 0, len][..], &hello].concat();
+        let record =
+            [&[22, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, handshake.len() as u8][..], &handshake].concat();
+        let mut segments = out.segments(None, None);
+        segments.datagram().extend_from_slice(&record);
+        segments.end_datagram();
+        segments.finish()
+    }
+
+    fn poll_event(&mut self) -> Option<DtlsEvent> {
+        None
+    }
+}
+
+impl DtlsTransport for OldClient {
+    fn receive(
+        &mut self,
+        _: Instant,
+        _: Datagram<'_>,
+        _: &mut dyn FnMut(&mut [u8]),
+    ) -> Result<(), DtlsError> {
+        Ok(())
+    }
+
+    fn seal(&mut self, _: &[u8], _: &mut Vec<u8>) -> Result<(), DtlsError> {
+        Err(DtlsError::NotConnected)
+    }
+
+    fn overhead(&self) -> usize {
+        0
+    }
+
+    fn is_connected(&self) -> bool {
+        false
+    }
+
+    fn srtp_profile(&self) -> Option<SrtpProfile> {
+        None
+    }
+
+    fn srtp_keying_material(&self) -> Result<SrtpKeyingMaterial, DtlsError> {
+        Err(DtlsError::NotConnected)
+    }
+
+    fn export_keying_material(&self, _: &str, _: Option<&[u8]>, _: &mut [u8]) -> Result<(), DtlsError> {
+        Err(DtlsError::NotConnected)
+    }
+
+    fn role(&self) -> DtlsRole {
+        DtlsRole::Client
+    }
+
+    fn set_peer_fingerprints(&mut self, _: Instant, _: &[Fingerprint]) -> Result<(), DtlsError> {
+        Ok(())
+    }
+
+    fn close(&mut self, _: Instant) {}
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -3,7 +3,9 @@
 mod descriptor;
 mod frame_header;
 
-pub use descriptor::{Descriptor, GroupPicture, LayerIndices, ReferenceList, ScalabilityStructure};
+pub use descriptor::{
+    Descriptor, GroupPicture, LayerIndices, LayerSizes, PictureGroup, ReferenceList, ScalabilityStructure,
+};
 pub use frame_header::FrameHeader;
 
 use super::format::append;

@@ -8,6 +8,7 @@ use crate::sdp::{FormatParameters, Reason};
 
 /// Who sends, RFC 8866 §6.7.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
 pub enum Direction {
     /// Both.
     #[default]

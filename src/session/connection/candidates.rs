@@ -61,7 +61,7 @@ impl Session {
         // A description without sections has none that a candidate could be of.
         if let Some((index, mid)) = self.jsep.tagged_section() {
             while let Some(candidate) = self.gathering.next_to_tell() {
-                self.events.push(SessionEvent::LocalCandidate(IceCandidateInit {
+                self.events.push(SessionEvent::IceCandidate(IceCandidateInit {
                     candidate,
                     sdp_mid: Some(mid.to_string()),
                     sdp_m_line_index: u16::try_from(index).ok(),

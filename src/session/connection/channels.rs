@@ -16,7 +16,12 @@ impl Session {
     ///
     /// # Errors
     /// [`SessionError::DataChannel`] and [`SessionError::Ended`].
-    pub fn open_channel(&mut self, now: Instant, init: ChannelInit) -> Result<ChannelId, SessionError> {
+    pub fn create_data_channel(
+        &mut self,
+        now: Instant,
+        init: impl Into<ChannelInit>,
+    ) -> Result<ChannelId, SessionError> {
+        let init = init.into();
         self.act(now, |session| {
             session.check_open()?;
             let (channels, sctp) = session.transport.channels();
@@ -45,11 +50,11 @@ impl Session {
         now: Instant,
         id: ChannelId,
         kind: MessageKind,
-        payload: Bytes,
+        data: Bytes,
     ) -> Result<(), SessionError> {
         self.advance(now);
         let (channels, sctp) = self.transport.channels();
-        let Err(refused) = channels.send(sctp, now, id, kind, payload) else { return Ok(()) };
+        let Err(refused) = channels.send(sctp, now, id, kind, data) else { return Ok(()) };
         let is_gone = matches!(refused, DataChannelError::NoChannel(_) | DataChannelError::NotOpen(_));
         match self.data_failure().filter(|_| is_gone) {
             Some(reason) => Err(reason.clone().into()),

@@ -92,7 +92,7 @@ impl Session {
     /// # Errors
     /// [`SessionError::NoRemoteDescription`], [`SessionError::UnknownSection`], [`SessionError::Candidate`],
     /// [`SessionError::Limit`] and [`SessionError::Ended`].
-    pub fn add_remote_candidate(
+    pub fn add_ice_candidate(
         &mut self,
         now: Instant,
         candidate: &IceCandidateInit,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::answer::answer_direction;
-use crate::crypto::{CryptoProvider, SeededRandom};
+use crate::crypto::SeededRandom;
 use crate::datachannel::ChannelInit;
 use crate::layer::Layer;
 use crate::sdp::{Attribute, Direction, MediaKind, SessionDescription, Setup};
@@ -57,7 +57,7 @@ impl std::ops::DerefMut for Side {
 }
 
 fn config(seed: u64) -> SessionConfig {
-    let provider = CryptoProvider { random: Arc::new(SeededRandom::new(seed)), ..crypto::provider() };
+    let provider = crypto::provider().with_random(Arc::new(SeededRandom::new(seed)));
     SessionConfig::generate(provider).unwrap()
 }
 
@@ -97,7 +97,7 @@ impl Side {
 
     fn open(&mut self) {
         let now = self.now;
-        self.open_channel(now, ChannelInit::new("x")).unwrap();
+        self.create_data_channel(now, ChannelInit::new("x")).unwrap();
     }
 
     /// Whether an offer is asked for, once per call.

@@ -6,9 +6,11 @@ mod outgoing;
 mod routes;
 mod rtcp;
 mod sources;
+mod unread;
 
 pub use incoming::IncomingRtp;
 pub use outgoing::OutgoingRtp;
+pub use unread::{DroppedRtcp, RtcpDatagram, RtcpFeedback};
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,13 +21,14 @@ use super::event::SessionEvent;
 use super::jsep::Jsep;
 use super::transceiver::TransceiverId;
 use crate::crypto::SecureRandom;
-use crate::layer::{FiveTuple, Rid, SrtpTransport, Ssrc, Transmit, TransmitBatch};
+use crate::layer::{FiveTuple, NtpTimestamp, Rid, SrtpTransport, Ssrc, Transmit, TransmitBatch};
 use crate::media::unwrap_rtx;
 use crate::rtp::Packet;
 use clock::Clock;
 use incoming::{Incoming, Routed};
 use outgoing::{Outgoing, Written};
 use rtcp::Reports;
+use unread::UnreadRtcp;
 
 pub(super) use incoming::MediaStream;
 pub(super) use outgoing::OutgoingStream;
@@ -37,11 +40,17 @@ pub(super) struct Media {
     incoming: Incoming,
     outgoing: Outgoing,
     reports: Reports,
+    unread_rtcp: UnreadRtcp,
+    /// The longest SRTCP packet.
+    mtu: usize,
     random: Random,
     dropped_packets: u64,
     /// Sources of this side that have ended, until SRTP has forgotten them.
     ended: Vec<Ssrc>,
 }
+
+/// What SRTCP adds at most: its index and a tag of 16 bytes (RFC 3711 §3.4, RFC 7714 §9).
+const SRTCP_OVERHEAD: usize = 4 + 16;
 
 /// The provider's random source.
 struct Random(Arc<dyn SecureRandom>);
@@ -59,6 +68,8 @@ impl Media {
             incoming: Incoming::new(config.max_incoming_streams),
             outgoing: Outgoing::new(config.max_queued_packets, config.max_cached_packets),
             reports: Reports::new(),
+            unread_rtcp: UnreadRtcp::new(config.rtcp.clone()),
+            mtu: config.mtu,
             random: Random(config.provider.random.clone()),
             dropped_packets: 0,
             ended: Vec::new(),
@@ -82,6 +93,11 @@ impl Media {
         self.outgoing.stream(id)
     }
 
+    /// The wall clock, as sender reports tell it.
+    pub(super) fn wall_clock(&self, now: Instant) -> NtpTimestamp {
+        self.clock.ntp(now)
+    }
+
     /// Packets that could not be sent: too long for the path, or refused by SRTP.
     pub(super) fn dropped_packets(&self) -> u64 {
         self.dropped_packets
@@ -89,6 +105,25 @@ impl Media {
 
     pub(super) fn send(&mut self, id: TransceiverId, packet: OutgoingRtp) -> Result<(), SessionError> {
         self.outgoing.send(id, packet)
+    }
+
+    /// Queues RTCP of the application behind what waits already.
+    pub(super) fn send_rtcp(&mut self, datagram: &[u8]) -> Result<(), SessionError> {
+        self.reports.send_for_application(datagram, self.mtu.saturating_sub(SRTCP_OVERHEAD))
+    }
+
+    /// What the application has not read of RTCP yet.
+    pub(super) fn unread_rtcp(&mut self) -> &mut UnreadRtcp {
+        &mut self.unread_rtcp
+    }
+
+    pub(super) fn dropped_rtcp(&self) -> DroppedRtcp {
+        self.unread_rtcp.dropped()
+    }
+
+    #[cfg(feature = "peer-connection")]
+    pub(super) fn has_unread_rtcp(&self) -> bool {
+        !self.unread_rtcp.is_empty()
     }
 
     /// What tells the peer that all streams end, as it goes over the wire.
@@ -163,6 +198,7 @@ impl Media {
         let len = srtp.unprotect_rtcp(bytes)?;
         let (incoming, outgoing) = (&mut self.incoming, &mut self.outgoing);
         self.reports.receive(now, &self.clock, &bytes[..len], incoming, outgoing, event);
+        self.unread_rtcp.received(now, &bytes[..len], outgoing);
         Ok(())
     }
 
@@ -199,7 +235,7 @@ impl Media {
             let start = segments.datagram_start();
             let limit = segments.max_datagram();
             let written = self.outgoing.write_next(now, &self.clock, limit, overhead, segments.datagram());
-            let (stream, keep) = match written {
+            let (stream, keep, transport_number) = match written {
                 Written::Nothing => break,
                 // The run of equal segments ends here, unless no datagram is long enough.
                 Written::TooLong if !segments.is_empty() => break,
@@ -212,7 +248,7 @@ impl Media {
                     segments.end_datagram();
                     continue;
                 }
-                Written::Plain { stream, keep } => (stream, keep),
+                Written::Plain { stream, keep, transport_number } => (stream, keep, transport_number),
             };
             let buffer = segments.datagram();
             let len = buffer.len() - start;
@@ -220,6 +256,9 @@ impl Media {
             match srtp.protect_rtp(&mut buffer[start..], len) {
                 Ok(protected) => {
                     buffer.truncate(start + protected);
+                    if let Some(number) = transport_number {
+                        self.unread_rtcp.sent(now, number, protected);
+                    }
                     if let Some(number) = keep {
                         self.outgoing.keep(now, stream, number, &buffer[start..]);
                     }

@@ -149,7 +149,12 @@ pub(super) enum Written {
     /// The next packet is longer than the limit.
     TooLong,
     /// A packet of a stream, to be protected, and to be [kept](Outgoing::keep) then under the number.
-    Plain { stream: TransceiverId, keep: Option<SequenceNumber> },
+    Plain {
+        stream: TransceiverId,
+        keep: Option<SequenceNumber>,
+        /// The transport-wide number that it has.
+        transport_number: Option<SequenceNumber>,
+    },
     /// A packet that is protected already.
     Protected,
 }
@@ -355,7 +360,7 @@ impl Outgoing {
                     out.extend_from_slice(&head[..head_len]);
                     out.extend_from_slice(&packet.payload);
                     let keep = stream.sent(now, head_len, number, packet);
-                    Written::Plain { stream: id, keep: keep.then_some(number) }
+                    Written::Plain { stream: id, keep: keep.then_some(number), transport_number }
                 }
                 QueuedPacket::Again(kept) => {
                     if let Kept::Packet(packet) = kept {
@@ -371,7 +376,7 @@ impl Outgoing {
                         stream.counters.retransmitted_packets += 1;
                         stream.counters.retransmitted_bytes += packet.payload.len() as u64;
                     }
-                    Written::Plain { stream: id, keep: None }
+                    Written::Plain { stream: id, keep: None, transport_number }
                 }
             };
         }

@@ -10,10 +10,12 @@ use crate::crypto::SecureRandom;
 use crate::layer::{SequenceNumber, Ssrc};
 use crate::media::{ReportSchedule, ReportScheduleConfig, TransportArrivals, TransportFeedbackConfig};
 use crate::rtcp::{
-    CompoundWriter, Encode, Fir, Goodbye, Nack, Packet, Pli, ReceiverReport, Records, ReportBlock, SdesChunk,
-    SdesItem, SdesItemType, SdesItems, SourceDescription, WriteError, packets,
+    CompoundError, CompoundRules, CompoundWriter, Encode, Fir, Goodbye, Nack, Packet, Pli, ReceiverReport,
+    Records, ReportBlock, SdesChunk, SdesItem, SdesItemType, SdesItems, SourceDescription, WriteError,
+    check_compound, packets,
 };
 use crate::session::codec::TrackKind;
+use crate::session::error::SessionError;
 use crate::session::event::SessionEvent;
 use crate::session::jsep::Jsep;
 
@@ -137,6 +139,29 @@ impl Reports {
 
     pub(super) fn has_datagrams(&self) -> bool {
         !self.outbox.is_empty()
+    }
+
+    /// Queues a datagram of the application, behind an empty report where the peer takes none without (RFC 5506 §3.4.2).
+    pub(super) fn send_for_application(&mut self, datagram: &[u8], limit: usize) -> Result<(), SessionError> {
+        let (Some(ssrc), Some(_)) = (self.local_ssrc, &self.schedule) else {
+            return Err(SessionError::NoMedia);
+        };
+        let begins_with_report = check_outgoing(datagram)?;
+        let mut bytes = Vec::new();
+        if !begins_with_report && !self.reduced_size {
+            bytes = Datagram::new(&self.cname).push_empty_report(ssrc);
+        }
+        bytes.extend_from_slice(datagram);
+        let size = bytes.len();
+        if size > limit {
+            return Err(SessionError::PacketTooLong { size, limit });
+        }
+        // What this side has to say itself is not driven out.
+        if self.outbox.len() >= MAX_OUTBOX / 2 {
+            return Err(SessionError::TooMuchRtcp { limit: MAX_OUTBOX / 2 });
+        }
+        self.outbox.push_back(bytes);
+        Ok(())
     }
 
     /// Tells the peer that sources have ended.
@@ -345,6 +370,13 @@ impl<'a> Datagram<'a> {
         self.bytes.is_empty()
     }
 
+    /// A report on nothing and the name of its source, which must stand in front of other packets.
+    fn push_empty_report(self, ssrc: Ssrc) -> Vec<u8> {
+        let mut done = Vec::new();
+        self.push(&ReceiverReport { ssrc, ..ReceiverReport::default() }, ssrc, &mut done).finish(&mut done);
+        done.pop().unwrap_or_default()
+    }
+
     /// Adds a report, to the next datagram if this one is full.
     fn push(mut self, report: &impl Encode, source: Ssrc, done: &mut Vec<Vec<u8>>) -> Self {
         let chunk = 4 + (2 + self.cname.len() + 1).next_multiple_of(4);
@@ -386,6 +418,24 @@ fn push_cname(writer: &mut CompoundWriter<'_>, cname: &str, sources: &[Ssrc]) ->
     let chunks: Vec<SdesChunk<'_>> =
         sources.iter().map(|ssrc| SdesChunk { ssrc: *ssrc, items: SdesItems::from(&items[..]) }).collect();
     writer.push(&SourceDescription { chunks: (&chunks[..]).into() })
+}
+
+/// Checks what the application wants to send, and says whether it begins with a report.
+fn check_outgoing(datagram: &[u8]) -> Result<bool, SessionError> {
+    check_compound(datagram, CompoundRules::ReducedSize)?;
+    let mut begins_with_report = None;
+    for packet in packets(datagram) {
+        let packet = packet.map_err(CompoundError::from)?;
+        let is_report = matches!(packet, Packet::SenderReport(_) | Packet::ReceiverReport(_));
+        begins_with_report.get_or_insert(is_report);
+        // RFC 5761 §4: with any other the peer would take it for RTP.
+        if let Packet::Unknown(unknown) = packet
+            && !(192..=223).contains(&unknown.packet_type.0)
+        {
+            return Err(CompoundError::PacketType(unknown.packet_type).into());
+        }
+    }
+    Ok(begins_with_report.unwrap_or_default())
 }
 
 fn random_u32(random: &dyn SecureRandom) -> u32 {

@@ -40,7 +40,7 @@ impl Sources<'_> {
             }
         }
         self.add_channels(&mut report);
-        StatsReport { timestamp: now, entries: report.entries }
+        StatsReport { timestamp: now, wall_clock: self.media.wall_clock(now), entries: report.entries }
     }
 
     fn add_transport(&self, report: &mut Report) {

@@ -314,6 +314,7 @@ pub struct TransportStats {
 
 /// The state of DTLS (W3C `RTCDtlsTransportState`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
 pub enum DtlsState {
     /// It has not begun.
     New,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use dimpl::{Dtls, DtlsCertificate, Output};
 use kaon_differential::seeds;
-use kaon_rtc::crypto::{CryptoProvider, HashAlgorithm, SeededRandom, aws_lc_rs};
+use kaon_rtc::crypto::{HashAlgorithm, SeededRandom, aws_lc_rs};
 use kaon_rtc::dtls::{
     Config, Connection, DtlsEvent, DtlsRole, DtlsTransport, Fingerprint, FingerprintAlgorithm, Identity,
     PeerVerification,
@@ -70,7 +70,7 @@ fn run(seed: u64, role: DtlsRole, loss: f64, identity: &Identity, certificate: &
     let context = format!("seed {seed}, Kaon is the {role:?}, {loss} lost");
     let chance = Chance(SeededRandom::new(seed));
     let start = Instant::now();
-    let provider = CryptoProvider { random: Arc::new(SeededRandom::new(seed)), ..aws_lc_rs::provider() };
+    let provider = aws_lc_rs::provider().with_random(Arc::new(SeededRandom::new(seed)));
     let digest = provider.digests.hash(HashAlgorithm::Sha256, &[&certificate.certificate]);
     let fingerprint = Fingerprint::new(FingerprintAlgorithm::Sha256, &digest).unwrap();
     let verification = PeerVerification::Fingerprints(vec![fingerprint]);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use is::stun::{StunMessage, StunPacket};
 use is::{IceAgent, IceAgentEvent, IceCreds, Protocol};
 use kaon_differential::seeds;
-use kaon_rtc::crypto::{CryptoProvider, SeededRandom, aws_lc_rs};
+use kaon_rtc::crypto::{SeededRandom, aws_lc_rs};
 use kaon_rtc::ice::{Agent, Config, IceConnectionState, IceCredentials, IceRole, IceTransport};
 use kaon_rtc::layer::{Datagram, FiveTuple, Layer, TransmitBatch};
 
@@ -49,7 +49,7 @@ impl Pair {
         let now = Instant::now();
         let random = SeededRandom::new(seed);
         let delay = TICK * (random.next_u64() % 20) as u32;
-        let provider = CryptoProvider { random: Arc::new(SeededRandom::new(seed)), ..aws_lc_rs::provider() };
+        let provider = aws_lc_rs::provider().with_random(Arc::new(SeededRandom::new(seed)));
         let mut config = Config::default();
         config.role = if kaon_controls { IceRole::Controlling } else { IceRole::Controlled };
         let mut kaon = Agent::new(now, provider, config);

@@ -135,7 +135,7 @@ fn partially_reliable_messages_are_skipped_on_both_sides<P: Peer>() {
     for seed in seeds(40) {
         let mut pair = Pair::<P>::new(seed, 10, seed % 2 == 0);
         pair.connect();
-        let once = SendOptions { reliability: Reliability::MaxRetransmits(0), ..SendOptions::default() };
+        let once = SendOptions::new(false, Reliability::MaxRetransmits(0));
         let ours = messages(seed, 40);
         pair.peer.send(&Bytes::from("first"), true);
         for message in &ours {

@@ -26,7 +26,14 @@ fn programs() -> &'static Path {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
         let what = ["--package", "kaon-rtc", "--package", "file_transfer", "--examples", "--bins"];
         let build = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--manifest-path", root, "--features", "kaon-rtc/peer-connection"])
+            .args([
+                "build",
+                "--quiet",
+                "--manifest-path",
+                root,
+                "--features",
+                "kaon-rtc/peer-connection,kaon-rtc/container",
+            ])
             .args(what)
             .status();
         assert!(build.unwrap().success());

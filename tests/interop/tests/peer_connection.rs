@@ -73,7 +73,7 @@ async fn transfer(mut pair: Pair, browser_offers: bool, ordered: bool) {
         pair.browser.eval("connection.ondatachannel = ({ channel }) => watch(channel);", Value::Null);
         let mut init = ChannelInit::new("bulk");
         init.ordered = ordered;
-        let channel = pair.kaon.open_data_channel(init).unwrap();
+        let channel = pair.kaon.create_data_channel(init).unwrap();
         pair.negotiate(false).await;
         pair.connected().await;
         channel
@@ -272,13 +272,11 @@ async fn trickle(pair: &mut Pair) -> Option<DataChannel> {
         }
         for candidate in pair.browser.eval("return received.splice(0);", Value::Null).as_array().unwrap() {
             let text = |name: &str| candidate[name].as_str().map(str::to_owned);
-            let candidate = IceCandidateInit {
-                candidate: text("candidate").unwrap_or_default(),
-                sdp_mid: text("sdpMid"),
-                sdp_m_line_index: candidate["sdpMLineIndex"].as_u64().map(|index| index as u16),
-                username_fragment: text("usernameFragment"),
-            };
-            let _ = pair.kaon.add_ice_candidate(&candidate);
+            let mut init = IceCandidateInit::new(text("candidate").unwrap_or_default());
+            init.sdp_mid = text("sdpMid");
+            init.sdp_m_line_index = candidate["sdpMLineIndex"].as_u64().map(|index| index as u16);
+            init.username_fragment = text("usernameFragment");
+            let _ = pair.kaon.add_ice_candidate(&init);
         }
         if pair.kaon.connection_state() == ConnectionState::Connected {
             break;

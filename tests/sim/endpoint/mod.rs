@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kaon_rtc::crypto::{CryptoProvider, SeededRandom};
+use kaon_rtc::crypto::SeededRandom;
 use kaon_rtc::datachannel::{ChannelInit, MessageKind};
 use kaon_rtc::endpoint::{Endpoint, EndpointEvent, SessionId};
 use kaon_rtc::layer::{Datagram, FiveTuple, Layer};
@@ -65,7 +65,7 @@ impl World {
         self.next_id += 1;
         let now = self.simulation.now();
         let random = Arc::new(SeededRandom::new(self.seed.wrapping_mul(1000) + self.next_id));
-        let config = SessionConfig::generate(CryptoProvider { random, ..crypto::provider() }).unwrap();
+        let config = SessionConfig::generate(crypto::provider().with_random(random)).unwrap();
         let mut session = Session::new(now, config);
         session.add_host_address(now, address.parse().unwrap()).unwrap();
         session.end_of_host_addresses(now);
@@ -80,7 +80,7 @@ impl World {
         let there = self.add_session(self.server, SERVER);
         let now = self.simulation.now();
         let offer = self.with(client, here, |session| {
-            session.open_channel(now, ChannelInit::new("chat")).unwrap();
+            session.create_data_channel(now, ChannelInit::new("chat")).unwrap();
             session.set_local_description(now, None).unwrap();
             session.handle_timeout(now);
             session.local_description().unwrap().text()

@@ -40,7 +40,7 @@ fn turns_are_taken_one_after_the_other() {
     let now = world.simulation.now();
     let server = world.server;
     let send = |session: &mut Session, count| {
-        let channel = session.open_channel(now, ChannelInit::new("more")).unwrap();
+        let channel = session.create_data_channel(now, ChannelInit::new("more")).unwrap();
         for _ in 0..count {
             let _ = session.send_message(now, channel, MessageKind::Binary, Bytes::from_static(&[0; 1000]));
         }

@@ -16,7 +16,7 @@ fn a_channel_made_after_the_association_has_ended_is_told_so() {
         });
     });
     let now = peers.simulation.now();
-    let chat = peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    let chat = peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
     peers.negotiate(0);
     peers.connect();
     assert!(peers.run_until(Duration::from_secs(5), |peers| peers.channel(1, "chat").is_some()));
@@ -26,7 +26,7 @@ fn a_channel_made_after_the_association_has_ended_is_told_so() {
     assert_eq!(peers.session(0).connection_state(), ConnectionState::Connected);
 
     let now = peers.simulation.now();
-    if let Ok(late) = peers.session(0).open_channel(now, ChannelInit::new("late")) {
+    if let Ok(late) = peers.session(0).create_data_channel(now, ChannelInit::new("late")) {
         let is_closed = |peers: &mut Peers| {
             peers.events[0].contains(&SessionEvent::DataChannel(ChannelEvent::Closed(late)))
         };

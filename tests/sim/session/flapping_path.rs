@@ -15,7 +15,7 @@ fn a_peer_whose_path_comes_and_goes_has_no_more_time_for_the_handshake() {
         session.end_of_host_addresses(epoch);
         session
     });
-    session.open_channel(epoch, ChannelInit::new("chat")).unwrap();
+    session.create_data_channel(epoch, ChannelInit::new("chat")).unwrap();
     session.set_local_description(epoch, None).unwrap();
     session.handle_timeout(epoch);
     let offer = session.local_description().unwrap().text();

@@ -17,7 +17,7 @@ fn a_peer_that_says_nothing_after_ice_is_given_up_by_client_and_server() {
             peers.simulation.layer_mut(host).is_deaf = true;
         }
         let now = peers.simulation.now();
-        peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+        peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
         peers.negotiate(0);
         assert!(!peers.run_until(39 * SECOND, |peers| {
             (0..2).any(|side| peers.session(side).connection_state() == ConnectionState::Failed)
@@ -35,7 +35,7 @@ fn a_peer_that_has_not_had_its_answer_is_waited_for() {
     for (seed, wait) in [(1, 60), (2, 120), (3, 250)] {
         let mut peers = Peers::new(seed, link());
         let now = peers.simulation.now();
-        peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+        peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
         let answer = Description::answer(&peers.offer(0)).unwrap();
         peers.run_until(wait * SECOND, |_| false);
         let now = peers.simulation.now();
@@ -54,7 +54,7 @@ fn a_peer_that_has_not_had_its_answer_is_waited_for() {
 fn a_peer_that_never_has_its_answer_is_given_up_in_the_end() {
     let mut peers = Peers::new(5, link());
     let now = peers.simulation.now();
-    peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
     peers.offer(0);
     assert!(
         !peers.run_until(590 * SECOND, |peers| {
@@ -74,7 +74,7 @@ fn the_handshake_may_take_its_time_over_a_bad_path() {
         let link = Link { loss: 0.3, jitter: Duration::from_millis(50), ..link() };
         let mut peers = Peers::new(seed, link);
         let now = peers.simulation.now();
-        peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+        peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
         peers.negotiate(0);
         let connected = peers.run_until(60 * SECOND, |peers| are(peers, ConnectionState::Connected));
         assert!(connected, "seed {seed}");
@@ -85,7 +85,7 @@ fn the_handshake_may_take_its_time_over_a_bad_path() {
 fn a_session_tells_whose_a_path_is() {
     let mut peers = Peers::new(4, link());
     let now = peers.simulation.now();
-    peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
     peers.negotiate(0);
     peers.connect();
     let now = peers.simulation.now();

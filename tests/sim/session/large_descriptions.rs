@@ -6,7 +6,7 @@ fn time_of(change: impl Fn(String) -> String) -> Duration {
     let now = Instant::now();
     let [mut alice, mut bob] = [31, 32].map(|seed| Session::new(now, config(seed)));
     alice.add_track(TrackKind::Audio, TransceiverInit::default()).unwrap();
-    alice.open_channel(now, ChannelInit::new("chat")).unwrap();
+    alice.create_data_channel(now, ChannelInit::new("chat")).unwrap();
     for session in [&mut alice, &mut bob] {
         session.add_host_address(now, "10.0.0.1:5000".parse().unwrap()).unwrap();
         session.end_of_host_addresses(now);

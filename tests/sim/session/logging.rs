@@ -41,7 +41,7 @@ fn log(level: tracing::Level) -> (String, Vec<String>) {
     let passwords = tracing::subscriber::with_default(subscriber, || {
         let mut peers = Peers::new(13, Link { loss: 0.05, ..link() });
         let now = peers.simulation.now();
-        peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+        peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
         peers.negotiate(0);
         peers.connect();
         assert!(peers.run_until(Duration::from_secs(5), |peers| peers.channel(1, "chat").is_some()));

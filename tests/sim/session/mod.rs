@@ -7,7 +7,9 @@ mod hostile_media;
 mod large_descriptions;
 mod left_out;
 mod logging;
+mod own_rtcp;
 mod packet_twice;
+mod public_address;
 mod reasons;
 mod renegotiation;
 mod reports;
@@ -19,7 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kaon_rtc::crypto::{CryptoProvider, SeededRandom};
+use kaon_rtc::crypto::SeededRandom;
 use kaon_rtc::datachannel::{ChannelEvent, ChannelId, ChannelInit, MessageKind};
 use kaon_rtc::layer::{
     Datagram, DtlsError, FiveTuple, IceConnectionState, Layer, Reliability, RtpTimestamp, SequenceNumber,
@@ -40,7 +42,7 @@ use kaon_rtc::crypto::rust_crypto as crypto;
 use crate::seeds::seeds;
 
 fn config(seed: u64) -> SessionConfig {
-    let provider = CryptoProvider { random: Arc::new(SeededRandom::new(seed)), ..crypto::provider() };
+    let provider = crypto::provider().with_random(Arc::new(SeededRandom::new(seed)));
     SessionConfig::generate(provider).unwrap()
 }
 
@@ -176,9 +178,9 @@ impl Peers {
                         if let SessionEvent::DataChannel(ChannelEvent::Readable(id)) = event {
                             let session = &mut simulation.layer_mut(hosts[side]).session;
                             let messages = std::iter::from_fn(|| session.receive_message(id));
-                            received[side].extend(messages.map(|message| (id, message.payload)));
+                            received[side].extend(messages.map(|message| (id, message.data)));
                         }
-                        if let SessionEvent::LocalCandidate(candidate) = &event {
+                        if let SessionEvent::IceCandidate(candidate) = &event {
                             candidates.push((1 - side, candidate.clone()));
                         }
                         events[side].push(event);
@@ -189,7 +191,7 @@ impl Peers {
             let now = self.simulation.now();
             for (side, candidate) in candidates {
                 // Before the description there is nothing that it could belong to; it has the candidates, too.
-                let _ = self.session(side).add_remote_candidate(now, &candidate);
+                let _ = self.session(side).add_ice_candidate(now, &candidate);
             }
             if done(self) {
                 return true;
@@ -227,7 +229,7 @@ impl Peers {
 fn data_channels_connect_and_carry_messages_both_ways() {
     let mut peers = Peers::new(1, link());
     let now = peers.simulation.now();
-    let chat = peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    let chat = peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
     peers.negotiate(0);
     peers.connect();
     assert!(peers.run_until(Duration::from_secs(5), |peers| peers.channel(1, "chat").is_some()));
@@ -246,7 +248,7 @@ fn data_channels_connect_and_carry_messages_both_ways() {
 fn a_handshake_that_overtakes_the_answer_is_not_lost() {
     let mut peers = Peers::new(7, link());
     let now = peers.simulation.now();
-    peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
     let answer = Description::answer(&peers.offer(0)).unwrap();
     assert!(!peers.run_until(Duration::from_millis(200), |_| false));
 
@@ -266,7 +268,7 @@ fn no_packet_is_lost_between_sctp_and_the_batch() {
     for max_segments in [1, 7, 64] {
         let mut peers = Peers::new(8, link());
         let now = peers.simulation.now();
-        let id = peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+        let id = peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
         peers.negotiate(0);
         peers.connect();
         assert!(peers.run_until(Duration::from_secs(5), |peers| peers.channel(1, "chat").is_some()));
@@ -304,7 +306,7 @@ fn no_packet_is_lost_between_sctp_and_the_batch() {
 fn the_peer_notices_a_close_at_once() {
     let mut peers = Peers::new(2, link());
     let now = peers.simulation.now();
-    peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
     peers.negotiate(0);
     peers.connect();
     let now = peers.simulation.now();
@@ -320,7 +322,7 @@ fn the_peer_notices_a_close_at_once() {
 fn ice_restarts_and_data_goes_on() {
     let mut peers = Peers::new(3, link());
     let now = peers.simulation.now();
-    let chat = peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    let chat = peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
     peers.negotiate(0);
     peers.connect();
     for round in 0..4 {
@@ -342,7 +344,7 @@ fn ice_restarts_and_data_goes_on() {
 fn a_rolled_back_ice_restart_leaves_the_connection_alone() {
     let mut peers = Peers::new(4, link());
     let now = peers.simulation.now();
-    let chat = peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    let chat = peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
     peers.negotiate(0);
     peers.connect();
     let before = peers.session(0).local_ufrag().to_owned();
@@ -369,7 +371,7 @@ fn a_dtls_connection_that_cannot_be_made_fails_the_session_with_its_error() {
         config.transports.dtls = Arc::new(|_, _| Err(DtlsError::Crypto("no connection today")));
     });
     let now = peers.simulation.now();
-    peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
     peers.negotiate(0);
     peers.run_until(Duration::from_secs(10), |_| false);
     for side in [0, 1] {
@@ -384,7 +386,7 @@ fn a_handshake_sends_nothing_without_consent() {
     let slow = || Link { delay: Duration::from_millis(200), ..Link::default() };
     let mut peers = Peers::new(9, slow());
     let now = peers.simulation.now();
-    peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
     peers.negotiate(0);
     let states = |peers: &mut Peers| [0, 1].map(|side| peers.session(side).ice_connection_state());
     let checks = [IceConnectionState::New, IceConnectionState::Checking];
@@ -407,7 +409,7 @@ fn a_handshake_sends_nothing_without_consent() {
 fn a_peer_that_names_no_maximum_takes_messages_of_64_kib() {
     let mut peers = Peers::new(8, link());
     let now = peers.simulation.now();
-    peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
     let answer = peers.offer(0);
     let without: String =
         answer.split_inclusive('\n').filter(|line| !line.starts_with("a=max-message-size")).collect();
@@ -423,7 +425,7 @@ fn a_peer_that_names_no_maximum_takes_messages_of_64_kib() {
 fn a_wrong_fingerprint_connects_nothing() {
     let mut peers = Peers::new(5, link());
     let now = peers.simulation.now();
-    peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
     let text = peers.offer(0);
     let at = text.find("sha-256 ").unwrap() + 8;
     let digit = if &text[at..=at] == "0" { "1" } else { "0" };
@@ -452,11 +454,11 @@ fn reliable_messages_survive_any_network() {
         };
         let mut peers = Peers::new(seed, link);
         let now = peers.simulation.now();
-        let chat = peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+        let chat = peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
         let mut init = ChannelInit::new("lossy");
         init.ordered = false;
         init.reliability = Reliability::MaxRetransmits(0);
-        peers.session(0).open_channel(now, init).unwrap();
+        peers.session(0).create_data_channel(now, init).unwrap();
         peers.negotiate((seed % 2) as usize);
         if seed % 2 == 1 {
             // The answerer's channel needs an offer of its own.
@@ -637,7 +639,7 @@ fn data_resumes_when_the_path_is_back() {
     for (seed, outage) in [(50, 4), (51, 7), (52, 11), (53, 14)] {
         let mut peers = Peers::new(seed, link());
         let now = peers.simulation.now();
-        let id = peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+        let id = peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
         peers.negotiate(0);
         peers.connect();
         assert!(peers.run_until(Duration::from_secs(5), |peers| peers.channel(1, "chat").is_some()));

@@ -21,7 +21,7 @@ fn ice_failure(peers: &mut Peers, side: usize) -> IceFailure {
 fn a_link_that_carries_nothing_fails_with_the_pairs_that_were_tried() {
     let mut peers = Peers::new(1, Link { up: false, ..link() });
     let now = peers.simulation.now();
-    peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
     peers.negotiate(0);
     for side in 0..2 {
         let failure = ice_failure(&mut peers, side);
@@ -37,7 +37,7 @@ fn a_link_that_carries_nothing_fails_with_the_pairs_that_were_tried() {
 fn candidates_that_cannot_meet_are_told() {
     let mut peers = Peers::new(2, link());
     let now = peers.simulation.now();
-    peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
     let answer = peers.offer(0);
     let of_kind = |candidate: &str| {
         let lines = answer.split_inclusive("\r\n").filter(|line| !line.starts_with("a=candidate"));
@@ -61,7 +61,7 @@ fn what_went_wrong_with_candidates_is_told() {
         config.transports.change_ice(|ice| ice.stun_servers = vec![server]);
     });
     let now = peers.simulation.now();
-    peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
     let answer = peers.offer(0);
     let odd = "a=candidate:7 1 tcp 1 10.0.0.9 9 typ host tcptype active\r\n\
                a=candidate:8 1 udp 2 nobody.local 9 typ host\r\na=setup";
@@ -83,7 +83,7 @@ fn a_peer_that_is_gone_and_one_that_closes_are_told_apart() {
     for closes in [true, false] {
         let mut peers = Peers::new(4, link());
         let now = peers.simulation.now();
-        let chat = peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+        let chat = peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
         peers.negotiate(0);
         peers.connect();
         let now = peers.simulation.now();
@@ -119,7 +119,7 @@ fn an_association_that_ends_leaves_the_rest_and_says_why() {
         config.transports.change_sctp(|sctp: &mut sctp::Config| sctp.max_receive_message = 1000);
     });
     let now = peers.simulation.now();
-    let chat = peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    let chat = peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
     peers.negotiate(0);
     peers.connect();
     assert!(peers.run_until(Duration::from_secs(5), |peers| peers.channel(1, "chat").is_some()));
@@ -147,7 +147,7 @@ fn a_failure_that_becomes_final_is_told_again() {
         peers.simulation.layer_mut(host).is_deaf = true;
     }
     let now = peers.simulation.now();
-    peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
     peers.negotiate(0);
     let has_path = |peers: &mut Peers| (0..2).all(|side| peers.session(side).selected_pair().is_some());
     assert!(peers.run_until(Duration::from_secs(10), has_path));

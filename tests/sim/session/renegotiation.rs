@@ -80,7 +80,7 @@ impl Model {
                 }
             }
             Signal::Candidate(candidate) => {
-                let result = session.add_remote_candidate(now, &candidate);
+                let result = session.add_ice_candidate(now, &candidate);
                 assert!(result.is_ok() || self.ignores_offer[side], "{result:?}");
             }
         }
@@ -107,7 +107,7 @@ impl Model {
             (9..=10, Some(id)) => drop(session.stop_transceiver(id)),
             (11..=12, _) => {
                 let label = format!("{side}-{}", self.channels[side].len());
-                session.open_channel(now, ChannelInit::new(label.clone())).unwrap();
+                session.create_data_channel(now, ChannelInit::new(label.clone())).unwrap();
                 self.channels[side].push(label);
             }
             (13, _) => session.restart_ice(),
@@ -130,7 +130,7 @@ impl Model {
             while let Some(event) = self.peers.session(side).poll_event() {
                 match &event {
                     SessionEvent::NegotiationNeeded => self.describe(side),
-                    SessionEvent::LocalCandidate(candidate) => {
+                    SessionEvent::IceCandidate(candidate) => {
                         self.signal(side, Signal::Candidate(candidate.clone()));
                     }
                     _ => {}

@@ -41,7 +41,7 @@ fn who_does_not_trickle_and_is_not_there_has_failed_in_the_usual_time() {
     for (trickles, failed) in [(false, true), (true, false)] {
         let mut peers = Peers::new(1, link());
         let now = peers.simulation.now();
-        peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+        peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
         peers.simulation.network().set_default_link(Link { up: false, ..link() });
         exchange(&mut peers, |text| {
             let text = lead_nowhere(text);
@@ -60,20 +60,16 @@ fn late_candidates_of_who_does_not_say_that_it_trickles_are_taken() {
     for wait in [1, 20, 38] {
         let mut peers = Peers::new(2, link());
         let now = peers.simulation.now();
-        peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+        peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
         exchange(&mut peers, lead_nowhere);
         // Side 0 hears nothing of the answerer's either, so that all depends on the late one.
         peers.simulation.network().set_default_link(Link { up: false, ..link() });
         pass(&mut peers, wait * SECOND);
         peers.simulation.network().set_default_link(link());
         let now = peers.simulation.now();
-        let late = kaon_rtc::session::IceCandidateInit {
-            candidate: "candidate:9 1 udp 2130706431 10.0.0.1 5000 typ host".to_owned(),
-            sdp_mid: None,
-            sdp_m_line_index: Some(0),
-            username_fragment: None,
-        };
-        peers.session(1).add_remote_candidate(now, &late).unwrap();
+        let late = "candidate:9 1 udp 2130706431 10.0.0.1 5000 typ host";
+        let late = kaon_rtc::session::IceCandidateInit::new(late);
+        peers.session(1).add_ice_candidate(now, &late).unwrap();
         peers.connect();
     }
 }

@@ -24,7 +24,7 @@ fn a_report_tells_what_went_over_the_connection() {
     let mut peers = Peers::new(8, Link { loss: 0.05, ..link() });
     let now = peers.simulation.now();
     assert_eq!(entries!(peers.session(0).stats(now), Transport)[0].dtls_state, DtlsState::New);
-    let chat = peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    let chat = peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
     let video = peers.session(0).add_track(TrackKind::Video, TransceiverInit::default()).unwrap();
     peers.negotiate(0);
     peers.connect();

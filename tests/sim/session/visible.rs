@@ -46,7 +46,7 @@ fn compare(side: &mut Side, now: Instant, seed: u64, calls: &[String]) {
     let before = view(&side.session, now);
     while let Some(event) = side.session.poll_event() {
         match event {
-            SessionEvent::LocalCandidate(candidate) => side.candidates.push(candidate),
+            SessionEvent::IceCandidate(candidate) => side.candidates.push(candidate),
             SessionEvent::DataChannel(ChannelEvent::OpenedByPeer(id)) => side.channels.push(id),
             _ => {}
         }
@@ -73,7 +73,7 @@ fn call(sides: &mut [Side; 2], which: usize, now: Instant, dice: &mut Dice) -> &
             "end_of_host_addresses"
         }
         2 => {
-            here.channels.extend(session.open_channel(now, ChannelInit::new("chat")));
+            here.channels.extend(session.create_data_channel(now, ChannelInit::new("chat")));
             "open_channel"
         }
         3 if dice.roll(4) == 0 => {
@@ -94,9 +94,9 @@ fn call(sides: &mut [Side; 2], which: usize, now: Instant, dice: &mut Dice) -> &
         }
         8 => {
             for candidate in there.candidates.drain(..) {
-                let _ = session.add_remote_candidate(now, &candidate);
+                let _ = session.add_ice_candidate(now, &candidate);
             }
-            "add_remote_candidate"
+            "add_ice_candidate"
         }
         9 => {
             session.handle_timeout(now);
@@ -201,7 +201,7 @@ fn a_description_has_the_candidates_of_addresses_given_before() {
     let mut session = Session::new(now, config(1));
     session.add_host_address(now, "10.0.0.1:5000".parse().unwrap()).unwrap();
     session.end_of_host_addresses(now);
-    session.open_channel(now, ChannelInit::new("chat")).unwrap();
+    session.create_data_channel(now, ChannelInit::new("chat")).unwrap();
     session.set_local_description(now, None).unwrap();
     let text = session.local_description().unwrap().text();
     assert!(text.contains("10.0.0.1 5000 typ host") && text.contains("a=end-of-candidates"), "{text}");

@@ -32,7 +32,7 @@ fn run(seed: u64) -> Outcome {
     };
     let mut peers = Peers::new(seed, link);
     let now = peers.simulation.now();
-    let chat = peers.session(0).open_channel(now, ChannelInit::new("chat")).unwrap();
+    let chat = peers.session(0).create_data_channel(now, ChannelInit::new("chat")).unwrap();
     let video = peers.session(0).add_track(TrackKind::Video, TransceiverInit::default()).unwrap();
     peers.negotiate(0);
     peers.connect();

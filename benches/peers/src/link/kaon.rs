@@ -84,7 +84,7 @@ impl KaonLink {
         let (offerer, answerer) = if by_client { (&mut peer, &mut server) } else { (&mut server, &mut peer) };
         let mut id = None;
         if purpose == Use::Data {
-            offerer.open_channel(now, ChannelInit::new("data")).expect("a channel");
+            offerer.create_data_channel(now, ChannelInit::new("data")).expect("a channel");
         } else {
             id = Some(offerer.add_track(TrackKind::Video, TransceiverInit::default()).expect("a track"));
         }

@@ -156,7 +156,7 @@ fn structure() -> impl Strategy<Value = ScalabilityStructure> {
             dimensions: (0..if sized { spatial_layers } else { 0 })
                 .map(|_| Dimensions { width, height })
                 .collect(),
-            group: group.map(Into::into),
+            group: group.map(|pictures| pictures.into_iter().collect()),
         })
 }
 

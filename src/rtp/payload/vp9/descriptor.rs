@@ -1,5 +1,7 @@
 //! The VP9 payload descriptor, RFC 9628 §4.2.
 
+use std::ops::Deref;
+
 use smallvec::SmallVec;
 
 use crate::rtp::payload::format::{DescriptorBytes, Reader};
@@ -81,10 +83,39 @@ pub struct ScalabilityStructure {
     /// How many spatial layers there are, 1 to 8 (N_S + 1).
     pub spatial_layers: u8,
     /// The size of each spatial layer's picture, lowest first; none when sizes are not told (Y).
-    pub dimensions: SmallVec<[Dimensions; 3]>,
+    pub dimensions: LayerSizes,
     /// The pictures of a picture group; `None` when there is none (G). At most 255.
-    pub group: Option<SmallVec<[GroupPicture; 4]>>,
+    pub group: Option<PictureGroup>,
 }
+
+/// The sizes of layers, lowest layer first: a slice of them, made by collecting.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LayerSizes(SmallVec<[Dimensions; 3]>);
+
+/// The pictures of a picture group, in their order: a slice of them, made by collecting.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PictureGroup(SmallVec<[GroupPicture; 4]>);
+
+macro_rules! list_of {
+    ($list:ty, $item:ty) => {
+        impl Deref for $list {
+            type Target = [$item];
+
+            fn deref(&self) -> &[$item] {
+                &self.0
+            }
+        }
+
+        impl FromIterator<$item> for $list {
+            fn from_iter<I: IntoIterator<Item = $item>>(items: I) -> Self {
+                Self(items.into_iter().collect())
+            }
+        }
+    };
+}
+
+list_of!(LayerSizes, Dimensions);
+list_of!(PictureGroup, GroupPicture);
 
 /// One picture of a picture group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -102,7 +133,7 @@ impl ScalabilityStructure {
     pub fn single_layer(dimensions: Dimensions) -> Self {
         ScalabilityStructure {
             spatial_layers: 1,
-            dimensions: SmallVec::from_elem(dimensions, 1),
+            dimensions: LayerSizes::from_iter([dimensions]),
             group: None,
         }
     }
@@ -112,7 +143,7 @@ impl ScalabilityStructure {
         let picture =
             GroupPicture { temporal: 0, switching_up: true, references: ReferenceList::from_slice(&[1]) };
         ScalabilityStructure {
-            group: Some(SmallVec::from_elem(picture, 1)),
+            group: Some(PictureGroup::from_iter([picture])),
             ..Self::single_layer(dimensions)
         }
     }
@@ -120,23 +151,23 @@ impl ScalabilityStructure {
     fn read(reader: &mut Reader<'_>) -> Result<Self, DepacketizeError> {
         let first = reader.byte("scalability structure")?;
         let spatial_layers = (first >> 5) + 1;
-        let mut dimensions = SmallVec::new();
+        let mut dimensions = LayerSizes::default();
         if first & 0x10 != 0 {
             for _ in 0..spatial_layers {
                 let width = reader.u16("layer width")?;
-                dimensions.push(Dimensions { width, height: reader.u16("layer height")? });
+                dimensions.0.push(Dimensions { width, height: reader.u16("layer height")? });
             }
         }
         let mut group = None;
         if first & 0x08 != 0 {
-            let mut pictures = SmallVec::new();
+            let mut pictures = PictureGroup::default();
             for _ in 0..reader.byte("picture group size")? {
                 let picture = reader.byte("picture group")?;
                 let mut references = ReferenceList::default();
                 for _ in 0..(picture >> 2) & 0x03 {
                     references.push(reader.byte("picture group reference")?);
                 }
-                pictures.push(GroupPicture {
+                pictures.0.push(GroupPicture {
                     temporal: picture >> 5,
                     switching_up: picture & 0x10 != 0,
                     references,

@@ -36,7 +36,7 @@ fn path() -> FiveTuple {
 }
 
 fn association(seed: u64, config: Config) -> Association {
-    let crypto = CryptoProvider { random: Arc::new(SeededRandom::new(seed)), ..provider() };
+    let crypto = provider().with_random(Arc::new(SeededRandom::new(seed)));
     Association::new(config, &crypto)
 }
 

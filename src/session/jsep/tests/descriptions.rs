@@ -105,7 +105,7 @@ fn candidates_name_their_section_and_wait_for_the_description() {
     let candidates = |side: &mut Side| {
         let mut found = Vec::new();
         while let Some(event) = side.poll_event() {
-            if let SessionEvent::LocalCandidate(candidate) = event {
+            if let SessionEvent::IceCandidate(candidate) = event {
                 found.push(candidate);
             }
         }

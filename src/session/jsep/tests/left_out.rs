@@ -281,13 +281,13 @@ fn a_candidate_may_name_its_section_by_place_alone() {
         ours.set_remote(&Description::offer(&text).unwrap()).unwrap();
         let now = ours.now;
         for (mid, index) in [(Some(""), Some(0)), (Some(""), None), (None, Some(0)), (Some("  "), Some(0))] {
-            ours.add_remote_candidate(now, &candidate(mid, index)).unwrap();
+            ours.add_ice_candidate(now, &candidate(mid, index)).unwrap();
         }
         // The tag that this side gave it, which its own candidates tell.
         let mid = ours.transceivers().next().unwrap().mid().unwrap();
-        ours.add_remote_candidate(now, &candidate(Some(mid.as_str()), None)).unwrap();
+        ours.add_ice_candidate(now, &candidate(Some(mid.as_str()), None)).unwrap();
         for (mid, index) in [(Some("x"), Some(0)), (None, Some(1)), (Some(""), Some(7))] {
-            let error = ours.add_remote_candidate(now, &candidate(mid, index)).unwrap_err();
+            let error = ours.add_ice_candidate(now, &candidate(mid, index)).unwrap_err();
             assert_eq!(error, SessionError::UnknownSection, "{mid:?} {index:?}");
         }
     }

@@ -53,7 +53,7 @@ fn a_peer_that_does_not_trickle_has_told_all_its_candidates() {
     ours.set_remote(&Description::offer(&untold).unwrap()).unwrap();
     ours.answer();
     let now = ours.now;
-    ours.add_remote_candidate(now, &candidate_init("candidate:7 1 udp 7 192.0.2.77 7 typ relay")).unwrap();
+    ours.add_ice_candidate(now, &candidate_init("candidate:7 1 udp 7 192.0.2.77 7 typ relay")).unwrap();
     assert!(
         ours.stats(now)
             .iter()
@@ -68,7 +68,7 @@ fn of_too_many_candidates_the_rare_kinds_stay() {
     let trickles = without(OFFER, &["a=candidate", "a=end-of-candidates"]);
     ours.set_remote(&Description::offer(&format!("{trickles}a=ice-options:trickle\r\n")).unwrap()).unwrap();
     let now = ours.now;
-    let mut add = |text: &str| ours.add_remote_candidate(now, &candidate_init(text));
+    let mut add = |text: &str| ours.add_ice_candidate(now, &candidate_init(text));
     for number in 0..128 {
         add(&format!("candidate:1 1 udp {} 10.0.0.{number} 9000 typ host", 1000 + number)).unwrap();
     }
@@ -152,7 +152,7 @@ fn no_further_candidate_is_told_in_several_forms() {
         let mut ours = side(1);
         ours.set_remote(&Description::offer(OFFER).unwrap()).unwrap();
         let now = ours.now;
-        ours.add_remote_candidate(now, &candidate_init(end)).unwrap_or_else(|error| panic!("{end}: {error}"));
+        ours.add_ice_candidate(now, &candidate_init(end)).unwrap_or_else(|error| panic!("{end}: {error}"));
     }
 }
 
@@ -334,7 +334,7 @@ fn candidates_that_come_after_a_provisional_answer_are_used() {
     let answer = Description { kind: DescriptionKind::PrAnswer, ..ours.create_answer().unwrap() };
     ours.set_local(Some(&answer)).unwrap();
     let now = ours.now;
-    ours.add_remote_candidate(now, &candidate_init("candidate:1 1 udp 9 192.0.2.9 9 typ host")).unwrap();
+    ours.add_ice_candidate(now, &candidate_init("candidate:1 1 udp 9 192.0.2.9 9 typ host")).unwrap();
     let known = |ours: &Side| {
         ours.stats(now).iter().filter(|entry| matches!(entry, Stats::RemoteCandidate(_))).count()
     };

@@ -196,7 +196,7 @@ fn candidates_that_come_during_an_exchange_outlast_its_rollback() {
         let candidate = format!("candidate:1 1 udp 2122260223 {address} 4000 typ host");
         let init = IceCandidateInit { candidate, sdp_mid: Some("0".into()), ..IceCandidateInit::default() };
         let now = alice.now;
-        alice.add_remote_candidate(now, &init).unwrap();
+        alice.add_ice_candidate(now, &init).unwrap();
     };
     add(&mut alice, addresses[0]);
     alice.set_local(Some(&Description::rollback())).unwrap();

@@ -53,7 +53,7 @@ async fn sixteen_mebibytes_go_both_ways() {
                 } else {
                     let mut init = ChannelInit::new(label);
                     init.ordered = ordered;
-                    open.push(pair.kaon.open_data_channel(init).unwrap());
+                    open.push(pair.kaon.create_data_channel(init).unwrap());
                 }
             }
             pair.negotiate(peer_offers).await;

@@ -1,0 +1,68 @@
+use super::*;
+use crate::layer::Ssrc;
+use crate::rtcp::{Encode, Packet, Pli, packets};
+
+/// A connection that sends video to another; both read RTCP themselves.
+async fn sending_video() -> (PeerConnection, PeerConnection, LocalTrack) {
+    let build = || {
+        let builder = PeerConnection::builder().loopback(true);
+        let builder = builder.session(|config| {
+            config.rtcp.max_unread_feedback = RtcpConfig::FEEDBACK;
+            config.rtcp.max_unread_bytes = 100_000;
+        });
+        builder.build()
+    };
+    let (alice, bob) = (build().await.unwrap(), build().await.unwrap());
+    let track = alice.add_track(TrackKind::Video, TransceiverInit::default()).unwrap();
+    negotiate(&alice, &bob).await;
+    timeout(LONG, alice.connected()).await.unwrap().unwrap();
+    (alice, bob, track)
+}
+
+#[tokio::test]
+async fn feedback_on_what_was_sent_is_told() {
+    let (alice, _bob, track) = sending_video().await;
+    let payload_type = track.codec("VP8").unwrap().payload_type;
+    for number in 0..20 {
+        let payload = Bytes::from(vec![0x10; 500]);
+        track.send_rtp(OutgoingRtp::new(payload_type, RtpTimestamp(number * 3000), true, payload)).unwrap();
+    }
+    let mut arrived = 0;
+    while arrived < 20 {
+        if let Some(RtcpFeedback::Transport { results, .. }) =
+            timeout(LONG, alice.recv_feedback()).await.unwrap()
+        {
+            assert!(results.iter().all(|result| result.sent.is_some_and(|sent| sent.size > 500)));
+            arrived += results.len();
+        }
+    }
+    assert_eq!(alice.dropped_rtcp(), DroppedRtcp::default());
+}
+
+#[tokio::test]
+async fn rtcp_of_the_application_arrives_as_it_is() {
+    let (alice, bob, track) = sending_video().await;
+    let mut pli = [0; 12];
+    Pli { sender: Ssrc(1), media: Ssrc(0x1234) }.encode(&mut pli).unwrap();
+    bob.send_rtcp(&pli).unwrap();
+    loop {
+        let datagram = timeout(LONG, alice.recv_rtcp()).await.unwrap().unwrap();
+        let mut told = packets(&datagram.bytes).flatten();
+        if told.any(|packet| matches!(packet, Packet::Pli(Pli { media: Ssrc(0x1234), .. }))) {
+            break;
+        }
+    }
+    assert!(matches!(bob.send_rtcp(&pli[..4]), Err(PeerConnectionError::Session(SessionError::Rtcp(_)))));
+
+    // Who waits when the connection ends does not wait for ever.
+    let waiting = tokio::spawn({
+        let alice = alice.clone();
+        async move { while alice.recv_rtcp().await.is_some() {} }
+    });
+    alice.close();
+    timeout(LONG, waiting).await.unwrap().unwrap();
+    while timeout(LONG, alice.recv_feedback()).await.unwrap().is_some() {}
+    assert_eq!(alice.failure(), Some(FailureReason::Closed));
+    assert!(matches!(alice.send_rtcp(&pli), Err(PeerConnectionError::Ended(FailureReason::Closed))));
+    drop(track);
+}
