@@ -46,6 +46,27 @@ impl Default for Limits {
 }
 
 /// The data channels of one association.
+///
+/// ```
+/// use std::time::Instant;
+///
+/// use kaon_rtc::datachannel::{ChannelId, ChannelInit, DataChannelError, DataChannels, MessageKind};
+/// use kaon_rtc::layer::SctpTransport;
+///
+/// /// Opens a channel both sides know of, which needs no announcement, and sends on it.
+/// fn open(
+///     channels: &mut DataChannels,
+///     association: &mut impl SctpTransport,
+///     now: Instant,
+/// ) -> Result<ChannelId, DataChannelError> {
+///     let mut init = ChannelInit::new("control");
+///     init.negotiated = Some(kaon_rtc::layer::StreamId(0));
+///     let id = channels.open(association, now, init)?;
+///     channels.send(association, now, id, MessageKind::Text, "ready".into())?;
+///     println!("{} bytes wait", channels.buffered_amount(association, id));
+///     Ok(id)
+/// }
+/// ```
 #[derive(Debug, Default)]
 pub struct DataChannels {
     pub(super) limits: Limits,

@@ -128,6 +128,34 @@ pub struct FrameAssemblerStatistics {
 /// is whole, or the next key frame. The stream begins with the first packet that is pushed.
 ///
 /// One allocation is made for each frame, and none for a packet.
+///
+/// ```
+/// use std::time::Instant;
+///
+/// use kaon_rtc::layer::{PayloadType, RtpTimestamp, SequenceNumber, Ssrc};
+/// use kaon_rtc::media::{FrameAssembler, FrameAssemblerConfig, FrameFormat};
+/// use kaon_rtc::rtp::{Header, Packet, PacketWriter};
+///
+/// let now = Instant::now();
+/// let mut assembler = FrameAssembler::new(FrameFormat::Vp8, FrameAssemblerConfig::video());
+/// let mut buffer = [0; 1200];
+/// // Two packets of a key frame.
+/// for (number, payload) in [(1, b"\x10\0\0\0"), (2, b"\0end")] {
+///     let header = Header {
+///         marker: number == 2,
+///         payload_type: PayloadType::from_low_bits(96),
+///         sequence_number: SequenceNumber(number),
+///         timestamp: RtpTimestamp(3000),
+///         ssrc: Ssrc(1),
+///     };
+///     let len = PacketWriter::new(&mut buffer, &header, &[])?.payload(payload)?;
+///     assembler.push(now, &Packet::parse(&buffer[..len])?);
+/// }
+/// let frame = assembler.poll_frame(now).ok_or("it is whole")?;
+/// assert!(frame.key_frame);
+/// assert_eq!(&frame.data[..], b"\0\0\0end");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct FrameAssembler {
     config: FrameAssemblerConfig,
