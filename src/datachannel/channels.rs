@@ -17,9 +17,10 @@ use crate::layer::{DtlsRole, PayloadProtocol, SctpClose, SctpEvent, SctpTranspor
 #[non_exhaustive]
 pub struct Limits {
     /// The most channels at a time, of both sides together. Those of the peer count for 480 bytes and their names
-    /// in the receive budget of the association, of which they may take half.
+    /// in the receive budget of the association, of which they may take half. 8192 by default.
     pub channels: usize,
-    /// The most bytes of labels and protocols of the channels that the peer opened, all together.
+    /// The most bytes of labels and protocols of the channels that the peer opened, all together. 1 MiB by
+    /// default.
     pub peer_names: usize,
     /// The most bytes of unread messages of all channels together, with their overhead, if the association has no
     /// receive window of its own for them ([`SctpTransport::set_held`]): when it is reached nothing more is read
@@ -29,7 +30,7 @@ pub struct Limits {
     /// default.
     pub events: usize,
     /// The most bytes of messages that are arriving in the parts of the deprecated protocol identifiers 52 and
-    /// 54, on all channels together.
+    /// 54, on all channels together. 256 KiB by default.
     pub partial_messages: usize,
 }
 

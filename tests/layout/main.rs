@@ -3,11 +3,13 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod documentation;
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use documentation::Documented;
 use source::{Crate, ModulePath};
 
 /// What each folder of `src/` may import from the crate, besides itself.
@@ -90,6 +92,64 @@ const AMBIENT: [&str; 12] = [
 const AMBIENT_ALLOWED: [&str; 5] =
     ["adapters", "crypto::aws_lc_rs", "crypto::rust_crypto", "net", "peer_connection"];
 
+/// What a user names first, by the folder that it is of. Each has an example.
+const HANDLES: [(&str, &[&str]); 17] = [
+    (
+        "peer_connection",
+        &[
+            "PeerConnection",
+            "PeerConnectionBuilder",
+            "PeerConnectionHandler",
+            "PeerConnectionEvent",
+            "PeerConnectionError",
+            "Endpoint",
+            "EndpointBuilder",
+            "DataChannel",
+            "DataChannelStream",
+            "Message",
+            "LocalTrack",
+            "FrameSender",
+            "RemoteTrack",
+            "FrameReceiver",
+            "RtpPacket",
+            "StableId",
+        ],
+    ),
+    (
+        "session",
+        &[
+            "Session",
+            "SessionConfig",
+            "Transceiver",
+            "TransceiverInit",
+            "Description",
+            "MediaConfig",
+            "OutgoingRtp",
+        ],
+    ),
+    ("endpoint", &["Endpoint"]),
+    ("ice", &["Agent"]),
+    ("dtls", &["Connection", "Listener", "Identity", "Config"]),
+    ("srtp", &["Context"]),
+    ("sctp", &["Association", "Config"]),
+    ("datachannel", &["DataChannels"]),
+    (
+        "net",
+        &["Driver", "UdpSocket", "ReceiveBatch", "PortRange", "InterfaceWatcher", "FramedStream", "Resolver"],
+    ),
+    ("stun", &["Message", "MessageBuilder", "BindingClient"]),
+    ("rtp", &["Packet", "PacketMut", "PacketWriter", "OwnedPacket"]),
+    ("rtcp", &["CompoundWriter", "TransportFeedbackBuilder"]),
+    ("sdp", &["SessionDescription"]),
+    ("media", &["FrameAssembler", "NackGenerator", "PacketCache", "PacketPool"]),
+    ("container", &["IvfReader", "IvfWriter", "AnnexBReader", "OggOpusReader", "RtpdumpReader"]),
+    ("sim", &["Network", "Simulation"]),
+    ("layer", &["Candidate", "TransmitBatch"]),
+];
+
+/// Folders whose page needs no example of its own: a list of documents, and one of other crates.
+const PAGES_WITHOUT_EXAMPLE: [&str; 2] = ["guide", "adapters"];
+
 fn forbidden_imports(krate: &Crate) -> Vec<String> {
     let allowed: BTreeMap<_, _> = IMPORTS.into_iter().collect();
     let mut found = Vec::new();
@@ -163,6 +223,54 @@ fn files_do_not_import_in_circles() {
 #[test]
 fn no_layer_reads_a_clock_or_a_random_source_or_takes_a_lock() {
     assert_eq!(ambient(&this_crate()), Vec::<String>::new());
+}
+
+#[test]
+fn every_handle_and_every_module_has_an_example() {
+    let documented = Documented::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let handles = HANDLES.iter().flat_map(|(layer, names)| names.iter().map(move |name| (*layer, *name)));
+    let pages = IMPORTS.iter().map(|(layer, _)| (*layer, "")).filter(|(layer, _)| {
+        let has_none = PAGES_WITHOUT_EXAMPLE.contains(layer);
+        assert!(!(has_none && documented.has_example(layer, "")), "{layer} has one");
+        !has_none
+    });
+    let without: Vec<_> =
+        handles.chain(pages).filter(|(layer, name)| !documented.has_example(layer, name)).collect();
+    assert_eq!(without, Vec::<(&str, &str)>::new());
+}
+
+#[test]
+fn every_number_of_a_configuration_says_its_default() {
+    let documented = Documented::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    assert_eq!(documented.without_default, Vec::<String>::new());
+}
+
+/// The compiler and clippy see what is public in the end, as no reader of source text does.
+#[test]
+fn every_public_item_is_asked_for_its_documentation_and_its_errors() {
+    let manifest = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    for lint in ["missing_docs", "missing_errors_doc"] {
+        assert!(manifest.lines().any(|line| line == format!("{lint} = \"warn\"")), "{lint} is on");
+    }
+    // Warnings are errors there.
+    let run = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/run")).unwrap();
+    assert!(run.contains("cargo clippy --all-targets --all-features -- -D warnings"));
+}
+
+#[test]
+fn every_gap_in_the_documentation_is_found() {
+    let mut documented = Documented::default();
+    documented.add("rtp/mod.rs", "//! Packets.\n");
+    documented.add("rtp/a.rs", "/// A.\npub struct A;\n/// ```\n/// f();\n/// ```\npub struct B;");
+    let fenced = "#[cfg_attr(feature = \"a\", doc = \"```\")]\n/// f();\n/// ```\npub struct C;";
+    documented.add("rtp/c.rs", fenced);
+    for (name, has_example) in [("", false), ("A", false), ("B", true), ("C", true), ("D", false)] {
+        assert_eq!(documented.has_example("rtp", name), has_example, "{name}");
+    }
+    let config = "pub struct Config { /// One by default.\npub a: u32, /// Some.\npub b: Option<u64>, \
+                  /// Any.\npub c: String, /// Some.\nd: u32 }\nstruct OtherConfig { pub e: u32 }";
+    documented.add("rtp/config.rs", config);
+    assert_eq!(documented.without_default, ["rtp::config::Config::b"]);
 }
 
 #[test]

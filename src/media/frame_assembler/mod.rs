@@ -31,18 +31,19 @@ const KEPT_FRAME_CAPACITY: usize = 256 << 10;
 #[non_exhaustive]
 pub struct FrameAssemblerConfig {
     /// How far packets may be apart that wait for one between them, in sequence numbers. The first of them
-    /// is given up when a packet comes that is farther away.
+    /// is given up when a packet comes that is farther away. Default 1024 for video and 128 for audio.
     pub max_packets: usize,
-    /// The most bytes of payload that wait.
+    /// The most bytes of payload that wait. Default 2 MiB for video and 128 KiB for audio.
     pub max_bytes: usize,
     /// How long packets wait for one that is missing before it is given up: the time for its retransmission.
+    /// Default 500 ms for video and 200 ms for audio.
     pub max_delay: Duration,
-    /// The most bytes of a frame.
+    /// The most bytes of a frame. Default 8 MiB for video and 64 KiB for audio.
     pub max_frame_len: usize,
     /// After a loss, wait for a frame that needs none before it, and ask for one. Without it, every whole frame
     /// comes out, decodable or not. Formats without such frames do not mind.
     pub wait_for_key_frame: bool,
-    /// The time between requests for a key frame, while there is none.
+    /// The time between requests for a key frame, while there is none. Default 500 ms.
     pub key_frame_request_interval: Duration,
 }
 
