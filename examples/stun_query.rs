@@ -16,6 +16,7 @@
 // Printing is what this program is for.
 #![allow(clippy::print_stdout)]
 
+#[path = "command_line/mod.rs"]
 mod command_line;
 
 use std::io;
@@ -57,7 +58,7 @@ fn run() -> Result<()> {
 }
 
 fn resolve(name: &str) -> Result<SocketAddr> {
-    let bad = |reason: String| BadInput(format!("{name}: {reason}\n{USAGE}"));
+    let bad = |reason: String| BadInput(format!("{name}: {reason}; {USAGE}"));
     let mut addresses = name.to_socket_addrs().map_err(|error| bad(error.to_string()))?;
     Ok(addresses.next().ok_or_else(|| bad("it has no address".to_owned()))?)
 }

@@ -117,11 +117,16 @@ fn bad_input_is_one_line_and_exit_code_2() {
         "file_transfer" => Command::new(programs().join(name)),
         name => example(name),
     };
-    let flags: [(&str, &[&str]); 10] = [
+    let flags: [(&str, &[&str]); 15] = [
         ("reflect", &["--signal", "smoke"]),
         ("trickle", &["turn:nowhere"]),
         ("single_port", &["many"]),
         ("broadcast", &["many"]),
+        ("stun_query", &["nowhere"]),
+        ("stun_query", &["--timeout", "long", "127.0.0.1:9"]),
+        ("dtls_only", &["client", "here"]),
+        ("dtls_only", &["client", "127.0.0.1:9", "sha-256"]),
+        ("sctp_only", &["connect", "here"]),
         ("stats", &["long"]),
         ("play_from_disk", &[]),
         ("play_from_disk", &["/nowhere.ivf"]),
