@@ -257,6 +257,41 @@ fn every_public_item_is_asked_for_its_documentation_and_its_errors() {
     assert!(run.contains("cargo clippy --all-targets --all-features -- -D warnings"));
 }
 
+/// Lines of the example programs that have code.
+fn lines_of_code(text: &str) -> usize {
+    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//")).count()
+}
+
+/// Those of the first example in the documentation of a file, without what is hidden.
+fn lines_of_first_example(text: &str) -> usize {
+    let lines =
+        text.lines().map(|line| line.trim().trim_start_matches("//!").trim_start_matches("///").trim());
+    let example = lines.skip_while(|line| !line.contains("```")).skip_while(|line| line.contains("```"));
+    let shown = example.take_while(|line| !line.contains("```")).filter(|line| !line.starts_with("# "));
+    lines_of_code(&shown.collect::<Vec<_>>().join("\n"))
+}
+
+#[test]
+fn programs_have_as_many_lines_as_is_said() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/migrating.md")).unwrap();
+    let mut programs = 0;
+    for row in page.lines().filter(|line| line.starts_with('|') && line.contains("](../")) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let files = cells[2].split("](../").skip(1).filter_map(|rest| rest.split(')').next());
+        let counted = files.map(|file| {
+            let text = std::fs::read_to_string(root.join(file)).unwrap();
+            if file.starts_with("src/") { lines_of_first_example(&text) } else { lines_of_code(&text) }
+        });
+        assert_eq!(cells[3], counted.sum::<usize>().to_string(), "{row}");
+        programs += 1;
+    }
+    assert_eq!(programs, 6);
+    assert_eq!(lines_of_code("// One.\n\nfn f() {\n    g(); // here\n}\n"), 3);
+    let hidden = "#![cfg_attr(a, doc = \"```\")]\n#![cfg_attr(b, doc = \"```ignore\")]\n//! # hidden();\n//! shown();\n//! ```";
+    assert_eq!(lines_of_first_example(hidden), 1);
+}
+
 #[test]
 fn every_gap_in_the_documentation_is_found() {
     let mut documented = Documented::default();
