@@ -9,7 +9,7 @@ pub mod architecture {}
 )]
 pub mod plugging_in {}
 
-#[doc = include_str!("../docs/migrating.md")]
+#[cfg_attr(any(not(doctest), feature = "peer-connection"), doc = include_str!("../docs/migrating.md"))]
 pub mod migrating {}
 
 #[doc = include_str!("../docs/conformance.md")]
