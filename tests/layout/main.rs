@@ -288,8 +288,19 @@ fn programs_have_as_many_lines_as_is_said() {
     }
     assert_eq!(programs, 6);
     assert_eq!(lines_of_code("// One.\n\nfn f() {\n    g(); // here\n}\n"), 3);
-    let hidden = "#![cfg_attr(a, doc = \"```\")]\n#![cfg_attr(b, doc = \"```ignore\")]\n//! # hidden();\n//! shown();\n//! ```";
+    let hidden = "#![cfg_attr(a, doc = \"```\")]\n#![cfg_attr(b, doc = \"```ignore\")]\n\
+                  //! # hidden();\n//! shown();\n//! ```";
     assert_eq!(lines_of_first_example(hidden), 1);
+}
+
+#[test]
+fn every_document_is_a_page_of_the_documentation() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let guide = std::fs::read_to_string(root.join("src/guide.rs")).unwrap();
+    for document in std::fs::read_dir(root.join("docs")).unwrap() {
+        let name = document.unwrap().file_name().into_string().unwrap();
+        assert!(guide.contains(&format!("../docs/{name}")), "{name}");
+    }
 }
 
 #[test]
