@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use command_line::{BadInput, Result};
-use kaon_rtc::layer::RtpTimestamp;
+use kaon_rtc::layer::{PayloadType, RtpTimestamp};
 use kaon_rtc::peer_connection::{
     Endpoint, LocalTrack, OutgoingRtp, PeerConnection, PeerConnectionEvent, RemoteTrack, TrackKind,
     TransceiverInit,
@@ -33,12 +33,18 @@ use tokio::task::JoinSet;
 /// Frames that a subscriber watches.
 const FRAMES: usize = 60;
 
-/// What is sent to each subscriber, by its number.
+/// What is sent to each subscriber, and the number that VP8 has there: looked up once, when it is negotiated.
+struct Subscriber {
+    track: LocalTrack,
+    vp8: PayloadType,
+}
+
+/// All of them, by their numbers.
 #[derive(Clone, Default)]
-struct Subscribers(Arc<Mutex<BTreeMap<usize, LocalTrack>>>);
+struct Subscribers(Arc<Mutex<BTreeMap<usize, Subscriber>>>);
 
 impl Subscribers {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, LocalTrack>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, Subscriber>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -127,10 +133,8 @@ async fn forward(remote: RemoteTrack, subscribers: Subscribers) {
         let view = packet.as_packet();
         // The payload is shared, not copied.
         let payload = packet.packet.payload();
-        for track in subscribers.lock().values() {
-            let Some(vp8) = track.codec("VP8") else { continue };
-            let (payload_type, marker) = (vp8.payload_type, view.marker());
-            let mut packet = OutgoingRtp::new(payload_type, view.timestamp(), marker, payload.clone());
+        for Subscriber { track, vp8 } in subscribers.lock().values() {
+            let mut packet = OutgoingRtp::new(*vp8, view.timestamp(), view.marker(), payload.clone());
             // Gaps stay gaps.
             packet.sequence_number = Some(view.sequence_number());
             // A subscriber that does not keep up, or is gone, is not the others' business.
@@ -151,7 +155,8 @@ async fn subscribe(
     signalling::exchange(&server, &subscriber).await?;
     let mut frames = track_of(&subscriber).await?.frames();
     server.connected().await?;
-    subscribers.lock().insert(number, local.clone());
+    let vp8 = local.codec("VP8").ok_or("the subscriber does not take VP8")?.payload_type;
+    subscribers.lock().insert(number, Subscriber { track: local.clone(), vp8 });
     tokio::spawn(async move {
         while local.key_frame_requested().await.is_some() {
             publisher.request_key_frame();

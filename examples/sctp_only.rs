@@ -7,40 +7,67 @@
 //! ```
 //!
 //! The one that connects sends each line that it reads from its standard input; the other sends it back. At the
-//! end of the input the association is shut down.
+//! end of the input the association is shut down, once all has come back. Without an answer it gives up after ten
+//! seconds; `--timeout SECONDS` in front says otherwise. The exit code is 2 if it was called wrongly.
 
 #![allow(clippy::print_stdout)] // It talks to a terminal.
 
-use std::error::Error;
+#[path = "command_line/mod.rs"]
+mod command_line;
+
 use std::io::BufRead;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
+use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
+use command_line::{BadInput, Result};
 use kaon_rtc::crypto::default_provider;
 use kaon_rtc::layer::{Datagram, FiveTuple, Layer, TransmitBatch};
-use kaon_rtc::sctp::{Association, Config, PayloadProtocol, SctpEvent, SctpTransport, SendOptions, StreamId};
+use kaon_rtc::sctp::{
+    Association, Config, PayloadProtocol, SctpClose, SctpEvent, SctpTransport, SendOptions, StreamId,
+};
 
-fn main() -> Result<(), Box<dyn Error>> {
+const USAGE: &str = "usage: sctp_only [--timeout SECONDS] listen|connect ADDRESS:PORT";
+
+fn main() -> ExitCode {
+    command_line::exit_code(start())
+}
+
+fn start() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if let ["--help" | "-h"] = arguments[..] {
+        println!("{USAGE}");
+        return Ok(());
+    }
+    let mut timeout = Duration::from_secs(10);
+    if let ["--timeout", seconds, ..] = arguments[..] {
+        let bad = |_| BadInput(format!("\"{seconds}\" is no number of seconds"));
+        timeout = Duration::from_secs(u64::from(seconds.parse::<u16>().map_err(bad)?));
+        arguments.drain(..2);
+    }
+    let [role @ ("listen" | "connect"), address] = arguments[..] else {
+        return Err(BadInput(USAGE.into()).into());
+    };
+    let bad = |_| BadInput(format!("\"{address}\" is no address with a port"));
+    let address: SocketAddr = address.parse().map_err(bad)?;
     let provider =
         default_provider().ok_or("no crypto provider: enable the feature aws-lc-rs or rust-crypto")?;
     let mut association = Association::new(Config::default(), &provider);
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["listen", address] => {
-            let socket = UdpSocket::bind(address)?;
-            // The first to send is the peer; its packet is left for the association to read.
-            let (_, peer) = socket.peek_from(&mut [0])?;
-            socket.connect(peer)?;
-            run(&mut association, &socket, None)
-        }
-        ["connect", address] => {
-            let socket = UdpSocket::bind("0.0.0.0:0")?;
-            socket.connect(address)?;
-            association.connect(Instant::now());
-            run(&mut association, &socket, Some(input_lines()))
-        }
-        _ => Err("usage: sctp_only listen ADDRESS | connect ADDRESS".into()),
+    if role == "listen" {
+        let socket = UdpSocket::bind(address)?;
+        eprintln!("listening at {}", socket.local_addr()?);
+        // The first to send is the peer; its packet is left for the association to read.
+        let (_, peer) = socket.peek_from(&mut [0])?;
+        socket.connect(peer)?;
+        run(&mut association, &socket, None, timeout)
+    } else {
+        let socket = UdpSocket::bind(if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" })?;
+        socket.connect(address)?;
+        eprintln!("connecting to {address}");
+        association.connect(Instant::now());
+        run(&mut association, &socket, Some(input_lines()), timeout)
     }
 }
 
@@ -49,7 +76,10 @@ fn run(
     association: &mut Association,
     socket: &UdpSocket,
     input: Option<Receiver<String>>,
-) -> Result<(), Box<dyn Error>> {
+    timeout: Duration,
+) -> Result<()> {
+    let begin = Instant::now();
+    let (mut was_established, mut awaited) = (false, 0);
     let path = FiveTuple::udp(socket.local_addr()?, socket.peer_addr()?);
     let mut batch = TransmitBatch::new(1200);
     let mut buffer = [0; 2048];
@@ -61,15 +91,23 @@ fn run(
                 SctpEvent::Closed(reason) => {
                     flush(association, socket, &mut batch);
                     println!("closed: {reason:?}");
-                    return Ok(());
+                    return match reason {
+                        SctpClose::Shutdown => Ok(()),
+                        reason => Err(format!("the association has failed: {reason:?}").into()),
+                    };
                 }
-                SctpEvent::Established { .. } => println!("established"),
+                SctpEvent::Established { .. } => {
+                    was_established = true;
+                    println!("established");
+                }
                 _ => {}
             }
         }
         while let Some(message) = association.receive() {
             println!("{}", String::from_utf8_lossy(&message.payload));
-            if input.is_none() {
+            if input.is_some() {
+                awaited -= 1;
+            } else {
                 let options = SendOptions::default();
                 association.send(now, message.stream, message.protocol, message.payload, options)?;
             }
@@ -79,12 +117,16 @@ fn run(
                 Ok(line) => {
                     let options = SendOptions::default();
                     association.send(now, StreamId(0), PayloadProtocol::STRING, line.into(), options)?;
+                    awaited += 1;
                 }
-                Err(TryRecvError::Disconnected) => association.shutdown(now),
-                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Disconnected) if awaited == 0 => association.shutdown(now),
+                Err(_) => {}
             }
         }
         flush(association, socket, &mut batch);
+        if !was_established && begin.elapsed() > timeout {
+            return Err(format!("{} does not answer; does `sctp_only listen` run there?", path.remote).into());
+        }
 
         // Wait for a packet, the next timeout, or a look at the input.
         let timeout = association.poll_timeout().map(|at| at.saturating_duration_since(now));
@@ -111,7 +153,7 @@ fn flush(association: &mut Association, socket: &UdpSocket, batch: &mut Transmit
 fn input_lines() -> Receiver<String> {
     let (sender, lines) = channel();
     std::thread::spawn(move || {
-        let lines = std::io::stdin().lock().lines().map_while(Result::ok);
+        let lines = std::io::stdin().lock().lines().map_while(std::result::Result::ok);
         // An end of the receiver is the end of the program.
         lines.filter(|line| !line.is_empty()).try_for_each(|line| sender.send(line))
     });

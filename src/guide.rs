@@ -9,6 +9,9 @@ pub mod architecture {}
 )]
 pub mod plugging_in {}
 
+#[cfg_attr(any(not(doctest), feature = "peer-connection"), doc = include_str!("../docs/migrating.md"))]
+pub mod migrating {}
+
 #[doc = include_str!("../docs/conformance.md")]
 pub mod conformance {}
 

@@ -1,6 +1,8 @@
 //! Serves the page of an example to those who ask for it by its own name, within limits: what a page on this machine or
 //! in a local network needs, because browsers let any page in the world send requests there.
 
+mod address;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,6 +17,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+
+pub(crate) use address::{Listen, announce};
 
 /// Connections that are open at a time, WebSockets not counted once they are such.
 const MAX_CONNECTIONS: usize = 256;

@@ -39,6 +39,21 @@ impl<'a> AccessUnit<'a> {
 /// information or a reserved unit behind the slices of a picture, or with the first slice of the next picture,
 /// which has the picture's first macroblock. Arbitrary slice order, a tool of the baseline profile that the
 /// constrained one of WebRTC forbids, is not understood.
+///
+/// ```
+/// use kaon_rtc::container::AnnexBReader;
+///
+/// // Parameter sets and a key picture, then another picture.
+/// let stream = b"\0\0\0\x01\x67sps\0\0\0\x01\x68pps\0\0\0\x01\x65\x88key\0\0\0\x01\x41\x9adelta";
+/// let mut reader = AnnexBReader::new(&stream[..]);
+/// let first = reader.read_access_unit()?.ok_or("two are there")?;
+/// assert!(first.key_frame);
+/// assert_eq!(first.units().count(), 3);
+/// let second = reader.read_access_unit()?.ok_or("two are there")?;
+/// assert!(!second.key_frame);
+/// assert!(reader.read_access_unit()?.is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct AnnexBReader<R> {
     input: Input<R>,

@@ -81,6 +81,22 @@ pub struct IvfFrame<'a> {
 }
 
 /// Reads an IVF file frame by frame.
+///
+/// ```
+/// use std::fs::File;
+/// use std::io::BufReader;
+///
+/// use kaon_rtc::container::IvfReader;
+///
+/// fn play(path: &str, mut show: impl FnMut(u64, &[u8])) -> Result<(), Box<dyn std::error::Error>> {
+///     let mut reader = IvfReader::new(BufReader::new(File::open(path)?))?;
+///     println!("{:?}, {} x {}", reader.header().codec, reader.header().width, reader.header().height);
+///     while let Some(frame) = reader.read_frame()? {
+///         show(frame.timestamp, frame.data);
+///     }
+///     Ok(())
+/// }
+/// ```
 #[derive(Debug)]
 pub struct IvfReader<R> {
     input: Input<R>,
@@ -153,6 +169,19 @@ fn read_header(input: &mut Input<impl Read>) -> Result<IvfHeader, ReadError> {
 }
 
 /// Writes an IVF file.
+///
+/// ```
+/// use std::io::Cursor;
+///
+/// use kaon_rtc::container::{IvfCodec, IvfHeader, IvfWriter};
+///
+/// let header = IvfHeader::new(IvfCodec::Vp8, 640, 480, 30);
+/// let mut writer = IvfWriter::new(Cursor::new(Vec::new()), &header)?;
+/// writer.write_frame(0, b"a frame")?;
+/// let file = writer.finish()?.into_inner();
+/// assert_eq!(&file[..4], b"DKIF");
+/// # Ok::<(), kaon_rtc::container::WriteError>(())
+/// ```
 #[derive(Debug)]
 pub struct IvfWriter<W> {
     sink: W,

@@ -46,6 +46,25 @@ pub struct RtpdumpPacket<'a> {
 }
 
 /// Reads an rtpdump file packet by packet.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use kaon_rtc::container::{RtpdumpHeader, RtpdumpKind, RtpdumpPacket, RtpdumpReader, RtpdumpWriter};
+///
+/// let header = RtpdumpHeader { start: Duration::ZERO, source: "192.0.2.1:5004".parse()? };
+/// let data = &[0x80, 0, 0, 1, 0, 0, 0, 160, 0, 0, 0, 1][..];
+/// let kind = RtpdumpKind::Rtp { original_len: 12 };
+/// let packet = RtpdumpPacket { offset: Duration::from_millis(20), kind, data };
+/// let mut writer = RtpdumpWriter::new(Vec::new(), &header)?;
+/// writer.write_packet(&packet)?;
+/// let file = writer.into_inner();
+///
+/// let mut reader = RtpdumpReader::new(&file[..])?;
+/// assert_eq!(reader.read_packet()?, Some(packet));
+/// assert_eq!(reader.read_packet()?, None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct RtpdumpReader<R> {
     input: Input<R>,

@@ -18,9 +18,10 @@ use crate::layer::{DtlsRole, PayloadProtocol, SctpClose, SctpEvent, SctpTranspor
 #[non_exhaustive]
 pub struct Limits {
     /// The most channels at a time, of both sides together. Those of the peer count for 480 bytes and their names
-    /// in the receive budget of the association, of which they may take half.
+    /// in the receive budget of the association, of which they may take half. 8192 by default.
     pub channels: usize,
-    /// The most bytes of labels and protocols of the channels that the peer opened, all together.
+    /// The most bytes of labels and protocols of the channels that the peer opened, all together. 1 MiB by
+    /// default.
     pub peer_names: usize,
     /// The most bytes of unread messages of all channels together, with their overhead, if the association has no
     /// receive window of its own for them ([`SctpTransport::set_held`]): when it is reached nothing more is read
@@ -30,7 +31,7 @@ pub struct Limits {
     /// default.
     pub events: usize,
     /// The most bytes of messages that are arriving in the parts of the deprecated protocol identifiers 52 and
-    /// 54, on all channels together.
+    /// 54, on all channels together. 256 KiB by default.
     pub partial_messages: usize,
 }
 
@@ -47,6 +48,27 @@ impl Default for Limits {
 }
 
 /// The data channels of one association.
+///
+/// ```
+/// use std::time::Instant;
+///
+/// use kaon_rtc::datachannel::{ChannelId, ChannelInit, DataChannelError, DataChannels, MessageKind};
+/// use kaon_rtc::layer::SctpTransport;
+///
+/// /// Opens a channel both sides know of, which needs no announcement, and sends on it.
+/// fn open(
+///     channels: &mut DataChannels,
+///     association: &mut impl SctpTransport,
+///     now: Instant,
+/// ) -> Result<ChannelId, DataChannelError> {
+///     let mut init = ChannelInit::new("control");
+///     init.negotiated = Some(kaon_rtc::layer::StreamId(0));
+///     let id = channels.open(association, now, init)?;
+///     channels.send(association, now, id, MessageKind::Text, "ready".into())?;
+///     println!("{} bytes wait", channels.buffered_amount(association, id));
+///     Ok(id)
+/// }
+/// ```
 #[derive(Debug, Default)]
 pub struct DataChannels {
     pub(super) limits: Limits,

@@ -16,6 +16,27 @@
 //! change nothing. During the handshake nothing protects alerts: a plaintext fatal alert is noted, and ends
 //! the handshake only if the peer stays silent for a round of retransmission too. Once the handshake is
 //! complete, only protected records are looked at.
+//!
+//! # Example
+//!
+//! [`Connection`] has a whole handshake.
+//!
+#![cfg_attr(feature = "aws-lc-rs", doc = "```")]
+#![cfg_attr(not(feature = "aws-lc-rs"), doc = "```ignore")]
+//! use std::sync::Arc;
+//!
+//! use kaon_rtc::crypto::aws_lc_rs;
+//! use kaon_rtc::dtls::{Config, Connection, FingerprintAlgorithm, Identity, PeerVerification};
+//!
+//! /// The answerer's side, as it stands in a description: `a=setup:active`, and this `a=fingerprint`.
+//! fn client(fingerprint_of_peer: &str) -> Result<(Connection, String), Box<dyn std::error::Error>> {
+//!     let provider = aws_lc_rs::provider();
+//!     let identity = Identity::generate(&provider)?;
+//!     let ours = identity.fingerprint(FingerprintAlgorithm::Sha256).to_string();
+//!     let theirs = PeerVerification::Fingerprints(vec![fingerprint_of_peer.parse()?]);
+//!     Ok((Connection::client(Arc::new(Config::new(provider, identity)), theirs)?, ours))
+//! }
+//! ```
 
 mod alert;
 mod certificate;

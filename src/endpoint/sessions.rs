@@ -19,6 +19,28 @@ use crate::session::{Session, SessionError};
 /// proves it too, the session that is using it asks at once whether its own peer is still there, and lets go of it
 /// when no answer comes within a few round trips: a peer that was restarted on the same port connects then. If an
 /// answer does come, there is an [`EndpointEvent::PathInUse`].
+///
+#[cfg_attr(feature = "aws-lc-rs", doc = "```")]
+#[cfg_attr(not(feature = "aws-lc-rs"), doc = "```ignore")]
+/// use std::time::Instant;
+///
+/// use kaon_rtc::crypto::aws_lc_rs;
+/// use kaon_rtc::endpoint::{Endpoint, SessionId};
+/// use kaon_rtc::layer::Layer;
+/// use kaon_rtc::session::{Session, SessionConfig};
+///
+/// let now = Instant::now();
+/// let config = SessionConfig::generate(aws_lc_rs::provider())?;
+/// let mut endpoint = Endpoint::new();
+/// for number in 0..10 {
+///     endpoint.insert(SessionId::new(number), Session::new(now, config.clone()));
+/// }
+/// endpoint.with(SessionId::new(7), |session| session.add_host_address(now, "192.0.2.1:5000".parse().unwrap()));
+/// assert!(endpoint.remove(SessionId::new(3)).is_some());
+/// assert_eq!(endpoint.len(), 9);
+/// endpoint.handle_timeout(now);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Endpoint<M> {
     members: FxHashMap<SessionId, Entry<M>>,
     routes: Routes,

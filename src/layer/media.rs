@@ -216,6 +216,9 @@ macro_rules! identifier {
 
         impl $name {
             /// Checks `text` and copies it.
+            ///
+            /// # Errors
+            /// [`InvalidIdentifier`] if it is empty, too long, or has a byte that may not be there.
             pub fn new(text: &[u8]) -> Result<Self, InvalidIdentifier> {
                 if text.is_empty() {
                     return Err(InvalidIdentifier::Empty);

@@ -14,6 +14,30 @@
 //! Four traits refine [`Layer`] and name the seams at which an application may plug its own part:
 //! [`IceTransport`], [`DtlsTransport`], [`SctpTransport`] and [`SrtpTransport`]. All are object-safe, so an
 //! implementation can be chosen for each connection at run time.
+//!
+//! ```
+//! use std::time::Instant;
+//!
+//! use kaon_rtc::layer::{Layer, TransmitBatch};
+//!
+//! /// What every loop around a layer does between two datagrams; says when to come back.
+//! fn drive<L: Layer<Event: std::fmt::Debug>>(
+//!     layer: &mut L,
+//!     now: Instant,
+//!     batch: &mut TransmitBatch,
+//!     mut send: impl FnMut(&[u8]),
+//! ) -> Option<Instant> {
+//!     layer.handle_timeout(now);
+//!     while let Some(transmit) = layer.poll_transmit(now, batch) {
+//!         batch.datagrams(&transmit).for_each(&mut send);
+//!         batch.clear();
+//!     }
+//!     while let Some(event) = layer.poll_event() {
+//!         println!("{event:?}");
+//!     }
+//!     layer.poll_timeout()
+//! }
+//! ```
 
 mod candidate;
 mod candidate_pair;

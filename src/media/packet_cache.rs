@@ -35,6 +35,24 @@ impl Default for PacketCacheConfig {
 
 /// The packets that a stream has sent lately, as whatever `P` the caller makes packets from again: bytes, or a
 /// header and a payload that many subscribers share.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+///
+/// use kaon_rtc::layer::SequenceNumber;
+/// use kaon_rtc::media::{PacketCache, PacketCacheConfig, Retransmission};
+///
+/// let (now, round_trip) = (Instant::now(), Duration::from_millis(40));
+/// let mut cache = PacketCache::new(PacketCacheConfig::default());
+/// cache.insert(now, SequenceNumber(1), 1200, vec![0u8; 1200]);
+///
+/// // The peer asks for it.
+/// let later = now + Duration::from_millis(80);
+/// assert!(matches!(cache.retransmit(later, SequenceNumber(1), round_trip), Retransmission::Packet(_)));
+/// // Its next request was on the way already.
+/// assert_eq!(cache.retransmit(later, SequenceNumber(1), round_trip), Retransmission::TooSoon);
+/// assert_eq!(cache.retransmit(later, SequenceNumber(2), round_trip), Retransmission::Unknown);
+/// ```
 #[derive(Debug)]
 pub struct PacketCache<P> {
     config: PacketCacheConfig,

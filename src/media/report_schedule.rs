@@ -8,9 +8,10 @@ use crate::layer::Bitrate;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReportScheduleConfig {
-    /// The bandwidth of the session, of which RTCP may take 5 %, RFC 3550 §6.2.
+    /// The bandwidth of the session, of which RTCP may take 5 %, RFC 3550 §6.2. Default 2 Mbit/s for
+    /// video and 64 kbit/s for audio.
     pub session_bandwidth: Bitrate,
-    /// The least time between regular reports: T_rr_interval of RFC 4585 §3.4. 1 s for video, which has losses
+    /// The least time between regular reports: T_rr_interval of RFC 4585 §3.4. Default 1 s for video, which has losses
     /// to repair and a bandwidth to find, and 5 s for audio.
     pub min_interval: Duration,
     /// How many SSRCs send RTCP in the session, the peer's included. Default 2.

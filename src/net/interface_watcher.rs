@@ -10,6 +10,18 @@ use super::{InterfaceAddress, InterfaceFilter, interfaces};
 /// Tells when addresses of this machine come and go, so that ICE can gather again.
 ///
 /// It asks the system every few seconds; asking costs some tens of microseconds.
+///
+/// ```
+/// use kaon_rtc::net::{InterfaceFilter, InterfaceWatcher};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let watcher = InterfaceWatcher::new(InterfaceFilter::default(), InterfaceWatcher::DEFAULT_PERIOD)?;
+/// for address in watcher.addresses() {
+///     println!("{} on {}", address.ip, address.interface);
+/// }
+/// # Ok::<(), std::io::Error>(()) })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct InterfaceWatcher {
     list: Box<dyn FnMut() -> io::Result<Vec<InterfaceAddress>> + Send>,
     interval: Interval,

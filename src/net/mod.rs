@@ -9,6 +9,17 @@
 //! * [`FramedStream`] carries datagrams over TCP (RFC 4571).
 //!
 //! All of it runs on tokio. Nothing here starts a task, except where it says so.
+//!
+//! ```
+//! use kaon_rtc::net::{InterfaceFilter, interfaces};
+//!
+//! let mut filter = InterfaceFilter::default();
+//! filter.loopback = true;
+//! for address in interfaces(&filter)? {
+//!     println!("{}: {}", address.interface, address.ip);
+//! }
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 pub mod mdns;
 

@@ -12,6 +12,20 @@ use crate::layer::{Datagram, Ecn, FiveTuple};
 ///
 /// One system call fills several buffers, and the kernel may put several datagrams of one sender into each
 /// (generic receive offload). [`datagrams`](Self::datagrams) hands out each by itself.
+///
+/// ```
+/// use kaon_rtc::net::{ReceiveBatch, UdpSocket};
+///
+/// async fn count(socket: &UdpSocket) -> std::io::Result<()> {
+///     let mut batch = ReceiveBatch::default();
+///     loop {
+///         socket.recv(&mut batch).await?;
+///         for datagram in batch.datagrams() {
+///             println!("{} bytes from {}", datagram.bytes.len(), datagram.path.remote);
+///         }
+///     }
+/// }
+/// ```
 pub struct ReceiveBatch {
     memory: Vec<u8>,
     /// As many as there are to be buffers at most; none before the first receive.

@@ -22,11 +22,11 @@ use super::{PortRange, ReceiveBatch, UdpStats};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct UdpConfig {
-    /// The size of the kernel's send buffer in bytes; `None` leaves what the system gives. The kernel may give
-    /// less than asked for: see [`UdpSocket::send_buffer_size`].
+    /// The size of the kernel's send buffer in bytes; `None`, the default, leaves what the system gives. The
+    /// kernel may give less than asked for: see [`UdpSocket::send_buffer_size`].
     pub send_buffer: Option<usize>,
     /// The size of the kernel's receive buffer in bytes, in the same way. A socket that many peers send to
-    /// wants megabytes.
+    /// wants megabytes. `None` by default.
     pub receive_buffer: Option<usize>,
     /// Whether a socket bound to `[::]` is for IPv6 only. By default it takes IPv4 as well, and paths of IPv4
     /// peers have IPv4 addresses.

@@ -17,6 +17,22 @@ use crate::session::{MediaConfig, Session, SessionConfig, Transports};
 use crate::{ice, sctp};
 
 /// How a [`PeerConnection`] is made. Everything has a default.
+///
+/// ```
+/// use kaon_rtc::net::PortRange;
+/// use kaon_rtc::peer_connection::{Endpoint, PeerConnection};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let connection = PeerConnection::builder()
+///     .stun_server("stun:198.51.100.7:3478")
+///     .socket(Endpoint::builder().ports(PortRange::new(50_000..=50_999)?))
+///     .loopback(true)
+///     .build()
+///     .await?;
+/// connection.create_data_channel("chat")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct PeerConnectionBuilder {
     provider: Option<CryptoProvider>,

@@ -15,6 +15,20 @@ use crate::session::FailureReason;
 ///
 /// The end of the stream is that of a channel that was closed. A connection that fails or is closed is an error,
 /// whose source is the [`FailureReason`]: something may be missing.
+///
+/// ```
+/// use kaon_rtc::peer_connection::DataChannel;
+/// use tokio::io::AsyncWriteExt;
+/// use tokio::net::TcpStream;
+///
+/// /// A tunnel: everything that comes on a channel goes to a server, and back.
+/// async fn tunnel(channel: DataChannel, server: &str) -> std::io::Result<()> {
+///     let mut there = TcpStream::connect(server).await?;
+///     let mut here = channel.into_stream();
+///     tokio::io::copy_bidirectional(&mut here, &mut there).await?;
+///     here.shutdown().await
+/// }
+/// ```
 pub struct DataChannelStream {
     channel: DataChannel,
     /// What is left of the message being read.

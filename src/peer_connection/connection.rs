@@ -22,6 +22,34 @@ use crate::session::{
 /// A WebRTC connection (W3C `RTCPeerConnection`); see the [module](crate::peer_connection). Cheap to clone.
 ///
 /// Every method may be called from anywhere, from a [handler](super::PeerConnectionHandler) too, and none blocks.
+///
+/// ```
+/// use kaon_rtc::peer_connection::{ConnectionState, Description, PeerConnection, PeerConnectionEvent};
+///
+/// /// Answers an offer that came over signalling of yours, and tells the answer with all its candidates.
+/// async fn answer(offer: &str) -> Result<(PeerConnection, String), Box<dyn std::error::Error>> {
+///     let connection = PeerConnection::builder().build().await?;
+///     connection.set_remote_description(&Description::offer(offer)?)?;
+///     connection.set_local_description(None)?;
+///     connection.gathering_complete().await;
+///     let answer = connection.local_description().ok_or("no answer")?.text();
+///     Ok((connection, answer))
+/// }
+///
+/// /// Follows the connection until it is over.
+/// async fn follow(connection: PeerConnection) {
+///     while let Some(event) = connection.next_event().await {
+///         match event {
+///             PeerConnectionEvent::DataChannel(channel) => println!("{} was opened", channel.label()),
+///             PeerConnectionEvent::Track(track) => println!("{:?} comes", track.kind()),
+///             PeerConnectionEvent::ConnectionState { state: ConnectionState::Failed, reason: Some(reason) } => {
+///                 println!("failed: {reason}");
+///             }
+///             _ => {}
+///         }
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct PeerConnection {
     pub(super) handle: Arc<Handle>,
@@ -44,6 +72,17 @@ impl PeerConnection {
     // ---- Signalling ----
 
     /// Makes an offer. It has no effect before it is [set](Self::set_local_description).
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// # let connection = kaon_rtc::peer_connection::PeerConnection::builder().build().await?;
+    /// # connection.create_data_channel("chat")?;
+    /// let offer = connection.create_offer()?;
+    /// connection.set_local_description(Some(&offer))?;
+    /// assert_eq!(offer.kind.name(), "offer");
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`SessionError::InvalidState`] and [`SessionError::Ended`].
@@ -74,6 +113,15 @@ impl PeerConnection {
 
     /// Applies a description of the peer.
     ///
+    /// ```
+    /// use kaon_rtc::peer_connection::{Description, PeerConnection, PeerConnectionError};
+    ///
+    /// /// Takes the answer of the peer, as text: the `sdp` of its `RTCSessionDescription`.
+    /// fn take_answer(connection: &PeerConnection, sdp: &str) -> Result<(), PeerConnectionError> {
+    ///     connection.set_remote_description(&Description::answer(sdp)?)
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// As [`Session::set_remote_description`](crate::session::Session::set_remote_description). Nothing has
     /// changed then.
@@ -82,6 +130,19 @@ impl PeerConnection {
     }
 
     /// Adds a candidate of the peer.
+    ///
+    /// ```
+    /// use kaon_rtc::peer_connection::{IceCandidateInit, PeerConnection};
+    ///
+    /// /// Takes what the peer's `icecandidate` event told.
+    /// fn take_candidate(connection: &PeerConnection, candidate: String, mid: String) {
+    ///     let init = IceCandidateInit { candidate, sdp_mid: Some(mid), ..IceCandidateInit::default() };
+    ///     // One that cannot be used takes nothing from the others.
+    ///     if let Err(error) = connection.add_ice_candidate(&init) {
+    ///         println!("a candidate was refused: {error}");
+    ///     }
+    /// }
+    /// ```
     ///
     /// # Errors
     /// As [`Session::add_ice_candidate`](crate::session::Session::add_ice_candidate).
@@ -115,6 +176,18 @@ impl PeerConnection {
     }
 
     /// Waits until the connection is connected. Cancel safe.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use kaon_rtc::peer_connection::PeerConnection;
+    ///
+    /// async fn wait(connection: &PeerConnection) -> Result<(), Box<dyn std::error::Error>> {
+    ///     tokio::time::timeout(Duration::from_secs(20), connection.connected()).await??;
+    ///     println!("connected by {:?}", connection.selected_pair());
+    ///     Ok(())
+    /// }
+    /// ```
     ///
     /// # Errors
     /// [`PeerConnectionError::Ended`] with the reason if it fails or is closed first.
@@ -191,6 +264,18 @@ impl PeerConnection {
     }
 
     /// What was counted so far.
+    ///
+    /// ```
+    /// use kaon_rtc::peer_connection::{PeerConnection, Stats};
+    ///
+    /// fn show_losses(connection: &PeerConnection) {
+    ///     for entry in connection.get_stats().iter() {
+    ///         if let Stats::InboundRtp(stream) = entry {
+    ///             println!("{} packets received, {} lost", stream.packets_received, stream.packets_lost);
+    ///         }
+    ///     }
+    /// }
+    /// ```
     pub fn get_stats(&self) -> StatsReport {
         self.handle.shared.lock().session.stats(Instant::now())
     }
@@ -198,6 +283,20 @@ impl PeerConnection {
     // ---- Media ----
 
     /// Adds something to send, on a transceiver that does not send yet if there is one (W3C `addTrack`).
+    ///
+    /// ```
+    /// use kaon_rtc::peer_connection::{LocalTrack, PeerConnection, PeerConnectionError, TrackKind, TransceiverInit};
+    /// use kaon_rtc::sdp::Direction;
+    ///
+    /// /// A camera and its microphone, which a browser plays in sync. The next offer has them.
+    /// fn add_camera(connection: &PeerConnection) -> Result<[LocalTrack; 2], PeerConnectionError> {
+    ///     let init = TransceiverInit::new(Direction::SendOnly).stream("porch");
+    ///     Ok([
+    ///         connection.add_track(TrackKind::Video, init.clone())?,
+    ///         connection.add_track(TrackKind::Audio, init)?,
+    ///     ])
+    /// }
+    /// ```
     ///
     /// # Errors
     /// [`SessionError::Limit`] and [`SessionError::Ended`].
@@ -211,6 +310,18 @@ impl PeerConnection {
     }
 
     /// Adds a transceiver (W3C `addTransceiver`).
+    ///
+    /// ```
+    /// use kaon_rtc::peer_connection::{Codec, PeerConnection, PeerConnectionError, TrackKind, TransceiverInit};
+    /// use kaon_rtc::sdp::Direction;
+    ///
+    /// /// Asks for a picture of the peer, in VP8 and nothing else.
+    /// fn watch(connection: &PeerConnection) -> Result<(), PeerConnectionError> {
+    ///     let init = TransceiverInit::new(Direction::RecvOnly).codecs([Codec::vp8()]);
+    ///     connection.add_transceiver(TrackKind::Video, init)?;
+    ///     Ok(())
+    /// }
+    /// ```
     ///
     /// # Errors
     /// [`SessionError::Limit`] and [`SessionError::Ended`].
@@ -317,6 +428,21 @@ impl PeerConnection {
     /// Makes a data channel, an ordered and reliable one if a label is all that is given. The first one needs an offer
     /// of this side; later ones need none.
     ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use kaon_rtc::layer::Reliability;
+    /// use kaon_rtc::peer_connection::{ChannelInit, DataChannel, PeerConnection, PeerConnectionError};
+    ///
+    /// /// For positions in a game: what comes late is of no use.
+    /// fn positions(connection: &PeerConnection) -> Result<DataChannel, PeerConnectionError> {
+    ///     let mut init = ChannelInit::new("positions");
+    ///     init.ordered = false;
+    ///     init.reliability = Reliability::MaxLifetime(Duration::from_millis(150));
+    ///     connection.open_data_channel(init)
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// [`SessionError::DataChannel`] and [`SessionError::Ended`].
     pub fn create_data_channel(
@@ -338,6 +464,20 @@ impl PeerConnection {
     /// The next event; `None` once the connection is over and all events are told: it is closed, or has failed for
     /// what an ICE restart does not help against. [`failure`](Self::failure) says why. For one task: of several that
     /// wait, each gets some of the events. Cancel safe.
+    ///
+    /// ```
+    /// use kaon_rtc::peer_connection::{IceCandidateInit, PeerConnection, PeerConnectionEvent};
+    ///
+    /// /// Tells the peer what has to be signalled.
+    /// async fn signal(connection: PeerConnection, tell: impl Fn(IceCandidateInit)) {
+    ///     while let Some(event) = connection.next_event().await {
+    ///         if let PeerConnectionEvent::IceCandidate(candidate) = event {
+    ///             tell(candidate);
+    ///         }
+    ///     }
+    ///     println!("over: {:?}", connection.failure());
+    /// }
+    /// ```
     pub async fn next_event(&self) -> Option<PeerConnectionEvent> {
         let told = self
             .wait_for(|state| match state.pop_event() {

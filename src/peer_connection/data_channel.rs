@@ -16,6 +16,30 @@ use crate::session::{FailureReason, SessionError};
 /// A data channel (W3C `RTCDataChannel`). Cheap to clone; it keeps the connection open.
 ///
 /// Dropping it does not close the channel: what was sent is delivered, and what arrives from then on is thrown away.
+///
+/// ```
+/// use kaon_rtc::peer_connection::{DataChannel, PeerConnectionError};
+///
+/// /// Sends a file in pieces. `send` waits until the channel is open, and while the peer is slower.
+/// async fn send_file(channel: &DataChannel, bytes: &[u8]) -> Result<(), PeerConnectionError> {
+///     channel.send_text(format!("{} bytes follow", bytes.len())).await?;
+///     for piece in bytes.chunks(16 << 10) {
+///         channel.send(piece.to_vec()).await?;
+///     }
+///     Ok(())
+/// }
+///
+/// async fn print_what_comes(channel: &DataChannel) {
+///     while let Some(message) = channel.recv().await {
+///         match message.text() {
+///             Some(text) => println!("{text}"),
+///             None => println!("{} bytes", message.data().len()),
+///         }
+///     }
+///     // `None` for a channel that was closed while the connection goes on.
+///     println!("{} is closed: {:?}", channel.label(), channel.failure());
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct DataChannel {
     id: ChannelId,

@@ -18,6 +18,20 @@ use crate::session::{EndpointEnded, Session};
 /// else by the path. Two connections between the same two endpoints cannot be told apart, therefore: the second one
 /// ends with
 /// [`FailureReason::PathInUse`](super::FailureReason::PathInUse); give it an endpoint of its own. A server that should use several cores has an endpoint, with a port of its own, for each.
+///
+/// ```
+/// use kaon_rtc::peer_connection::{Endpoint, PeerConnection};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// // A server's port, for all who come.
+/// let endpoint = Endpoint::builder().address("127.0.0.1:0".parse()?).bind()?;
+/// let alice = PeerConnection::builder().endpoint(&endpoint).build().await?;
+/// let bob = PeerConnection::builder().endpoint(&endpoint).build().await?;
+/// assert_ne!(alice, bob);
+/// println!("both are at {}", endpoint.local_addr());
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Endpoint(Arc<EndpointHandle>);
 
@@ -28,6 +42,19 @@ struct EndpointHandle {
 }
 
 /// How an [`Endpoint`] is made.
+///
+/// ```
+/// use kaon_rtc::net::{InterfaceFilter, PortRange};
+/// use kaon_rtc::peer_connection::Endpoint;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let not_docker = InterfaceFilter::default().with_accept(|address| !address.interface.starts_with("docker"));
+/// let endpoint =
+///     Endpoint::builder().ports(PortRange::new(50_000..=50_999)?).interfaces(not_docker).bind()?;
+/// assert!((50_000..=50_999).contains(&endpoint.local_addr().port()));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct EndpointBuilder {
     address: Option<SocketAddr>,

@@ -8,6 +8,19 @@ use crate::sdp;
 use crate::session::{EndpointEnded, FailureReason, SessionError};
 
 /// Why a connection refused something.
+///
+/// ```
+/// use kaon_rtc::peer_connection::{DataChannel, PeerConnectionError};
+///
+/// async fn say(channel: &DataChannel, text: &str) {
+///     match channel.send_text(text).await {
+///         Ok(()) => {}
+///         Err(PeerConnectionError::Ended(reason)) => println!("the connection has ended: {reason}"),
+///         Err(PeerConnectionError::ChannelClosed) => println!("the peer does not want to talk"),
+///         Err(error) => println!("not said: {error}"),
+///     }
+/// }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PeerConnectionError {

@@ -7,6 +7,20 @@ use super::data_channel::DataChannel;
 use super::remote_track::RemoteTrack;
 
 /// What a connection tells (W3C: the events of `RTCPeerConnection`).
+///
+/// ```
+/// use kaon_rtc::peer_connection::PeerConnectionEvent;
+///
+/// fn describe(event: &PeerConnectionEvent) -> String {
+///     match event {
+///         PeerConnectionEvent::NegotiationNeeded => "an offer is due".to_owned(),
+///         PeerConnectionEvent::IceCandidate(init) => format!("signal {}", init.candidate),
+///         PeerConnectionEvent::ConnectionState { state, reason: None } => format!("now {state}"),
+///         PeerConnectionEvent::ConnectionState { state, reason: Some(reason) } => format!("{state}: {reason}"),
+///         other => format!("{other:?}"),
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum PeerConnectionEvent {

@@ -16,6 +16,19 @@ use crate::session::{FailureReason, NegotiatedCodec};
 /// peer that sends several simulcast streams, all but the one that came first:
 /// [`RemoteTrack::simulcast_stream`] chooses one. Once a receiver of frames is there,
 /// [`RemoteTrack::recv_rtp`] should not be called: each would get some of the packets.
+///
+/// ```
+/// use kaon_rtc::peer_connection::RemoteTrack;
+///
+/// /// Hands the frames of a peer to a decoder.
+/// async fn watch(track: RemoteTrack, mut decode: impl FnMut(&[u8], bool)) {
+///     let mut frames = track.frames();
+///     while let Some(frame) = frames.recv().await {
+///         decode(&frame.data, frame.key_frame);
+///     }
+///     println!("over, {:?}", frames.statistics());
+/// }
+/// ```
 #[derive(Debug)]
 pub struct FrameReceiver {
     track: RemoteTrack,

@@ -15,6 +15,21 @@ use crate::session::{FailureReason, NegotiatedCodec, OutgoingRtp, SessionError, 
 ///
 /// Frames are split into packets by [`FrameSender`](LocalTrack::frames); packets of one's own go out with
 /// [`send_rtp`](Self::send_rtp).
+///
+/// ```
+/// use bytes::Bytes;
+/// use kaon_rtc::layer::RtpTimestamp;
+/// use kaon_rtc::peer_connection::{LocalTrack, OutgoingRtp};
+///
+/// /// Sends one packet of Opus, once the exchange of offer and answer is done.
+/// fn send(track: &LocalTrack, opus: Bytes, sent: u32) -> Result<(), Box<dyn std::error::Error>> {
+///     let codec = track.codec("opus").ok_or("the peer takes no Opus")?;
+///     // Packets of 20 ms, on a clock of 48 kHz.
+///     let timestamp = RtpTimestamp(sent.wrapping_mul(960));
+///     track.send_rtp(OutgoingRtp::new(codec.payload_type, timestamp, sent == 0, opus))?;
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct LocalTrack {
     handle: Arc<Handle>,
@@ -148,6 +163,33 @@ impl LocalTrack {
 }
 
 /// Splits frames into packets and sends them.
+///
+/// ```
+/// use kaon_rtc::layer::RtpTimestamp;
+/// use kaon_rtc::peer_connection::LocalTrack;
+///
+/// /// Sends what an encoder makes, a key frame whenever the peer asks for one.
+/// async fn play(
+///     track: LocalTrack,
+///     mut encode: impl FnMut(bool) -> Vec<u8>,
+/// ) -> Result<(), Box<dyn std::error::Error>> {
+///     let mut sender = track.frames(&track.codec("VP8").ok_or("the peer takes no VP8")?)?;
+///     let mut clock = tokio::time::interval(std::time::Duration::from_millis(40));
+///     let (mut time, mut is_key) = (0u32, true);
+///     loop {
+///         tokio::select! {
+///             _ = clock.tick() => {
+///                 sender.send(&encode(is_key), RtpTimestamp(time))?;
+///                 (time, is_key) = (time.wrapping_add(90 * 40), false);
+///             }
+///             asked = track.key_frame_requested() => match asked {
+///                 Some(()) => is_key = true,
+///                 None => return Ok(()),
+///             },
+///         }
+///     }
+/// }
+/// ```
 pub struct FrameSender {
     track: LocalTrack,
     codec: NegotiatedCodec,

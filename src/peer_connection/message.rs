@@ -3,6 +3,17 @@ use bytes::Bytes;
 use crate::datachannel::MessageKind;
 
 /// A message of a data channel.
+///
+/// ```
+/// use kaon_rtc::peer_connection::{Message, MessageKind};
+///
+/// fn length(message: &Message) -> usize {
+///     match message.kind() {
+///         MessageKind::Text => message.text().map_or(0, |text| text.chars().count()),
+///         MessageKind::Binary => message.data().len(),
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     kind: MessageKind,

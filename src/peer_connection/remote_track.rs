@@ -16,6 +16,28 @@ use crate::session::{FailureReason, NegotiatedCodec, TrackKind, Transceiver, Tra
 /// What a peer sends on a transceiver (W3C `RTCRtpReceiver`). Cheap to clone; it keeps the connection open.
 ///
 /// Once the last clone is dropped, packets that arrive are thrown away.
+///
+/// ```
+/// use kaon_rtc::peer_connection::{LocalTrack, OutgoingRtp, RemoteTrack};
+///
+/// /// Sends what one peer says to another. Both take the codec, under numbers of their own.
+/// async fn forward(from: RemoteTrack, to: LocalTrack) {
+///     while let Some(packet) = from.recv_rtp().await {
+///         let view = packet.as_packet();
+///         let codecs = to.codecs();
+///         let Some(codec) = from.codec_of(&view).and_then(|codec| {
+///             codecs.iter().find(|theirs| theirs.codec.is_compatible(&codec.codec))
+///         }) else {
+///             continue;
+///         };
+///         let payload = packet.packet.payload();
+///         let mut out = OutgoingRtp::new(codec.payload_type, view.timestamp(), view.marker(), payload);
+///         out.sequence_number = Some(view.sequence_number());
+///         // What cannot be sent now is as good as lost.
+///         let _ = to.send_rtp(out);
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct RemoteTrack {
     id: TransceiverId,

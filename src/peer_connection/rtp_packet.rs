@@ -5,6 +5,17 @@ use crate::rtp::{ExtensionValues, OwnedPacket, Packet};
 use crate::session::IncomingRtp;
 
 /// An RTP packet that arrived.
+///
+/// ```
+/// use kaon_rtc::peer_connection::RemoteTrack;
+///
+/// async fn show(track: RemoteTrack) {
+///     while let Some(packet) = track.recv_rtp().await {
+///         let view = packet.as_packet();
+///         println!("{:?} {:?}: {} bytes", view.ssrc(), view.sequence_number(), view.payload().len());
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RtpPacket {

@@ -4,6 +4,24 @@ use super::header::{PacketType, RawPacket};
 use super::{Encode, ParseError, WriteError};
 
 /// Writes packets behind each other into the caller's buffer.
+///
+/// ```
+/// use kaon_rtc::layer::Ssrc;
+/// use kaon_rtc::rtcp::{CompoundWriter, Packet, Pli, ReceiverReport, packets};
+///
+/// let mut datagram = [0; 1200];
+/// let mut writer = CompoundWriter::new(&mut datagram);
+/// // A report goes first (RFC 3550 §6.1).
+/// writer.push(&ReceiverReport { ssrc: Ssrc(1), ..ReceiverReport::default() })?;
+/// writer.push(&Pli { sender: Ssrc(1), media: Ssrc(2) })?;
+/// let len = writer.finish();
+///
+/// let asked = packets(&datagram[..len]).filter_map(Result::ok).any(|packet| {
+///     matches!(packet, Packet::Pli(pli) if pli.media == Ssrc(2))
+/// });
+/// assert!(asked);
+/// # Ok::<(), kaon_rtc::rtcp::WriteError>(())
+/// ```
 #[derive(Debug)]
 pub struct CompoundWriter<'a> {
     buffer: &'a mut [u8],

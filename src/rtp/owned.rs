@@ -8,6 +8,17 @@ use super::{Packet, ParseError};
 /// An RTP packet with its bytes, for those who must keep it: a jitter buffer, a retransmission cache.
 ///
 /// Cloning shares the bytes.
+///
+/// ```
+/// use bytes::Bytes;
+/// use kaon_rtc::rtp::OwnedPacket;
+///
+/// let bytes = Bytes::from_static(&[0x80, 0, 0, 1, 0, 0, 0, 160, 0, 0, 0, 1, b'h', b'i']);
+/// let packet = OwnedPacket::parse(bytes)?;
+/// let kept = packet.clone(); // the same memory
+/// assert_eq!(kept.payload(), "hi");
+/// # Ok::<(), kaon_rtc::rtp::ParseError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct OwnedPacket {
     bytes: Bytes,

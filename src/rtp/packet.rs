@@ -9,6 +9,19 @@ use crate::layer::{PayloadType, RtpTimestamp, SequenceNumber, Ssrc};
 /// An RTP packet in the caller's buffer, RFC 3550 §5.1.
 ///
 /// [`Packet::parse`] checks the framing once; the accessors only slice.
+///
+/// ```
+/// use kaon_rtc::layer::{SequenceNumber, Ssrc};
+/// use kaon_rtc::rtp::Packet;
+///
+/// let datagram = [0x80, 0x80 | 96, 0, 7, 0, 0, 3, 192, 0, 0, 0x12, 0x34, b'h', b'i'];
+/// let packet = Packet::parse(&datagram)?;
+/// assert_eq!((packet.sequence_number(), packet.ssrc()), (SequenceNumber(7), Ssrc(0x1234)));
+/// assert!(packet.marker());
+/// assert_eq!(packet.payload(), b"hi");
+/// assert!(Packet::parse(&datagram[..10]).is_err());
+/// # Ok::<(), kaon_rtc::rtp::ParseError>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Packet<'a> {
     bytes: &'a [u8],

@@ -37,6 +37,24 @@ impl From<Packet<'_>> for Header {
 /// Extensions are written in the one-byte form of RFC 8285 as long as every element fits it; the first that
 /// does not (an id above 14, no data, or more than 16 bytes) turns what is there into the two-byte form.
 /// [`one_byte_only`](Self::one_byte_only) forbids that, for peers without `a=extmap-allow-mixed`.
+///
+/// ```
+/// use kaon_rtc::layer::{PayloadType, RtpTimestamp, SequenceNumber, Ssrc};
+/// use kaon_rtc::rtp::{Header, Packet, PacketWriter};
+///
+/// let header = Header {
+///     marker: false,
+///     payload_type: PayloadType::from_low_bits(0),
+///     sequence_number: SequenceNumber(1),
+///     timestamp: RtpTimestamp(160),
+///     ssrc: Ssrc(1),
+/// };
+/// let mut buffer = [0; 1200];
+/// let len = PacketWriter::new(&mut buffer, &header, &[])?.payload(&[0xff; 160])?;
+/// assert_eq!(len, 12 + 160);
+/// assert_eq!(Header::from(Packet::parse(&buffer[..len])?), header);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct PacketWriter<'a> {
     buffer: &'a mut [u8],

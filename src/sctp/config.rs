@@ -4,19 +4,29 @@ use super::congestion::{CongestionControl, NewReno};
 use super::sender::Message;
 
 /// The parameters of an association. The defaults are for WebRTC over the Internet.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use kaon_rtc::sctp::Config;
+///
+/// let mut config = Config::default();
+/// config.max_receive_message = 1 << 20;
+/// config.heartbeat_interval = Some(Duration::from_secs(10));
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// The port on this side; WebRTC uses 5000.
+    /// The port on this side; 5000 by default, as WebRTC has it.
     pub local_port: u16,
-    /// The port on the other side.
+    /// The port on the other side; 5000 by default.
     pub remote_port: u16,
-    /// The largest SCTP packet in bytes. The default of 1191 leaves room in 1280 bytes for IPv6 (40), UDP (8),
+    /// The largest SCTP packet in bytes, 508 at least. The default of 1191 leaves room in 1280 bytes for IPv6 (40), UDP (8),
     /// a TURN channel header (4) and a DTLS record (37). It counts whatever the batch given to `poll_transmit`
     /// says of its datagrams, because a chunk once sent is sent again at the same length.
     pub mtu: usize,
-    /// The number of streams to ask for in each direction; 65535 at most, and no more than a budget of
-    /// [`max_receive_window`](Self::max_receive_window) has 64 bytes for. They cost nothing until used.
+    /// The number of streams to ask for in each direction. 65535 by default, the most there are, and no more than a
+    /// budget of [`max_receive_window`](Self::max_receive_window) has 64 bytes for. They cost nothing until used.
     pub streams: u16,
     /// The budget of the sending direction in bytes: what messages that wait to be sent or acknowledged count for.
     /// One counts for its bytes, a sixteenth of them and 160, which is what it takes to keep it. 4 MiB by default.
@@ -29,42 +39,44 @@ pub struct Config {
     /// the caller says it keeps ([`set_held`](crate::layer::SctpTransport::set_held)) and the tables of streams.
     /// A fast reader lets the receive window grow so far. 8 MiB by default.
     pub max_receive_window: usize,
-    /// The largest message in bytes to send, unless the peer announces less.
+    /// The largest message in bytes to send, unless the peer announces less. 256 KiB by default.
     pub max_send_message: usize,
-    /// The largest message in bytes to take; a longer one ends the association.
+    /// The largest message in bytes to take; a longer one ends the association. 256 KiB by default.
     pub max_receive_message: usize,
-    /// The most holes in the sequence of received TSNs. What would make one more is not taken.
+    /// The most holes in the sequence of received TSNs. What would make one more is not taken. 4096 by default.
     pub max_gaps: usize,
-    /// The most chunks in flight; 32768 at most, because the 16-bit sequence numbers of a stream tell no more
-    /// messages apart.
+    /// The most chunks in flight. 32768 by default, which is the most there may be, because the 16-bit sequence
+    /// numbers of a stream tell no more messages apart; 16 at least.
     pub max_outstanding_chunks: usize,
     /// The most events that wait for [`poll_event`](crate::layer::Layer::poll_event); a peer that resets
-    /// streams has to wait while they are not fetched.
+    /// streams has to wait while they are not fetched. 4096 by default.
     pub max_events: usize,
-    /// How long a state cookie is valid (RFC 9260 §16, Valid.Cookie.Life).
+    /// How long a state cookie is valid (RFC 9260 §16, Valid.Cookie.Life). 60 s by default.
     pub cookie_life: Duration,
-    /// The retransmission timeout before the first measurement.
+    /// The retransmission timeout before the first measurement. 500 ms by default, where RFC 9260 §16 has 1 s.
     pub rto_initial: Duration,
-    /// The shortest retransmission timeout; above the peer's delay of acknowledgements, usually 200 ms.
+    /// The shortest retransmission timeout. 400 ms by default: above the peer's delay of acknowledgements, usually
+    /// 200 ms.
     pub rto_min: Duration,
-    /// The longest retransmission timeout.
+    /// The longest retransmission timeout. 10 s by default, an hour at most.
     pub rto_max: Duration,
-    /// How long an acknowledgement may be delayed.
+    /// How long an acknowledgement may be delayed. 200 ms by default.
     pub sack_delay: Duration,
-    /// How often an idle peer is probed; `None` for never.
+    /// How often an idle peer is probed; `None` for never. 30 s by default.
     pub heartbeat_interval: Option<Duration>,
-    /// How often INIT and COOKIE ECHO are retransmitted.
+    /// How often INIT and COOKIE ECHO are retransmitted. 8 times by default.
     pub max_init_retransmits: u32,
-    /// How many timeouts in a row end the association (RFC 9260 §16, Association.Max.Retrans).
+    /// How many timeouts in a row end the association (RFC 9260 §16, Association.Max.Retrans). 10 by default.
     pub max_retransmits: u32,
     /// How long a shutdown may take without a sign that the peer still has data to send (RFC 9260 §9.2,
-    /// T5-shutdown-guard).
+    /// T5-shutdown-guard). 60 s by default.
     pub shutdown_guard: Duration,
-    /// The most packets of new data sent at once (RFC 9260 §6.1, Max.Burst).
+    /// The most packets of new data sent at once (RFC 9260 §6.1, Max.Burst). 64 by default.
     pub max_burst: u32,
-    /// Whether zero is a valid checksum, because DTLS protects the packets (RFC 9653). Only over DTLS.
+    /// Whether zero is a valid checksum, because DTLS protects the packets (RFC 9653). Only over DTLS; not by
+    /// default.
     pub zero_checksum: bool,
-    /// Makes the congestion controller; its argument is the packet size in bytes.
+    /// Makes the congestion controller; its argument is the packet size in bytes. [`NewReno`] by default.
     pub congestion_control: fn(usize) -> Box<dyn CongestionControl>,
 }
 

@@ -9,6 +9,22 @@ use super::{Limits, Line, MediaDescription, Origin, ParseError, Reason};
 use crate::layer::{Fingerprint, Mid};
 
 /// A session description, RFC 8866 §5.
+///
+/// ```
+/// use kaon_rtc::sdp::{Direction, SessionDescription};
+///
+/// let text = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n\
+///             m=audio 9 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\na=mid:a\r\na=sendonly\r\n";
+/// let description: SessionDescription = text.parse()?;
+/// let audio = &description.media[0];
+/// assert_eq!(description.direction(audio), Direction::SendOnly);
+/// // A static payload type, which needs no a=rtpmap.
+/// assert!(audio.codecs().any(|codec| codec.is("PCMU")));
+///
+/// let error = "v=0\r\nm=audio".parse::<SessionDescription>().unwrap_err();
+/// println!("{error}");
+/// # Ok::<(), kaon_rtc::sdp::ParseError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionDescription {
     /// Who made the session (`o=`).

@@ -189,6 +189,14 @@ pub struct NegotiatedCodec {
 }
 
 /// What a session offers and accepts.
+///
+/// ```
+/// use kaon_rtc::session::{Codec, MediaConfig, TrackKind};
+///
+/// let mut media = MediaConfig::default();
+/// media.video.retain(|codec| codec.is("VP8"));
+/// assert!(media.codecs(TrackKind::Video).iter().all(|codec| codec.is("VP8")));
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MediaConfig {

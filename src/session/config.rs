@@ -12,6 +12,20 @@ use crate::media::SendHistory;
 use crate::{ice, sctp};
 
 /// How sessions are made: layers, codecs and limits. Cheap to clone.
+///
+#[cfg_attr(feature = "aws-lc-rs", doc = "```")]
+#[cfg_attr(not(feature = "aws-lc-rs"), doc = "```ignore")]
+/// use std::time::Duration;
+///
+/// use kaon_rtc::crypto::aws_lc_rs;
+/// use kaon_rtc::session::SessionConfig;
+///
+/// let mut config = SessionConfig::generate(aws_lc_rs::provider())?;
+/// config.handshake_timeout = Duration::from_secs(10);
+/// config.set_mtu(1400);
+/// config.transports.change_ice(|ice| ice.consent_timeout = Duration::from_secs(15));
+/// # Ok::<(), kaon_rtc::dtls::DtlsError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SessionConfig {

@@ -54,6 +54,16 @@ impl FromStr for DescriptionKind {
 pub struct UnknownDescriptionKind(pub String);
 
 /// A description and what it is (W3C `RTCSessionDescription`).
+///
+/// ```
+/// use kaon_rtc::session::{Description, DescriptionKind};
+///
+/// let text = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n";
+/// let offer = Description::offer(text)?;
+/// assert_eq!((offer.kind, offer.text().as_str()), (DescriptionKind::Offer, text));
+/// assert_eq!(Description::offer("v=1").unwrap_err().line, 1);
+/// # Ok::<(), kaon_rtc::sdp::ParseError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
     /// What it is.

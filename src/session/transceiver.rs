@@ -18,6 +18,14 @@ impl fmt::Display for TransceiverId {
 }
 
 /// What a transceiver is to be (W3C `RTCRtpTransceiverInit`).
+///
+/// ```
+/// use kaon_rtc::sdp::Direction;
+/// use kaon_rtc::session::{Codec, TransceiverInit};
+///
+/// let init = TransceiverInit::new(Direction::SendOnly).stream("porch").codecs([Codec::h264(), Codec::vp8()]);
+/// assert_eq!(init.streams, ["porch"]);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TransceiverInit {
@@ -59,6 +67,23 @@ impl TransceiverInit {
 }
 
 /// One sender and one receiver that share a media section.
+///
+#[cfg_attr(feature = "aws-lc-rs", doc = "```")]
+#[cfg_attr(not(feature = "aws-lc-rs"), doc = "```ignore")]
+/// use std::time::Instant;
+///
+/// use kaon_rtc::crypto::aws_lc_rs;
+/// use kaon_rtc::sdp::Direction;
+/// use kaon_rtc::session::{Session, SessionConfig, TrackKind, TransceiverInit};
+///
+/// let config = SessionConfig::generate(aws_lc_rs::provider())?;
+/// let mut session = Session::new(Instant::now(), config);
+/// let id = session.add_transceiver(TrackKind::Video, TransceiverInit::new(Direction::RecvOnly))?;
+/// let transceiver = session.transceiver(id).ok_or("it was just made")?;
+/// assert_eq!(transceiver.direction(), Direction::RecvOnly);
+/// assert!(!transceiver.may_send());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Transceiver {
     pub(super) id: TransceiverId,

@@ -9,6 +9,26 @@ use crate::crypto::SeededRandom;
 use crate::layer::{Ecn, FiveTuple};
 
 /// Hosts, links between them, and the datagrams under way.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+///
+/// use kaon_rtc::layer::FiveTuple;
+/// use kaon_rtc::sim::{Link, Nat, NatBehavior, Network};
+///
+/// let mut network = Network::new(7, Instant::now());
+/// network.set_default_link(Link { delay: Duration::from_millis(20), ..Link::default() });
+/// let nat = Nat::new("203.0.113.1".parse()?, NatBehavior::EndpointIndependent, NatBehavior::AddressDependent);
+/// network.add_host_behind(nat, ["10.0.0.2".parse()?]);
+/// let server = network.add_host(["198.51.100.1".parse()?]);
+///
+/// let path = FiveTuple::udp("10.0.0.2:5000".parse()?, "198.51.100.1:3478".parse()?);
+/// network.send(path, None, b"hello");
+/// network.advance_to(network.next_arrival().ok_or("it is under way")?);
+/// let delivery = network.deliver().ok_or("it has arrived")?;
+/// assert_eq!((delivery.host, delivery.path.remote.ip()), (server, "203.0.113.1".parse()?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Network {
     now: Instant,

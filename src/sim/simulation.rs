@@ -7,6 +7,29 @@ use crate::layer::{Datagram, FiveTuple, Layer, TransmitBatch};
 /// Layers on the hosts of a [`Network`], and the loop that runs them.
 ///
 /// Layers of several kinds go in as `Box<dyn Layer<…>>` or as an enum of the test's own.
+///
+#[cfg_attr(all(feature = "aws-lc-rs", feature = "sctp"), doc = "```")]
+#[cfg_attr(not(all(feature = "aws-lc-rs", feature = "sctp")), doc = "```ignore")]
+/// use std::time::{Duration, Instant};
+///
+/// use kaon_rtc::crypto::aws_lc_rs;
+/// use kaon_rtc::sctp::{Association, Config, SctpTransport};
+/// use kaon_rtc::sim::{Link, Network, Simulation};
+///
+/// let now = Instant::now();
+/// let mut network = Network::new(7, now);
+/// let link = Link { delay: Duration::from_millis(30), loss: 0.1, ..Link::default() };
+/// network.set_default_link(link);
+/// let (a, b) = ("192.0.2.1:1".parse()?, "192.0.2.2:1".parse()?);
+/// let mut simulation = Simulation::new(network);
+/// let provider = aws_lc_rs::provider();
+/// let client = simulation.add_peer(a, b, Association::new(Config::default(), &provider));
+/// simulation.add_peer(b, a, Association::new(Config::default(), &provider));
+/// simulation.layer_mut(client).connect(now);
+/// assert!(simulation.run_until(Duration::from_secs(20), |s| s.layer(client).is_established()));
+/// println!("established after {:?}", simulation.elapsed());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Simulation<L> {
     network: Network,

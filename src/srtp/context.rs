@@ -10,6 +10,30 @@ use crate::crypto::CryptoProvider;
 /// Both directions of an SRTP session under one pair of master keys.
 ///
 /// Rollover counters, replay windows and SRTCP indices are kept for each SSRC and each direction.
+///
+#[cfg_attr(feature = "aws-lc-rs", doc = "```")]
+#[cfg_attr(not(feature = "aws-lc-rs"), doc = "```ignore")]
+/// use kaon_rtc::crypto::aws_lc_rs;
+/// use kaon_rtc::srtp::{Config, Context, MasterKey, SrtpProfile, SrtpTransport};
+///
+/// let provider = aws_lc_rs::provider();
+/// let key = MasterKey::new(SrtpProfile::AeadAes128Gcm, &[1; 16], &[2; 12]).expect("the lengths of the profile");
+/// let mut sender = Context::new(&provider, &key, &key, Config::default())?;
+/// let mut receiver = Context::new(&provider, &key, &key, Config::default())?;
+///
+/// // An empty receiver report of SSRC 1.
+/// let mut packet = vec![0x80, 201, 0, 1, 0, 0, 0, 1];
+/// let plain = packet.clone();
+/// // Room for the index and the tag.
+/// packet.resize(plain.len() + 32, 0);
+/// let len = sender.protect_rtcp(&mut packet, plain.len())?;
+/// let protected = packet[..len].to_vec();
+/// let len = receiver.unprotect_rtcp(&mut packet[..len])?;
+/// assert_eq!(packet[..len], plain);
+/// // The same packet again is a replay.
+/// assert!(receiver.unprotect_rtcp(&mut protected.clone()).is_err());
+/// # Ok::<(), kaon_rtc::srtp::SrtpError>(())
+/// ```
 pub struct Context {
     profile: SrtpProfile,
     outbound: Outbound,

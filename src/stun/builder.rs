@@ -12,6 +12,23 @@ use super::message::FINGERPRINT_XOR;
 ///
 /// Order matters at the end: integrity after all that it is to protect, then the fingerprint, then
 /// [`finish`](Self::finish). A builder that is dropped without it takes back what it wrote.
+///
+#[cfg_attr(feature = "aws-lc-rs", doc = "```")]
+#[cfg_attr(not(feature = "aws-lc-rs"), doc = "```ignore")]
+/// use kaon_rtc::crypto::aws_lc_rs;
+/// use kaon_rtc::stun::{Class, Message, MessageBuilder, Method, TransactionId};
+///
+/// let id = TransactionId::random(&*aws_lc_rs::provider().random);
+/// let mut datagram = Vec::new();
+/// let len = MessageBuilder::new(&mut datagram, Class::Request, Method::BINDING, id)
+///     .software("an example")
+///     .priority(0x6e00_01ff)
+///     .fingerprint()
+///     .finish()?;
+/// assert_eq!(len, datagram.len());
+/// assert_eq!(Message::decode(&datagram)?.priority(), Some(0x6e00_01ff));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "the message is complete only after finish()"]
 pub struct MessageBuilder<'b> {

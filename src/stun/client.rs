@@ -12,6 +12,33 @@ use crate::crypto::CryptoProvider;
 use crate::layer::{Datagram, FiveTuple, Layer, Transmit, TransmitBatch};
 
 /// Asks one server once for the address that it sees this side under.
+///
+#[cfg_attr(feature = "aws-lc-rs", doc = "```")]
+#[cfg_attr(not(feature = "aws-lc-rs"), doc = "```ignore")]
+/// use std::time::Instant;
+///
+/// use kaon_rtc::crypto::aws_lc_rs;
+/// use kaon_rtc::layer::{Datagram, FiveTuple, Layer, TransmitBatch};
+/// use kaon_rtc::stun::{BindingClient, BindingConfig, BindingEvent, BindingServer};
+///
+/// let (here, there) = ("192.0.2.1:5000".parse()?, "198.51.100.1:3478".parse()?);
+/// let (path, back) = (FiveTuple::udp(here, there), FiveTuple::udp(there, here));
+/// let now = Instant::now();
+/// let mut client = BindingClient::new(now, &aws_lc_rs::provider(), path, BindingConfig::default());
+/// let mut server = BindingServer::default();
+///
+/// let mut batch = TransmitBatch::new(1200);
+/// let request = client.poll_transmit(now, &mut batch).ok_or("it asks at once")?;
+/// for datagram in batch.datagrams_mut(&request) {
+///     server.handle_datagram(now, Datagram::new(back, datagram))?;
+/// }
+/// let response = server.poll_transmit(now, &mut batch).ok_or("it answers")?;
+/// for datagram in batch.datagrams_mut(&response) {
+///     client.handle_datagram(now, Datagram::new(path, datagram))?;
+/// }
+/// assert_eq!(client.poll_event(), Some(BindingEvent::Mapped(here)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct BindingClient {
     path: FiveTuple,

@@ -17,6 +17,26 @@ const FINGERPRINT_LEN: usize = 8;
 pub(super) const FINGERPRINT_XOR: u32 = 0x5354_554e;
 
 /// A STUN message in the buffer it arrived in.
+///
+/// ```
+/// use kaon_rtc::stun::{Class, Message, MessageBuilder, Method, TransactionId};
+///
+/// /// The address that a Binding response tells; `None` for any other datagram.
+/// fn mapped_address(datagram: &[u8], asked: TransactionId) -> Option<std::net::SocketAddr> {
+///     let message = Message::decode(datagram).ok()?;
+///     let is_answer = message.class() == Class::Success && message.transaction_id() == asked;
+///     message.mapped_address().filter(|_| is_answer)
+/// }
+///
+/// let id = TransactionId([7; 12]);
+/// let mut datagram = Vec::new();
+/// MessageBuilder::new(&mut datagram, Class::Success, Method::BINDING, id)
+///     .xor_mapped_address("192.0.2.1:32853".parse()?)
+///     .finish()?;
+/// assert_eq!(mapped_address(&datagram, id), Some("192.0.2.1:32853".parse()?));
+/// assert_eq!(mapped_address(b"no STUN", id), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
     bytes: &'a [u8],

@@ -3,11 +3,13 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod documentation;
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use documentation::Documented;
 use source::{Crate, ModulePath};
 
 /// What each folder of `src/` may import from the crate, besides itself.
@@ -90,6 +92,64 @@ const AMBIENT: [&str; 12] = [
 const AMBIENT_ALLOWED: [&str; 5] =
     ["adapters", "crypto::aws_lc_rs", "crypto::rust_crypto", "net", "peer_connection"];
 
+/// What a user names first, by the folder that it is of. Each has an example.
+const HANDLES: [(&str, &[&str]); 17] = [
+    (
+        "peer_connection",
+        &[
+            "PeerConnection",
+            "PeerConnectionBuilder",
+            "PeerConnectionHandler",
+            "PeerConnectionEvent",
+            "PeerConnectionError",
+            "Endpoint",
+            "EndpointBuilder",
+            "DataChannel",
+            "DataChannelStream",
+            "Message",
+            "LocalTrack",
+            "FrameSender",
+            "RemoteTrack",
+            "FrameReceiver",
+            "RtpPacket",
+            "StableId",
+        ],
+    ),
+    (
+        "session",
+        &[
+            "Session",
+            "SessionConfig",
+            "Transceiver",
+            "TransceiverInit",
+            "Description",
+            "MediaConfig",
+            "OutgoingRtp",
+        ],
+    ),
+    ("endpoint", &["Endpoint"]),
+    ("ice", &["Agent"]),
+    ("dtls", &["Connection", "Listener", "Identity", "Config"]),
+    ("srtp", &["Context"]),
+    ("sctp", &["Association", "Config"]),
+    ("datachannel", &["DataChannels"]),
+    (
+        "net",
+        &["Driver", "UdpSocket", "ReceiveBatch", "PortRange", "InterfaceWatcher", "FramedStream", "Resolver"],
+    ),
+    ("stun", &["Message", "MessageBuilder", "BindingClient"]),
+    ("rtp", &["Packet", "PacketMut", "PacketWriter", "OwnedPacket"]),
+    ("rtcp", &["CompoundWriter", "TransportFeedbackBuilder"]),
+    ("sdp", &["SessionDescription"]),
+    ("media", &["FrameAssembler", "NackGenerator", "PacketCache", "PacketPool"]),
+    ("container", &["IvfReader", "IvfWriter", "AnnexBReader", "OggOpusReader", "RtpdumpReader"]),
+    ("sim", &["Network", "Simulation"]),
+    ("layer", &["Candidate", "TransmitBatch"]),
+];
+
+/// Folders whose page needs no example of its own: a list of documents, and one of other crates.
+const PAGES_WITHOUT_EXAMPLE: [&str; 2] = ["guide", "adapters"];
+
 fn forbidden_imports(krate: &Crate) -> Vec<String> {
     let allowed: BTreeMap<_, _> = IMPORTS.into_iter().collect();
     let mut found = Vec::new();
@@ -163,6 +223,100 @@ fn files_do_not_import_in_circles() {
 #[test]
 fn no_layer_reads_a_clock_or_a_random_source_or_takes_a_lock() {
     assert_eq!(ambient(&this_crate()), Vec::<String>::new());
+}
+
+#[test]
+fn every_handle_and_every_module_has_an_example() {
+    let documented = Documented::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let handles = HANDLES.iter().flat_map(|(layer, names)| names.iter().map(move |name| (*layer, *name)));
+    let pages = IMPORTS.iter().map(|(layer, _)| (*layer, "")).filter(|(layer, _)| {
+        let has_none = PAGES_WITHOUT_EXAMPLE.contains(layer);
+        assert!(!(has_none && documented.has_example(layer, "")), "{layer} has one");
+        !has_none
+    });
+    let without: Vec<_> =
+        handles.chain(pages).filter(|(layer, name)| !documented.has_example(layer, name)).collect();
+    assert_eq!(without, Vec::<(&str, &str)>::new());
+}
+
+#[test]
+fn every_number_of_a_configuration_says_its_default() {
+    let documented = Documented::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    assert_eq!(documented.without_default, Vec::<String>::new());
+}
+
+/// The compiler and clippy see what is public in the end, as no reader of source text does.
+#[test]
+fn every_public_item_is_asked_for_its_documentation_and_its_errors() {
+    let manifest = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    for lint in ["missing_docs", "missing_errors_doc"] {
+        assert!(manifest.lines().any(|line| line == format!("{lint} = \"warn\"")), "{lint} is on");
+    }
+    // Warnings are errors there.
+    let run = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/run")).unwrap();
+    assert!(run.contains("cargo clippy --all-targets --all-features -- -D warnings"));
+}
+
+/// Lines of the example programs that have code.
+fn lines_of_code(text: &str) -> usize {
+    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//")).count()
+}
+
+/// Those of the first example in the documentation of a file, without what is hidden.
+fn lines_of_first_example(text: &str) -> usize {
+    let lines =
+        text.lines().map(|line| line.trim().trim_start_matches("//!").trim_start_matches("///").trim());
+    let example = lines.skip_while(|line| !line.contains("```")).skip_while(|line| line.contains("```"));
+    let shown = example.take_while(|line| !line.contains("```")).filter(|line| !line.starts_with("# "));
+    lines_of_code(&shown.collect::<Vec<_>>().join("\n"))
+}
+
+#[test]
+fn programs_have_as_many_lines_as_is_said() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/migrating.md")).unwrap();
+    let mut programs = 0;
+    for row in page.lines().filter(|line| line.starts_with('|') && line.contains("](../")) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let files = cells[2].split("](../").skip(1).filter_map(|rest| rest.split(')').next());
+        let counted = files.map(|file| {
+            let text = std::fs::read_to_string(root.join(file)).unwrap();
+            if file.starts_with("src/") { lines_of_first_example(&text) } else { lines_of_code(&text) }
+        });
+        assert_eq!(cells[3], counted.sum::<usize>().to_string(), "{row}");
+        programs += 1;
+    }
+    assert_eq!(programs, 6);
+    assert_eq!(lines_of_code("// One.\n\nfn f() {\n    g(); // here\n}\n"), 3);
+    let hidden = "#![cfg_attr(a, doc = \"```\")]\n#![cfg_attr(b, doc = \"```ignore\")]\n\
+                  //! # hidden();\n//! shown();\n//! ```";
+    assert_eq!(lines_of_first_example(hidden), 1);
+}
+
+#[test]
+fn every_document_is_a_page_of_the_documentation() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let guide = std::fs::read_to_string(root.join("src/guide.rs")).unwrap();
+    for document in std::fs::read_dir(root.join("docs")).unwrap() {
+        let name = document.unwrap().file_name().into_string().unwrap();
+        assert!(guide.contains(&format!("../docs/{name}")), "{name}");
+    }
+}
+
+#[test]
+fn every_gap_in_the_documentation_is_found() {
+    let mut documented = Documented::default();
+    documented.add("rtp/mod.rs", "//! Packets.\n");
+    documented.add("rtp/a.rs", "/// A.\npub struct A;\n/// ```\n/// f();\n/// ```\npub struct B;");
+    let fenced = "#[cfg_attr(feature = \"a\", doc = \"```\")]\n/// f();\n/// ```\npub struct C;";
+    documented.add("rtp/c.rs", fenced);
+    for (name, has_example) in [("", false), ("A", false), ("B", true), ("C", true), ("D", false)] {
+        assert_eq!(documented.has_example("rtp", name), has_example, "{name}");
+    }
+    let config = "pub struct Config { /// One by default.\npub a: u32, /// Some.\npub b: Option<u64>, \
+                  /// Any.\npub c: String, /// Some.\nd: u32 }\nstruct OtherConfig { pub e: u32 }";
+    documented.add("rtp/config.rs", config);
+    assert_eq!(documented.without_default, ["rtp::config::Config::b"]);
 }
 
 #[test]

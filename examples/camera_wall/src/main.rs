@@ -19,7 +19,6 @@ use std::sync::Arc;
 use kaon_rtc::crypto::default_provider;
 use kaon_rtc::dtls::Identity;
 use kaon_rtc::peer_connection::Endpoint;
-use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use camera::Camera;
@@ -40,9 +39,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), String> {
     let options = Options::from_command_line()?;
-    let listener = TcpListener::bind(options.listen)
-        .await
-        .map_err(|error| format!("cannot serve the page on {}: {error}; try --listen", options.listen))?;
+    let listener = options.listen.bind().await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let cameras = cameras(&options)?;
 
@@ -57,8 +54,9 @@ async fn run() -> Result<(), String> {
     let count = cameras.len();
     let wall = Arc::new(Wall { cameras, endpoint, identity, seats: Seats::new(options.max_viewers) });
 
-    println!("Camera wall of {count} cameras: http://{address}/");
-    own_page::serve(listener, &options.hosts, server::router(wall)).await.map_err(|error| error.to_string())
+    own_page::announce(&format!("Camera wall of {count} cameras"), address, false);
+    let hosts: Vec<_> = options.hosts.into_iter().chain(options.listen.name().map(str::to_owned)).collect();
+    own_page::serve(listener, &hosts, server::router(wall)).await.map_err(|error| error.to_string())
 }
 
 fn cameras(options: &Options) -> Result<Vec<Arc<Camera>>, String> {

@@ -7,14 +7,15 @@ use clap::Parser;
 use kaon_rtc::net::PortRange;
 
 use crate::feed::FeedCodec;
+use crate::own_page::Listen;
 
 /// A wall of live cameras in the browser.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Options {
-    /// Where the page is served.
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
-    pub listen: SocketAddr,
+    /// Where the page is served; 0.0.0.0:8080 for other machines too.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: Listen,
 
     /// Another name that the page may be asked for by, as when a proxy stands before it. May be given several times.
     #[arg(long = "host", value_name = "NAME")]

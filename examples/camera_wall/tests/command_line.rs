@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 fn complaint(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_camera_wall")).args(arguments).output().unwrap();
@@ -22,6 +23,29 @@ fn a_busy_port_is_named() {
     let port = taken.local_addr().unwrap().port();
     let camera = format!("Door=rtp://127.0.0.1:{port}?codec=vp8");
     assert!(complaint(&["--listen", "127.0.0.1:0", "--camera", &camera]).contains("cannot receive Door"));
+}
+
+#[test]
+fn the_version_is_told() {
+    let output = Command::new(env!("CARGO_BIN_EXE_camera_wall")).arg("--version").output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap().trim(),
+        concat!("camera_wall ", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn a_name_is_listened_on_and_every_url_is_told() {
+    for (listen, host) in [("localhost:0", "127.0.0.1"), ("0.0.0.0:0", "127.0.0.1")] {
+        let mut wall = Command::new(env!("CARGO_BIN_EXE_camera_wall"));
+        let mut wall = wall.args(["--listen", listen]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(wall.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        wall.kill().unwrap();
+        wall.wait().unwrap();
+        assert!(line.contains(&format!(" http://{host}:")), "{line}");
+    }
 }
 
 #[test]

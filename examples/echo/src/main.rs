@@ -6,7 +6,6 @@ mod own_page;
 mod reflection;
 mod visitor;
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -20,17 +19,17 @@ use clap::Parser;
 use kaon_rtc::crypto::default_provider;
 use kaon_rtc::dtls::Identity;
 use kaon_rtc::peer_connection::Endpoint;
-use tokio::net::TcpListener;
 
-use own_page::Seats;
+use own_page::{Listen, Seats};
 
 /// A page whose camera, microphone and messages come back.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Options {
-    /// Where the page is served. Browsers give their camera to pages of this machine, or over HTTPS.
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8081")]
-    listen: SocketAddr,
+    /// Where the page is served; 0.0.0.0:8081 for other machines too. Browsers give their camera to pages of this
+    /// machine, or over HTTPS.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8081")]
+    listen: Listen,
 
     /// Another name that the page may be asked for by, as when a proxy stands before it. May be given several times.
     #[arg(long = "host", value_name = "NAME")]
@@ -71,16 +70,15 @@ async fn run() -> Result<(), String> {
         let text = error.to_string();
         text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
     })?;
-    let listener = TcpListener::bind(options.listen)
-        .await
-        .map_err(|error| format!("cannot serve the page on {}: {error}; try --listen", options.listen))?;
+    let listener = options.listen.bind().await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let endpoint = Endpoint::builder().loopback(true).bind().map_err(|error| error.to_string())?;
     let provider = default_provider().ok_or("no crypto provider is built in")?;
     let identity = Identity::generate(&provider).map_err(|error| error.to_string())?;
-    println!("Echo: http://{address}/");
+    own_page::announce("Echo", address, true);
     let mirror = Mirror { endpoint, identity, seats: Seats::new(options.max_visitors) };
-    own_page::serve(listener, &options.hosts, router(mirror)).await.map_err(|error| error.to_string())
+    let hosts: Vec<_> = options.hosts.into_iter().chain(options.listen.name().map(str::to_owned)).collect();
+    own_page::serve(listener, &hosts, router(mirror)).await.map_err(|error| error.to_string())
 }
 
 fn router(mirror: Mirror) -> Router {

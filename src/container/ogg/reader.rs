@@ -29,6 +29,21 @@ pub struct OggOpusPacket<'a> {
 ///
 /// Of several streams in the file, the first of Opus is read, and of several that follow each other, the first.
 /// A packet of which a page is missing is left out.
+///
+/// ```
+/// use kaon_rtc::container::{OggOpusReader, OggOpusWriter, OpusHead, OpusTags};
+///
+/// let mut writer = OggOpusWriter::new(Vec::new(), 7, &OpusHead::new(2), &OpusTags::new("an example"))?;
+/// // Twenty milliseconds of silence.
+/// writer.write_packet(&[0xfc, 0xff, 0xfe])?;
+/// let file = writer.finish()?;
+///
+/// let mut reader = OggOpusReader::new(&file[..])?;
+/// assert_eq!(reader.head().channels, 2);
+/// let packet = reader.read_packet()?.ok_or("there is one")?;
+/// assert_eq!(packet.data, [0xfc, 0xff, 0xfe]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct OggOpusReader<R> {
     pages: Pages<R>,

@@ -40,6 +40,32 @@ const MAX_RESERVED_COOKIES: usize = 1024;
 /// lost its state (RFC 6347 §4.2.8). Its new handshake goes on beside the old connection, which serves on until
 /// the client has delivered its Finished, so that nobody can end a connection by a forged hello. Then the old one
 /// is abandoned: [`DtlsEvent::Closed`] is told of it, and behind that what is told of the new one.
+///
+#[cfg_attr(feature = "aws-lc-rs", doc = "```")]
+#[cfg_attr(not(feature = "aws-lc-rs"), doc = "```ignore")]
+/// use std::sync::Arc;
+///
+/// use kaon_rtc::crypto::aws_lc_rs;
+/// use kaon_rtc::dtls::{Config, DtlsEvent, DtlsTransport, Identity, Listener, ListenerConfig, PeerVerification};
+/// use kaon_rtc::layer::Layer;
+///
+/// let provider = aws_lc_rs::provider();
+/// let identity = Identity::generate(&provider)?;
+/// let config = Arc::new(Config::new(provider, identity));
+/// let mut listener = Listener::new(config, PeerVerification::AcceptAny, ListenerConfig::default())?;
+///
+/// // After each datagram and timeout:
+/// while let Some(told) = listener.poll_event() {
+///     if let DtlsEvent::ApplicationData(data) = &told.event {
+///         println!("{}: {} bytes", told.path.remote, data.len());
+///         if let Some(client) = listener.connection_mut(&told.path) {
+///             let mut record = Vec::new();
+///             client.seal(b"thank you", &mut record)?;
+///         }
+///     }
+/// }
+/// # Ok::<(), kaon_rtc::dtls::DtlsError>(())
+/// ```
 #[derive(Debug)]
 pub struct Listener {
     connection_config: Arc<Config>,

@@ -30,6 +30,37 @@ use crate::layer::{
 ///
 /// It begins with random credentials. Give it the addresses of the sockets, signal its candidates and
 /// credentials to the peer, hand it the peer's, and drive it as a [`Layer`].
+///
+#[cfg_attr(feature = "aws-lc-rs", doc = "```")]
+#[cfg_attr(not(feature = "aws-lc-rs"), doc = "```ignore")]
+/// use std::time::Instant;
+///
+/// use kaon_rtc::crypto::aws_lc_rs;
+/// use kaon_rtc::ice::{Agent, Candidate, Config, IceCredentials, IceEvent, IceTransport};
+/// use kaon_rtc::layer::{Layer, TransmitBatch};
+///
+/// let now = Instant::now();
+/// let mut agent = Agent::new(now, aws_lc_rs::provider(), Config::default());
+/// agent.add_host_address(now, "192.0.2.1:5000".parse()?)?;
+/// agent.end_of_host_addresses(now);
+/// while let Some(event) = agent.poll_event() {
+///     if let IceEvent::LocalCandidate(candidate) = event {
+///         println!("signal {candidate}");
+///     }
+/// }
+///
+/// // What the peer has signalled.
+/// agent.set_remote_credentials(now, IceCredentials::new("8hhY", "asd88fgpdd777uzjYhagZg")?)?;
+/// let candidate: Candidate = "candidate:1 1 udp 2130706431 198.51.100.1 7000 typ host".parse()?;
+/// agent.add_remote_candidate(now, candidate)?;
+///
+/// // The first check is to be sent.
+/// agent.handle_timeout(now);
+/// let mut batch = TransmitBatch::new(1200);
+/// let check = agent.poll_transmit(now, &mut batch).ok_or("a check is due")?;
+/// assert_eq!(check.path.ok_or("it has a path")?.remote, "198.51.100.1:7000".parse()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Agent {
     provider: CryptoProvider,

@@ -31,18 +31,19 @@ const KEPT_FRAME_CAPACITY: usize = 256 << 10;
 #[non_exhaustive]
 pub struct FrameAssemblerConfig {
     /// How far packets may be apart that wait for one between them, in sequence numbers. The first of them
-    /// is given up when a packet comes that is farther away.
+    /// is given up when a packet comes that is farther away. Default 1024 for video and 128 for audio.
     pub max_packets: usize,
-    /// The most bytes of payload that wait.
+    /// The most bytes of payload that wait. Default 2 MiB for video and 128 KiB for audio.
     pub max_bytes: usize,
     /// How long packets wait for one that is missing before it is given up: the time for its retransmission.
+    /// Default 500 ms for video and 200 ms for audio.
     pub max_delay: Duration,
-    /// The most bytes of a frame.
+    /// The most bytes of a frame. Default 8 MiB for video and 64 KiB for audio.
     pub max_frame_len: usize,
     /// After a loss, wait for a frame that needs none before it, and ask for one. Without it, every whole frame
     /// comes out, decodable or not. Formats without such frames do not mind.
     pub wait_for_key_frame: bool,
-    /// The time between requests for a key frame, while there is none.
+    /// The time between requests for a key frame, while there is none. Default 500 ms.
     pub key_frame_request_interval: Duration,
 }
 
@@ -128,6 +129,34 @@ pub struct FrameAssemblerStatistics {
 /// is whole, or the next key frame. The stream begins with the first packet that is pushed.
 ///
 /// One allocation is made for each frame, and none for a packet.
+///
+/// ```
+/// use std::time::Instant;
+///
+/// use kaon_rtc::layer::{PayloadType, RtpTimestamp, SequenceNumber, Ssrc};
+/// use kaon_rtc::media::{FrameAssembler, FrameAssemblerConfig, FrameFormat};
+/// use kaon_rtc::rtp::{Header, Packet, PacketWriter};
+///
+/// let now = Instant::now();
+/// let mut assembler = FrameAssembler::new(FrameFormat::Vp8, FrameAssemblerConfig::video());
+/// let mut buffer = [0; 1200];
+/// // Two packets of a key frame.
+/// for (number, payload) in [(1, b"\x10\0\0\0"), (2, b"\0end")] {
+///     let header = Header {
+///         marker: number == 2,
+///         payload_type: PayloadType::from_low_bits(96),
+///         sequence_number: SequenceNumber(number),
+///         timestamp: RtpTimestamp(3000),
+///         ssrc: Ssrc(1),
+///     };
+///     let len = PacketWriter::new(&mut buffer, &header, &[])?.payload(payload)?;
+///     assembler.push(now, &Packet::parse(&buffer[..len])?);
+/// }
+/// let frame = assembler.poll_frame(now).ok_or("it is whole")?;
+/// assert!(frame.key_frame);
+/// assert_eq!(&frame.data[..], b"\0\0\0end");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct FrameAssembler {
     config: FrameAssemblerConfig,

@@ -19,11 +19,12 @@ pub struct AnswererConfig {
     /// Where answers by multicast go, and the port of queriers that speak multicast DNS: the groups of
     /// RFC 6762 §3, 224.0.0.251 and ff02::fb, port 5353.
     pub groups: Vec<SocketAddr>,
-    /// For how many seconds answers may be kept (RFC 6762 §10).
+    /// For how many seconds answers may be kept (RFC 6762 §10). 120 by default.
     pub ttl: u32,
-    /// How many names there may be.
+    /// How many names there may be. 256 by default.
     pub max_names: usize,
-    /// How many answers may wait to be sent; further questions are not answered meanwhile.
+    /// How many answers may wait to be sent; further questions are not answered meanwhile. 64 by
+    /// default.
     pub max_unsent: usize,
 }
 

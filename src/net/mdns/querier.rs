@@ -18,15 +18,15 @@ pub struct QuerierConfig {
     /// from these ports only (§11).
     pub groups: Vec<SocketAddr>,
     /// How long to wait for an answer before asking again, at first; it doubles each time. Answerers are
-    /// silent when asked the same more often than each second (RFC 6762 §6).
+    /// silent when asked the same more often than each second (RFC 6762 §6). 1 s by default.
     pub retry: Duration,
-    /// How long to wait for an answer in all.
+    /// How long to wait for an answer in all. 5 s by default.
     pub time_limit: Duration,
-    /// How many names may be asked for at once.
+    /// How many names may be asked for at once. 64 by default.
     pub max_questions: usize,
-    /// How many answers are kept for as long as their time to live says.
+    /// How many answers are kept for as long as their time to live says. 256 by default.
     pub max_answers: usize,
-    /// The longest time that an answer is kept, whatever it says itself.
+    /// The longest time that an answer is kept, whatever it says itself. 120 s by default.
     pub max_ttl: Duration,
 }
 

@@ -20,7 +20,8 @@ pub struct ResolverConfig {
     pub querier: QuerierConfig,
     /// The interfaces to ask on.
     pub interfaces: InterfaceFilter,
-    /// How many callers may wait at once, for whatever names; further ones wait for their turn to ask.
+    /// How many callers may wait at once, for whatever names; further ones wait for their turn to ask. 1024 by
+    /// default.
     pub max_waiting: usize,
 }
 

@@ -57,6 +57,9 @@ impl ExtensionValues {
     }
 
     /// Hands the id and the data of every value that `map` knows an id for to `element`, until one fails.
+    ///
+    /// # Errors
+    /// What `element` failed with.
     pub fn encode_each<E>(
         &self,
         map: &ExtensionMap,

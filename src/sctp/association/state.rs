@@ -19,6 +19,43 @@ use crate::sctp::wire::Capabilities;
 ///
 /// It answers an INIT from the beginning; [`connect`](crate::layer::SctpTransport::connect) sends one. A
 /// new association is a new value: once it ended, it stays so.
+///
+#[cfg_attr(feature = "aws-lc-rs", doc = "```")]
+#[cfg_attr(not(feature = "aws-lc-rs"), doc = "```ignore")]
+/// use std::time::Instant;
+///
+/// use kaon_rtc::crypto::aws_lc_rs;
+/// use kaon_rtc::layer::{Layer, TransmitBatch};
+/// use kaon_rtc::sctp::{
+///     Association, Config, PayloadProtocol, SctpError, SctpEvent, SctpTransport, SendOptions, StreamId,
+/// };
+///
+/// /// After each packet and timeout: what has happened, and what there is to read.
+/// fn serve(association: &mut Association, now: Instant) -> Result<(), SctpError> {
+///     while let Some(event) = association.poll_event() {
+///         if let SctpEvent::Closed(reason) = event {
+///             println!("closed: {reason:?}");
+///         }
+///     }
+///     while let Some(message) = association.receive() {
+///         // Sent back on the same stream.
+///         let options = SendOptions::default();
+///         association.send(now, message.stream, message.protocol, message.payload, options)?;
+///     }
+///     Ok(())
+/// }
+///
+/// let now = Instant::now();
+/// let mut association = Association::new(Config::default(), &aws_lc_rs::provider());
+/// association.connect(now);
+/// // An INIT is to be sent.
+/// assert!(association.poll_transmit(now, &mut TransmitBatch::new(1200)).is_some());
+/// let greeting = "hello".into();
+/// let sent = association.send(now, StreamId(0), PayloadProtocol::STRING, greeting, SendOptions::default());
+/// assert!(sent.is_err(), "not before it is established");
+/// serve(&mut association, now)?;
+/// # Ok::<(), SctpError>(())
+/// ```
 #[derive(Debug)]
 pub struct Association {
     pub(super) config: Config,

@@ -25,6 +25,17 @@ use crate::session::transceiver::{Transceiver, TransceiverId};
 ///
 /// The session adds what belongs to the connection: SSRC, MID, times and numbers in header extensions. The
 /// payload is shared with whoever else has it, and kept for a while to answer NACKs.
+///
+/// ```
+/// use bytes::Bytes;
+/// use kaon_rtc::layer::{PayloadType, RtpTimestamp, SequenceNumber};
+/// use kaon_rtc::session::OutgoingRtp;
+///
+/// let payload = Bytes::from_static(b"a frame of Opus");
+/// let mut packet = OutgoingRtp::new(PayloadType::from_low_bits(111), RtpTimestamp(960), false, payload);
+/// // Of a stream that is forwarded, so that its gaps stay gaps.
+/// packet.sequence_number = Some(SequenceNumber(4711));
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct OutgoingRtp {

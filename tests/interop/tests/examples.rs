@@ -103,6 +103,28 @@ fn single_port() {
 }
 
 #[test]
+fn chat() {
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let mut listens = Program::start(example("chat").args(["listen", &address]));
+    // Until it does, the other is refused.
+    let mut connects = (0..100)
+        .find_map(|_| {
+            std::thread::sleep(Duration::from_millis(50));
+            let program = Program::start(example("chat").args(["connect", &address]));
+            let said = program.lines.recv_timeout(LONG).ok();
+            said.is_some_and(|line| line == "connected").then_some(program)
+        })
+        .expect("it connects");
+    assert_eq!(listens.next_line(LONG), "connected");
+    connects.tell("hello");
+    assert_eq!(listens.next_line(LONG), "> hello");
+    listens.tell("and hello");
+    assert_eq!(connects.next_line(LONG), "> and hello");
+    assert!(connects.finish(LONG).unwrap().success());
+    assert!(listens.finish(LONG).unwrap().success());
+}
+
+#[test]
 fn broadcast() {
     let printed = run("broadcast", &["6"]);
     for subscriber in 0..6 {
@@ -124,11 +146,17 @@ fn bad_input_is_one_line_and_exit_code_2() {
         "file_transfer" => Command::new(programs().join(name)),
         name => example(name),
     };
-    let flags: [(&str, &[&str]); 10] = [
+    let flags: [(&str, &[&str]); 16] = [
         ("reflect", &["--signal", "smoke"]),
         ("trickle", &["turn:nowhere"]),
         ("single_port", &["many"]),
         ("broadcast", &["many"]),
+        ("chat", &["lsiten", "127.0.0.1:0"]),
+        ("stun_query", &["nowhere"]),
+        ("stun_query", &["--timeout", "long", "127.0.0.1:9"]),
+        ("dtls_only", &["client", "here"]),
+        ("dtls_only", &["client", "127.0.0.1:9", "sha-256"]),
+        ("sctp_only", &["connect", "here"]),
         ("stats", &["long"]),
         ("play_from_disk", &[]),
         ("play_from_disk", &["/nowhere.ivf"]),

@@ -1,4 +1,4 @@
-//! The camera wall as its users see it: in a real browser. And the other example with a page.
+//! The camera wall as its users see it: in a real browser. And the other examples with a page.
 
 mod echo;
 mod page;
@@ -6,3 +6,4 @@ mod pictures;
 mod senders;
 mod viewers;
 mod wall;
+mod whip_whep;

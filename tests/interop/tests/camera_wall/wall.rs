@@ -16,7 +16,7 @@ pub fn program(name: &str) -> PathBuf {
     BUILT.get_or_init(|| {
         let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
         let status = Command::new(cargo)
-            .args(["build", "--quiet", "-p", "camera_wall", "-p", "echo"])
+            .args(["build", "--quiet", "-p", "camera_wall", "-p", "echo", "-p", "whip_whep"])
             .status()
             .unwrap();
         assert!(status.success());
