@@ -380,11 +380,10 @@ impl From<IceCandidateInit> for CandidateInit {
 
 impl From<CandidateInit> for IceCandidateInit {
     fn from(init: CandidateInit) -> Self {
-        Self {
-            candidate: init.candidate,
-            sdp_mid: init.sdp_mid,
-            sdp_m_line_index: init.sdp_m_line_index,
-            username_fragment: init.username_fragment,
-        }
+        let mut candidate = Self::new(init.candidate);
+        candidate.sdp_mid = init.sdp_mid;
+        candidate.sdp_m_line_index = init.sdp_m_line_index;
+        candidate.username_fragment = init.username_fragment;
+        candidate
     }
 }
