@@ -147,7 +147,9 @@ impl Transport {
     /// for as long as it was.
     pub(super) fn note_heard(&mut self, now: Instant) {
         let before = self.heard.replace(now);
-        if before.is_some_and(|before| now.saturating_duration_since(before) >= SILENCE) {
+        // Most datagrams come in one batch with the one before.
+        let is_long_ago = |before| before < now && now.saturating_duration_since(before) >= SILENCE;
+        if before.is_some_and(is_long_ago) {
             self.sctp.path_is_back(now);
         }
     }
