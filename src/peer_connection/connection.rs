@@ -136,7 +136,8 @@ impl PeerConnection {
     ///
     /// /// Takes what the peer's `icecandidate` event told.
     /// fn take_candidate(connection: &PeerConnection, candidate: String, mid: String) {
-    ///     let init = IceCandidateInit { candidate, sdp_mid: Some(mid), ..IceCandidateInit::default() };
+    ///     let mut init = IceCandidateInit::new(candidate);
+    ///     init.sdp_mid = Some(mid);
     ///     // One that cannot be used takes nothing from the others.
     ///     if let Err(error) = connection.add_ice_candidate(&init) {
     ///         println!("a candidate was refused: {error}");
@@ -439,7 +440,7 @@ impl PeerConnection {
     ///     let mut init = ChannelInit::new("positions");
     ///     init.ordered = false;
     ///     init.reliability = Reliability::MaxLifetime(Duration::from_millis(150));
-    ///     connection.open_data_channel(init)
+    ///     connection.create_data_channel(init)
     /// }
     /// ```
     ///
