@@ -401,6 +401,7 @@ function show(next, text) {
   $('connection-text').textContent = next === 'lost' ? 'Connection lost' : text;
   $('banner').hidden = next !== 'lost';
   if (next === 'lost') $('banner').textContent = text;
+  for (const tile of tiles.values()) tile.paint();
   fit();
 }
 
