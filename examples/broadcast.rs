@@ -24,8 +24,8 @@ use std::time::Duration;
 use command_line::{BadInput, Result};
 use kaon_rtc::layer::{PayloadType, RtpTimestamp};
 use kaon_rtc::peer_connection::{
-    Endpoint, LocalTrack, OutgoingRtp, PeerConnection, PeerConnectionEvent, RemoteTrack, TrackKind,
-    TransceiverInit,
+    ConnectionState, Endpoint, LocalTrack, OutgoingRtp, PeerConnection, PeerConnectionEvent, RemoteTrack,
+    TrackKind, TransceiverInit,
 };
 use kaon_rtc::sdp::Direction;
 use tokio::task::JoinSet;
@@ -94,11 +94,13 @@ async fn served(endpoint: &Endpoint) -> Result<PeerConnection> {
 
 async fn track_of(connection: &PeerConnection) -> Result<RemoteTrack> {
     while let Some(event) = connection.next_event().await {
-        if let PeerConnectionEvent::Track(track) = event {
-            return Ok(track);
+        match event {
+            PeerConnectionEvent::Track(track) => return Ok(track),
+            PeerConnectionEvent::ConnectionState { state: ConnectionState::Failed, .. } => break,
+            _ => {}
         }
     }
-    Err("the connection was closed".into())
+    Err(connection.failure().map_or_else(|| "the connection was closed".into(), Into::into))
 }
 
 /// The publisher: thirty frames a second, a key frame whenever one is asked for.
@@ -132,11 +134,14 @@ async fn forward(remote: RemoteTrack, subscribers: Subscribers) {
     while let Some(packet) = remote.recv_rtp().await {
         let view = packet.as_packet();
         // The payload is shared, not copied.
-        let payload = packet.packet.payload();
+        let (payload, extensions) = (packet.packet.payload(), &packet.extensions);
         for Subscriber { track, vp8 } in subscribers.lock().values() {
             let mut packet = OutgoingRtp::new(*vp8, view.timestamp(), view.marker(), payload.clone());
             // Gaps stay gaps.
             packet.sequence_number = Some(view.sequence_number());
+            // What the packet says of its content belongs to it; all other extensions are the connection's own.
+            packet.audio_level = extensions.audio_level;
+            packet.video_orientation = extensions.video_orientation;
             // A subscriber that does not keep up, or is gone, is not the others' business.
             let _ = track.send_rtp(packet);
         }

@@ -16,7 +16,9 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::ExitCode;
 
 use command_line::{BadInput, Result};
-use kaon_rtc::peer_connection::{DataChannel, Description, PeerConnection, PeerConnectionEvent};
+use kaon_rtc::peer_connection::{
+    ConnectionState, DataChannel, Description, PeerConnection, PeerConnectionEvent,
+};
 use tokio::sync::mpsc;
 
 #[tokio::main]
@@ -63,8 +65,11 @@ async fn answer(connection: &PeerConnection, mut wire: TcpStream) -> Result<Data
     connection.set_remote_description(&Description::offer(&hear(&mut wire)?)?)?;
     tell(connection, &mut wire).await?;
     while let Some(event) = connection.next_event().await {
-        if let PeerConnectionEvent::DataChannel(chat) = event {
-            return Ok(chat);
+        match event {
+            PeerConnectionEvent::DataChannel(chat) => return Ok(chat),
+            // It waits for an ICE restart, which nobody makes.
+            PeerConnectionEvent::ConnectionState { state: ConnectionState::Failed, .. } => break,
+            _ => {}
         }
     }
     Err(connection.failure().map_or_else(|| "no channel was opened".into(), Into::into))

@@ -10,7 +10,9 @@
 use std::error::Error;
 use std::time::Instant;
 
-use kaon_rtc::peer_connection::{DataChannel, MessageKind, PeerConnection, PeerConnectionEvent};
+use kaon_rtc::peer_connection::{
+    ConnectionState, DataChannel, MessageKind, PeerConnection, PeerConnectionEvent,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -49,7 +51,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn answer_messages(bob: PeerConnection) {
     while let Some(event) = bob.next_event().await {
         match event {
-            PeerConnectionEvent::ConnectionState { state, .. } => println!("bob is {state}"),
+            PeerConnectionEvent::ConnectionState { state, .. } => {
+                println!("bob is {state}");
+                // A peer that vanished may come back by an ICE restart. Nobody restarts here, and without this the
+                // connection and its socket would wait for ever.
+                if state == ConnectionState::Failed {
+                    bob.close();
+                }
+            }
             PeerConnectionEvent::DataChannel(channel) => drop(tokio::spawn(echo(channel))),
             _ => {}
         }

@@ -13,8 +13,8 @@ use std::error::Error;
 use std::time::Duration;
 
 use kaon_rtc::peer_connection::{
-    Description, DescriptionKind, IceCandidateInit, PeerConnection, PeerConnectionEvent, SignalingState,
-    TrackKind, TransceiverInit,
+    ConnectionState, Description, DescriptionKind, IceCandidateInit, PeerConnection, PeerConnectionEvent,
+    SignalingState, TrackKind, TransceiverInit,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
@@ -90,6 +90,10 @@ impl Peer {
                     }
                     Some(PeerConnectionEvent::IceCandidate(candidate)) => {
                         self.out.send(Signal::Candidate(candidate))?;
+                    }
+                    // A page would call `restart_ice` here, and give up after a while.
+                    Some(PeerConnectionEvent::ConnectionState { state: ConnectionState::Failed, .. }) => {
+                        self.connection.close();
                     }
                     Some(_) => {}
                 },

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use command_line::{BadInput, Result};
 use kaon_rtc::crypto::default_provider;
 use kaon_rtc::dtls::Identity;
-use kaon_rtc::peer_connection::{Endpoint, PeerConnection, PeerConnectionEvent};
+use kaon_rtc::peer_connection::{ConnectionState, Endpoint, PeerConnection, PeerConnectionEvent};
 use tokio::task::JoinSet;
 
 #[tokio::main]
@@ -77,13 +77,18 @@ async fn run_client(number: usize, served: PeerConnection) -> Result<String> {
     Ok(format!("client {number} is told: {answer}"))
 }
 
-/// The server's side of a connection, until the client closes it.
+/// The server's side of a connection, until the client closes it or is gone.
 async fn serve(connection: PeerConnection) -> Result<()> {
     while let Some(event) = connection.next_event().await {
-        if let PeerConnectionEvent::DataChannel(channel) = event {
-            channel.recv().await.ok_or("the channel was closed")?;
-            let path = connection.selected_pair().ok_or("there is no selected pair")?.path;
-            channel.send_text(format!("{} <- {}", path.local, path.remote)).await?;
+        match event {
+            PeerConnectionEvent::DataChannel(channel) => {
+                channel.recv().await.ok_or("the channel was closed")?;
+                let path = connection.selected_pair().ok_or("there is no selected pair")?.path;
+                channel.send_text(format!("{} <- {}", path.local, path.remote)).await?;
+            }
+            // It would wait for an ICE restart for ever: a server lets go of clients that vanish.
+            PeerConnectionEvent::ConnectionState { state: ConnectionState::Failed, .. } => connection.close(),
+            _ => {}
         }
     }
     Ok(())

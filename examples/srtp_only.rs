@@ -6,7 +6,7 @@
 //! ```
 //!
 //! KEY is master key and master salt in hexadecimal: 28 bytes for AEAD_AES_128_GCM, 44 for AEAD_AES_256_GCM, 30
-//! for AES_CM_128_HMAC_SHA1_80. `openssl rand -hex 28` makes one; use each for one run only, because the sender
+//! for AES128_CM_HMAC_SHA1_80. `openssl rand -hex 28` makes one; use each for one run only, because the sender
 //! begins with the same packet index each time.
 //!
 //! The sender makes a packet of each line of its standard input, the receiver prints it. The exit code is 2 if
@@ -35,11 +35,9 @@ fn main() -> ExitCode {
         "receive" => receive,
         _ => return misuse("the role is send or receive"),
     };
-    let profile = match profile.as_str() {
-        "AEAD_AES_128_GCM" => SrtpProfile::AeadAes128Gcm,
-        "AEAD_AES_256_GCM" => SrtpProfile::AeadAes256Gcm,
-        "AES_CM_128_HMAC_SHA1_80" => SrtpProfile::Aes128CmHmacSha1_80,
-        _ => return misuse("no such profile"),
+    let profile = match profile.parse::<SrtpProfile>() {
+        Ok(profile) => profile,
+        Err(error) => return misuse(&error.to_string()),
     };
     let Some(key) = master_key(profile, key) else { return misuse("the key is not one of this profile") };
     // One key for both directions is enough where only one side sends.

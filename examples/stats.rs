@@ -19,8 +19,8 @@ use std::time::Duration;
 use command_line::{BadInput, Result};
 use kaon_rtc::layer::RtpTimestamp;
 use kaon_rtc::peer_connection::{
-    DataChannel, LocalTrack, PeerConnection, PeerConnectionEvent, Stats, StatsReport, TrackKind,
-    TransceiverInit,
+    ConnectionState, DataChannel, LocalTrack, PeerConnection, PeerConnectionEvent, Stats, StatsReport,
+    TrackKind, TransceiverInit,
 };
 
 #[tokio::main]
@@ -119,6 +119,8 @@ async fn watch(connection: PeerConnection) {
             PeerConnectionEvent::DataChannel(channel) => {
                 tokio::spawn(async move { while channel.recv().await.is_some() {} });
             }
+            // Nobody restarts ICE here.
+            PeerConnectionEvent::ConnectionState { state: ConnectionState::Failed, .. } => connection.close(),
             _ => {}
         }
     }

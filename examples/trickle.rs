@@ -17,7 +17,8 @@ use std::process::ExitCode;
 
 use command_line::{BadInput, Result};
 use kaon_rtc::peer_connection::{
-    DataChannel, Description, IceCandidateInit, PeerConnection, PeerConnectionError, PeerConnectionEvent,
+    ConnectionState, DataChannel, Description, IceCandidateInit, PeerConnection, PeerConnectionError,
+    PeerConnectionEvent,
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -77,6 +78,10 @@ async fn signal(
                 Some(PeerConnectionEvent::ConnectionState { state, reason }) => {
                     println!("{name} is {state}, gathering is {:?}", connection.gathering_state());
                     reason.iter().for_each(|reason| println!("{name}: {reason}"));
+                    // It could be restarted; here nobody does.
+                    if state == ConnectionState::Failed {
+                        connection.close();
+                    }
                 }
                 Some(PeerConnectionEvent::DataChannel(channel)) => listen(name, &connection, channel).await?,
                 Some(_) => {}

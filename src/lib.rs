@@ -40,6 +40,10 @@
     doc = "| `session` | [`session`] | a whole connection without sockets, RFC 8829 and RFC 8835 |"
 )]
 #![cfg_attr(
+    feature = "session",
+    doc = "| `session` | [`endpoint`] | many sessions behind one socket, found by path, user name or transaction |"
+)]
+#![cfg_attr(
     feature = "serde",
     doc = "| `serde` | | descriptions, candidates, states and statistics for serde, as browsers write them to JSON |"
 )]

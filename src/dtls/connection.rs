@@ -65,11 +65,13 @@ const QUEUED_PIECE_COST: usize = 64;
 ///         for datagram in batch.datagrams_mut(&transmit) {
 ///             server.handle_datagram(now, Datagram::new(path, datagram))?;
 ///         }
+///         batch.clear();
 ///     }
 ///     while let Some(transmit) = server.poll_transmit(now, &mut batch) {
 ///         for datagram in batch.datagrams_mut(&transmit) {
 ///             client.handle_datagram(now, Datagram::new(path, datagram))?;
 ///         }
+///         batch.clear();
 ///     }
 /// }
 /// assert_eq!(client.srtp_keying_material()?, server.srtp_keying_material()?);

@@ -36,6 +36,9 @@ pub trait Layer {
 
     /// Appends the next datagrams to `out` and says where they are and where they go; `None` when there is
     /// nothing to send. Call until `None`; one call may append several segments of equal size.
+    ///
+    /// A layer never takes anything out of `out`: [`clear`](TransmitBatch::clear) it once the datagrams are sent, or it
+    /// grows with each call.
     fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBatch) -> Option<Transmit>;
 
     /// The next thing that happened, oldest first.

@@ -88,14 +88,17 @@ impl PeerConnectionBuilder {
         self
     }
 
-    /// An endpoint to share with others; one of its own by default.
+    /// An endpoint to share with others; one of its own by default. What [`socket`](Self::socket) and
+    /// [`loopback`](Self::loopback) say is without effect then: the shared one was made with settings of its own
+    /// ([`EndpointBuilder::loopback`]).
     #[must_use]
     pub fn endpoint(mut self, endpoint: &Endpoint) -> Self {
         self.endpoint = Some(endpoint.clone());
         self
     }
 
-    /// How its own endpoint is made.
+    /// How its own endpoint is made. It replaces what [`loopback`](Self::loopback) said before, and is without effect
+    /// with an [`endpoint`](Self::endpoint) that is shared.
     #[must_use]
     pub fn socket(mut self, socket: EndpointBuilder) -> Self {
         self.socket = socket;
@@ -103,13 +106,20 @@ impl PeerConnectionBuilder {
     }
 
     /// Whether its own endpoint has candidates that only this machine reaches. It has not by default.
+    ///
+    /// To be called after [`socket`](Self::socket), which replaces it. Without effect with an
+    /// [`endpoint`](Self::endpoint) that is shared: say it to [`EndpointBuilder::loopback`] there.
     #[must_use]
     pub fn loopback(mut self, loopback: bool) -> Self {
         self.socket = self.socket.loopback(loopback);
         self
     }
 
-    /// A STUN server, `stun:HOST` or `stun:HOST:PORT`, to learn addresses from that a NAT gives.
+    /// A STUN server, `stun:HOST` or `stun:HOST:PORT`, to learn addresses from that a NAT gives; port 3478 by default.
+    ///
+    /// [`build`](Self::build) resolves the name once. One that does not resolve, or takes longer than two seconds, is
+    /// no error: the server is left out, and the connection has the candidates that it finds without it. A text that
+    /// is no such URL is one, [`PeerConnectionError::ServerUrl`].
     #[must_use]
     pub fn stun_server(mut self, url: impl Into<String>) -> Self {
         self.stun_servers.push(url.into());

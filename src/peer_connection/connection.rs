@@ -44,6 +44,8 @@ use crate::session::{
 ///             PeerConnectionEvent::Track(track) => println!("{:?} comes", track.kind()),
 ///             PeerConnectionEvent::ConnectionState { state: ConnectionState::Failed, reason: Some(reason) } => {
 ///                 println!("failed: {reason}");
+///                 // It would wait for an ICE restart.
+///                 connection.close();
 ///             }
 ///             _ => {}
 ///         }
@@ -347,6 +349,10 @@ impl PeerConnection {
 
     /// Changes the direction that this side wants; it is negotiated by the next exchange.
     ///
+    /// To mute, send nothing for a while instead. A direction that does not send ends the peer's track: after the
+    /// exchange its [`RemoteTrack`] gives nothing more, and when this side sends again the peer gets a new
+    /// [`PeerConnectionEvent::Track`].
+    ///
     /// # Errors
     /// [`SessionError::NoTransceiver`].
     pub fn set_direction(&self, id: TransceiverId, direction: Direction) -> Result<(), PeerConnectionError> {
@@ -466,14 +472,20 @@ impl PeerConnection {
     /// what an ICE restart does not help against. [`failure`](Self::failure) says why. For one task: of several that
     /// wait, each gets some of the events. Cancel safe.
     ///
+    /// A peer that vanishes does not end this: the connection becomes [`Failed`](ConnectionState::Failed) and is kept,
+    /// with its socket if it has one of its own, for a [restart](Self::restart_ice). A program that makes none, such as
+    /// most servers, [closes](Self::close) it then.
+    ///
     /// ```
-    /// use kaon_rtc::peer_connection::{IceCandidateInit, PeerConnection, PeerConnectionEvent};
+    /// use kaon_rtc::peer_connection::{ConnectionState, IceCandidateInit, PeerConnection, PeerConnectionEvent};
     ///
     /// /// Tells the peer what has to be signalled.
     /// async fn signal(connection: PeerConnection, tell: impl Fn(IceCandidateInit)) {
     ///     while let Some(event) = connection.next_event().await {
-    ///         if let PeerConnectionEvent::IceCandidate(candidate) = event {
-    ///             tell(candidate);
+    ///         match event {
+    ///             PeerConnectionEvent::IceCandidate(candidate) => tell(candidate),
+    ///             PeerConnectionEvent::ConnectionState { state: ConnectionState::Failed, .. } => connection.close(),
+    ///             _ => {}
     ///         }
     ///     }
     ///     println!("over: {:?}", connection.failure());

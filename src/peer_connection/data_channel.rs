@@ -270,7 +270,7 @@ impl DataChannel {
         self.shared().lock().session.max_message_size()
     }
 
-    /// Closes the channel: what was sent is delivered first.
+    /// Closes the channel: what was sent is delivered first, which [`closed`](Self::closed) waits for.
     pub fn close(&self) {
         // One that is closed already stays so.
         let _ = self.with(|state, now| state.session.close_channel(now, self.id));
@@ -278,6 +278,10 @@ impl DataChannel {
 
     /// Waits until the channel is closed in both directions, or the connection has failed or is closed:
     /// [`failure`](Self::failure) says which. Cancel safe.
+    ///
+    /// After [`close`](Self::close) that is when the peer has everything that was sent and has closed its direction, too.
+    /// A peer that is there but does not read can hold it up for as long as it likes: where that matters, wait for a
+    /// limited time (`tokio::time::timeout`) and close the connection.
     pub async fn closed(&self) {
         loop {
             let Some(changed) = self.inbox(|inbox| inbox.changed.clone()) else { return };

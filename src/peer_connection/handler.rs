@@ -27,6 +27,10 @@ use crate::session::{ConnectionState, IceCandidateInit};
 ///         if let Some(reason) = connection.failure() {
 ///             println!("{state}: {reason}");
 ///         }
+///         // It would wait for an ICE restart: who makes none closes it, or it is kept for ever.
+///         if state == ConnectionState::Failed {
+///             connection.close();
+///         }
 ///     }
 ///
 ///     async fn on_data_channel(&mut self, _connection: &PeerConnection, channel: DataChannel) {
@@ -60,7 +64,7 @@ pub trait PeerConnectionHandler: Send + 'static {
     }
 
     /// The state of the connection changed; [`failure`](PeerConnection::failure) says why, if it has failed or is
-    /// closed.
+    /// closed. One that has failed is kept for an ICE restart until it is closed.
     async fn on_connection_state(&mut self, connection: &PeerConnection, state: ConnectionState) {
         let _ = (connection, state);
     }
@@ -82,7 +86,8 @@ pub trait PeerConnectionHandler: Send + 'static {
 }
 
 impl PeerConnection {
-    /// Hands the events of this connection to `handler` until it is closed, on a task that keeps it open.
+    /// Hands the events of this connection to `handler` until it is closed, on a task that keeps it open. A peer that
+    /// vanishes makes it [fail](ConnectionState::Failed), and a handler that makes no ICE restart closes it then.
     pub fn handle_events(&self, mut handler: impl PeerConnectionHandler) {
         let (connection, watched) = (self.clone(), self.clone());
         let task = tokio::spawn(async move {

@@ -16,6 +16,28 @@ use crate::session::{FailureReason, NegotiatedCodec, OutgoingRtp, SessionError, 
 /// Frames are split into packets by [`FrameSender`](LocalTrack::frames); packets of one's own go out with
 /// [`send_rtp`](Self::send_rtp).
 ///
+/// # When it may send
+///
+/// Once the exchange of offer and answer that it is in is done, [`may_send`](Self::may_send) is true and
+/// [`codec`](Self::codec) knows the payload types; after [`connected`](super::PeerConnection::connected) of the first
+/// exchange both hold, unless the peer wants nothing. `codec` clones what it finds: look it up once for each exchange,
+/// not for each packet.
+///
+/// # Mute
+///
+/// Sending nothing is how to mute: it takes no exchange, the peer's track stays, and what comes later plays on it.
+/// [`remove`](Self::remove) and [`set_direction`](super::PeerConnection::set_direction) to one that does not send are
+/// negotiated: they end the peer's [`RemoteTrack`](super::RemoteTrack), and when this side sends again the peer gets a
+/// new one, with a new [`Track`](super::PeerConnectionEvent::Track) event.
+///
+/// # Forwarding
+///
+/// A packet of a [`RemoteTrack`](super::RemoteTrack) goes out as an [`OutgoingRtp`] with the payload type that is
+/// negotiated here, and with the sequence number, marker, timestamp, audio level and video orientation that it came
+/// with; cloning it shares the payload. Everything else of its header belongs to the connection that it came by.
+/// [`key_frame_requested`](Self::key_frame_requested) is passed on to
+/// [`request_key_frame`](super::RemoteTrack::request_key_frame). The example `broadcast` does both.
+///
 /// ```
 /// use bytes::Bytes;
 /// use kaon_rtc::layer::RtpTimestamp;

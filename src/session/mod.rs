@@ -22,7 +22,7 @@
 //! let answer = bob.create_answer()?;
 //! bob.set_local_description(now, Some(&answer))?;
 //! alice.set_remote_description(now, &Description::answer(&answer.text())?)?;
-//! // Now each is told its addresses, and datagrams go back and forth: see the example `data_channel`.
+//! // Now each is told its addresses, and datagrams go back and forth: see the example `sans_io`.
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

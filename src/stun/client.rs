@@ -32,6 +32,7 @@ use crate::layer::{Datagram, FiveTuple, Layer, Transmit, TransmitBatch};
 /// for datagram in batch.datagrams_mut(&request) {
 ///     server.handle_datagram(now, Datagram::new(back, datagram))?;
 /// }
+/// batch.clear();
 /// let response = server.poll_transmit(now, &mut batch).ok_or("it answers")?;
 /// for datagram in batch.datagrams_mut(&response) {
 ///     client.handle_datagram(now, Datagram::new(path, datagram))?;

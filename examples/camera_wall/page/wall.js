@@ -37,6 +37,8 @@ function connect() {
     if (!isCurrent()) return;
     clearTimeout(trouble);
     generation++;
+    // While there still is something to be seen.
+    for (const tile of tiles.values()) tile.hold();
     socket.close();
     peer.close();
     signal = connection = null;
@@ -86,7 +88,6 @@ function tell(message) {
 const handlers = {
   hello({ cameras: list }) {
     cameras = new Map(list.map((camera) => [camera.name, camera]));
-    fillMenu();
     const names = wanted?.filter((name) => cameras.has(name)) ?? null;
     // Tiles are made anew by the server, with the ids of this connection.
     for (const tile of [...tiles.values()]) tile.detach();
@@ -140,9 +141,36 @@ function arrange(list, peer) {
 function remember() {
   wanted = [...tiles.values()].map((tile) => tile.camera);
   $('empty').hidden = tiles.size > 0;
-  // A square as far as the screen is wide enough.
-  wall.style.setProperty('--columns', Math.min(6, Math.max(1, Math.ceil(Math.sqrt(tiles.size)))));
+  refillMenu();
+  fit();
 }
+
+/** Lays the tiles out so that all are seen at once, as large as can be; if they were too small then, in a square as far
+    as the screen is wide enough. */
+function fit() {
+  const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+  const { paddingLeft, paddingTop, columnGap } = getComputedStyle(wall);
+  const [side, above, gap] = [paddingLeft, paddingTop, columnGap].map(parseFloat);
+  const hasNumbers = !document.body.classList.contains('plain');
+  // Below its picture, and its border.
+  const facts = (hasNumbers ? 5.9 : 3.2) * rem + 2;
+  const beside = ['header', '#banner', 'footer'].reduce((sum, it) => sum + document.querySelector(it).offsetHeight, 0);
+  const [width, height] = [wall.clientWidth - 2 * side, innerHeight - beside - 2 * above];
+  let best = { tile: 0 };
+  for (let columns = 1; columns <= Math.min(6, tiles.size); columns++) {
+    const rows = Math.ceil(tiles.size / columns);
+    const wide = (width - (columns - 1) * gap) / columns;
+    const high = ((height - (rows - 1) * gap) / rows - facts) * 16 / 9;
+    const tile = Math.floor(Math.min(wide, high));
+    if (tile > best.tile) best = { tile, columns };
+  }
+  // The numbers of a narrower one need a second line.
+  const fits = best.tile >= (hasNumbers ? 27 : 16) * rem;
+  wall.classList.toggle('fits', fits);
+  wall.style.setProperty('--columns', fits ? best.columns : Math.min(6, Math.max(1, Math.ceil(Math.sqrt(tiles.size)))));
+  wall.style.setProperty('--tile', `${best.tile}px`);
+}
+addEventListener('resize', fit);
 
 // ---- Tiles ----
 
@@ -213,6 +241,8 @@ class Tile {
     remove.setAttribute('aria-label', `Remove ${this.camera}`);
     remove.onclick = () => element.tile.remove();
     const video = element.querySelector('video');
+    const still = element.querySelector('.still');
+    video.onloadeddata = () => { still.hidden = true; };
     const count = () => {
       element.tile.lastFrame = performance.now();
       video.requestVideoFrameCallback?.(count);
@@ -247,18 +277,29 @@ class Tile {
     tellWanted();
   }
 
+  /** The whole tile, so that it has the keyboard there and afterwards. */
   toggleFullScreen() {
-    if (document.fullscreenElement) document.exitFullscreen();
-    else this.element.querySelector('.picture').requestFullscreen?.().catch(() => {});
+    if (document.fullscreenElement) return document.exitFullscreen();
+    this.element.requestFullscreen?.().then(() => this.element.focus(), () => {});
   }
 
   remove() {
     const next = this.element.nextElementSibling ?? this.element.previousElementSibling;
-    const hadFocus = this.element.contains(document.activeElement);
+    const hadFocus = this.element.contains(document.activeElement) || document.fullscreenElement === this.element;
     tell({ type: 'remove', tile: this.id });
     this.drop();
     remember();
     if (hadFocus) (next ?? $('add')).focus();
+  }
+
+  /** Keeps what is seen now, until the next connection has a picture: browsers blank that of a track that has ended. */
+  hold() {
+    const still = this.element.querySelector('.still');
+    const { videoWidth, videoHeight } = this.video;
+    if (!videoWidth || !still.hidden) return;
+    Object.assign(still, { width: videoWidth, height: videoHeight });
+    still.getContext('2d').drawImage(this.video, 0, 0);
+    still.hidden = false;
   }
 
   /** The connection is gone; what was seen last stays. */
@@ -360,7 +401,18 @@ function show(next, text) {
   $('connection-text').textContent = next === 'lost' ? 'Connection lost' : text;
   $('banner').hidden = next !== 'lost';
   if (next === 'lost') $('banner').textContent = text;
+  for (const tile of tiles.values()) tile.paint();
+  fit();
 }
+
+function showNumbers(shown) {
+  document.body.classList.toggle('plain', !shown);
+  $('numbers').setAttribute('aria-pressed', String(shown));
+  try { localStorage.setItem('numbers', shown ? 'shown' : 'hidden'); } catch { /* A browser may keep nothing. */ }
+  fit();
+}
+const toggleNumbers = () => showNumbers(document.body.classList.contains('plain'));
+$('numbers').onclick = toggleNumbers;
 
 async function measure() {
   const peer = connection;
@@ -392,8 +444,16 @@ setInterval(async () => {
 
 const menu = $('add-menu');
 
+/** Offers what is not on the wall yet. */
 function fillMenu() {
-  menu.replaceChildren(...[...cameras.values()].map(({ name, picture, sound }) => {
+  const others = addable();
+  if (others.length === 0) {
+    const none = document.createElement('li');
+    none.className = 'none';
+    none.textContent = cameras.size ? 'All cameras are on the wall.' : 'No cameras are known yet.';
+    return menu.replaceChildren(none);
+  }
+  menu.replaceChildren(...others.map(({ name, picture, sound }) => {
     const item = document.createElement('li');
     const button = document.createElement('button');
     button.type = 'button';
@@ -411,10 +471,28 @@ function fillMenu() {
   }));
 }
 
+/** Cameras that are not on the wall. */
+function addable() {
+  const shown = new Set([...tiles.values()].map((tile) => tile.camera));
+  return [...cameras.values()].filter(({ name }) => !shown.has(name));
+}
+
+/** While it is open, if it offers something else now, and without taking the keyboard from who is in it. */
+function refillMenu() {
+  const offered = [...menu.querySelectorAll('button')].map((button) => button.dataset.camera);
+  if (menu.hidden || `${offered}` === `${addable().map(({ name }) => name)}`) return;
+  const focused = menu.contains(document.activeElement) ? document.activeElement.dataset.camera ?? '' : null;
+  fillMenu();
+  if (focused === null) return;
+  const buttons = [...menu.querySelectorAll('button')];
+  (buttons.find((button) => button.dataset.camera === focused) ?? buttons[0] ?? menu).focus();
+}
+
 function openMenu(open) {
+  if (open) fillMenu();
   menu.hidden = !open;
   $('add').setAttribute('aria-expanded', String(open));
-  if (open) menu.querySelector('button')?.focus();
+  if (open) (menu.querySelector('button') ?? menu).focus();
 }
 
 $('add').onclick = () => openMenu(menu.hidden);
@@ -434,9 +512,13 @@ document.addEventListener('pointerdown', ({ target }) => {
 
 document.addEventListener('keydown', (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey || menu.contains(event.target)) return;
-  const focused = event.target.closest?.('.tile');
+  const full = document.fullscreenElement;
+  const focused = full ?? event.target.closest?.('.tile');
+  // The others, and the menu, are not to be seen then.
+  if (full && !['m', 'f', 'delete'].includes(event.key.toLowerCase())) return;
   switch (event.key.toLowerCase()) {
     case 'a': openMenu(true); break;
+    case 'n': toggleNumbers(); break;
     case 'm': focused?.tile.toggleSound(); break;
     case 'f': focused?.tile.toggleFullScreen(); break;
     case 'delete': focused?.tile.remove(); break;
@@ -454,6 +536,13 @@ function move(key, from) {
   const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[key];
   all[all.indexOf(from) + step]?.focus();
 }
+
+// However full screen was left, by Escape as well.
+let wasFull = null;
+document.addEventListener('fullscreenchange', () => {
+  if (!document.fullscreenElement && wasFull?.isConnected) wasFull.focus();
+  wasFull = document.fullscreenElement;
+});
 
 // ---- For tests ----
 
@@ -481,4 +570,7 @@ globalThis.kaon = {
   toggleSound: (id) => tiles.get(id)?.toggleSound(),
 };
 
+let hidden = false;
+try { hidden = localStorage.getItem('numbers') === 'hidden'; } catch { /* It may not be asked. */ }
+showNumbers(!hidden);
 connect();

@@ -19,12 +19,15 @@ pub enum Share {
 
 /// What a viewer is sent, as its receiver reports (RFC 3550 §6.4) allow: with losses the half of what it was, and
 /// step by step more when nothing is lost. It counts in key frames and in full pictures: the first cameras of the
-/// wall come first, each gets its key frames before one gets more, and the first always does.
+/// wall come first, each gets its key frames before one gets more, and the first always does. A path that has carried
+/// everything for a while and chokes once is tried with all of it at once: it may only have stood still.
 #[derive(Debug)]
 pub struct Allowance {
     carried: usize,
     /// What was carried before the step that is on trial.
     trial: Option<usize>,
+    /// What a path carried that had been good for a while, and has choked once since.
+    proven: Option<usize>,
     /// How long nothing may be lost before more is tried. It doubles with each trial that fails.
     patience: Duration,
     /// Reports from before are of what was sent earlier.
@@ -72,12 +75,15 @@ const SILENCE: Duration = Duration::from_secs(5);
 const SETTLING: Duration = Duration::from_secs(2);
 const MIN_PATIENCE: Duration = Duration::from_secs(2);
 const MAX_PATIENCE: Duration = Duration::from_secs(15);
+/// A path that has carried all for so long can do so.
+const PROVEN: Duration = Duration::from_secs(5);
 
 impl Allowance {
     pub fn new(now: Instant) -> Self {
         Self {
             carried: usize::MAX,
             trial: None,
+            proven: None,
             patience: MIN_PATIENCE,
             settled: now + SETTLING,
             clean_since: now,
@@ -140,6 +146,8 @@ impl Allowance {
         }
         let all = 2 * cameras;
         if verdict == Verdict::Congested {
+            let was_good = now.saturating_duration_since(self.clean_since) >= PROVEN;
+            self.proven = (self.trial.is_none() && self.carried >= all && was_good).then_some(all);
             (self.carried, self.patience) = match self.trial.take() {
                 Some(before) => (before, MAX_PATIENCE.min(2 * self.patience)),
                 None => ((self.carried.min(all) / 2).max(1), self.patience),
@@ -147,6 +155,12 @@ impl Allowance {
             self.settled = now + SETTLING;
             self.clean_since = self.settled;
             self.unreported_since = None;
+            return;
+        }
+        if let Some(proven) = self.proven.take() {
+            self.trial = Some(std::mem::replace(&mut self.carried, proven));
+            self.settled = now + SETTLING;
+            self.clean_since = now;
             return;
         }
         if now.saturating_duration_since(self.clean_since) < self.patience {
@@ -275,6 +289,44 @@ mod tests {
         let round_trip_time = Some(Duration::from_secs(2));
         receiver.report(1, |_| Some(Reception { fraction_lost: 0.0, round_trip_time }));
         assert_eq!(receiver.shares(), [KeyFrames; 4]);
+    }
+
+    #[test]
+    fn a_path_that_stood_still_carries_all_again_at_once() {
+        let stalled =
+            || Some(Reception { fraction_lost: 0.4, round_trip_time: Some(Duration::from_secs(4)) });
+        let mut receiver = Receiver::new();
+        receiver.report(30, |_| loses(0.0));
+        receiver.report(4, |_| None);
+        receiver.report(1, |_| stalled());
+        assert_eq!(receiver.shares(), [KeyFrames; 4]);
+        receiver.report(3, |_| loses(0.0));
+        assert_eq!(receiver.shares(), [Full; 4]);
+        // And again, later.
+        receiver.report(10, |_| loses(0.0));
+        receiver.report(1, |_| stalled());
+        receiver.report(3, |_| loses(0.0));
+        assert_eq!(receiver.shares(), [Full; 4]);
+    }
+
+    #[test]
+    fn a_path_that_has_become_narrow_is_overloaded_once_more() {
+        let mut receiver = Receiver::new();
+        receiver.report(30, |_| loses(0.0));
+        let narrow = |allowance: &Allowance| loses(if allowance.carried > 4 { 0.3 } else { 0.0 });
+        let mut overloaded = 0;
+        for _ in 0..30 {
+            receiver.report(1, narrow);
+            overloaded += usize::from(receiver.allowance.carried > 4);
+        }
+        assert!(overloaded <= 9, "{overloaded} of 30 seconds");
+        // One that never carried all is not tried with it.
+        let mut receiver = Receiver::new();
+        receiver.report(3, narrow);
+        receiver.report(60, |allowance| {
+            assert!(allowance.carried <= 5, "{}", allowance.carried);
+            narrow(allowance)
+        });
     }
 
     #[test]

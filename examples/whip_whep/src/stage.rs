@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use kaon_rtc::layer::PayloadType;
 use kaon_rtc::peer_connection::{
-    LocalTrack, OutgoingRtp, PeerConnection, PeerConnectionEvent, RemoteTrack, RtpPacket, TrackKind,
+    ConnectionState, LocalTrack, OutgoingRtp, PeerConnection, PeerConnectionEvent, RemoteTrack, RtpPacket,
+    TrackKind,
 };
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
@@ -68,7 +69,7 @@ impl Publishing {
     pub async fn run(self, id: String, connection: PeerConnection) {
         let connected = timeout(CONNECT_TIME, connection.connected()).await;
         if matches!(connected, Ok(Ok(()))) {
-            while let Some(event) = connection.next_event().await {
+            while let Some(event) = next_event(&connection).await {
                 if let PeerConnectionEvent::Track(track) = event {
                     tokio::spawn(forward(track, self.stage.clone()));
                 }
@@ -101,7 +102,7 @@ impl Watching {
             }
             self.stage.key_frame.notify_one();
             tokio::select! {
-                () = async { while connection.next_event().await.is_some() {} } => {}
+                () = async { while next_event(&connection).await.is_some() {} } => {}
                 _ = publisher.changed() => {}
             }
         }
@@ -114,6 +115,15 @@ impl Stage {
     fn lock(&self) -> MutexGuard<'_, Vec<Outlet>> {
         self.outlets.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The next event, until the connection is over. One that has failed counts as such: it would wait for an ICE restart,
+/// which WHIP and WHEP have no request for here.
+async fn next_event(connection: &PeerConnection) -> Option<PeerConnectionEvent> {
+    let is_failure = |event: &PeerConnectionEvent| {
+        matches!(event, PeerConnectionEvent::ConnectionState { state: ConnectionState::Failed, .. })
+    };
+    connection.next_event().await.filter(|event| !is_failure(event))
 }
 
 /// Each packet to all who take its kind, and a wish for a key frame back.

@@ -70,7 +70,8 @@ impl Session {
         Ok(id)
     }
 
-    /// Changes the direction that this side wants; it is negotiated by the next exchange.
+    /// Changes the direction that this side wants; it is negotiated by the next exchange. To mute, send nothing for a
+    /// while instead: a direction that does not send ends the peer's track.
     ///
     /// # Errors
     /// [`SessionError::NoTransceiver`].

@@ -84,6 +84,11 @@ const methods = {
     await page.setViewport({ width, height });
   },
 
+  // A key of a real keyboard, by its name in the W3C's UI Events: 'Tab', 'f'.
+  async press({ key }) {
+    await page.keyboard.press(key);
+  },
+
   async screenshot({ path }) {
     await page.screenshot({ path });
   },

@@ -115,6 +115,30 @@ impl Browser {
         self.call("resize", json!({ "width": width, "height": height })).unwrap();
     }
 
+    /// Presses a key and lets it go, as a user does: `Tab`, `Enter`, `f`.
+    pub fn press(&mut self, key: &str) {
+        self.call("press", json!({ "key": key })).unwrap();
+    }
+
+    /// What axe-core finds that keeps people from using the page, by WCAG and good practice: a rule and what breaks it,
+    /// each. `None` if it is not installed, as [`missing`] has said.
+    pub fn barriers(&mut self) -> Option<Vec<String>> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser/node_modules/axe-core/axe.min.js");
+        let Ok(axe) = fs::read_to_string(&path) else {
+            missing("axe-core", &format!("no {}; `tests/run setup` installs it", path.display()));
+            return None;
+        };
+        self.eval("if (!globalThis.axe) (0, eval)(args);", json!(axe));
+        let found = self.eval(
+            "const { violations } = await axe.run();
+             return violations.flatMap(({ id, help, nodes }) =>
+                 nodes.map(({ html, any, all, none }) =>
+                     `${id}: ${help}: ${html}: ${[...any, ...all, ...none].map((it) => it.message)}`));",
+            Value::Null,
+        );
+        Some(found.as_array().unwrap().iter().map(|it| it.as_str().unwrap().to_owned()).collect())
+    }
+
     /// A command that starts a program in the network of the browsers, where `localhost` is theirs.
     pub fn neighbour(&self, program: &Path) -> Command {
         self.network.command(program)

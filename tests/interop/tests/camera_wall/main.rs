@@ -1,6 +1,8 @@
 //! The camera wall as its users see it: in a real browser. And the other examples with a page.
 
 mod echo;
+mod keyboard;
+mod layout;
 mod page;
 mod pictures;
 mod senders;

@@ -128,8 +128,12 @@ fn the_page_comes_back_when_the_server_does() {
     let first = tiles(&mut browser)[0]["tile"].clone();
     browser.eval("kaon.remove(args);", first);
     wait_until_all_advance(&mut browser, 3);
+    let left: Vec<String> =
+        tiles(&mut browser).iter().map(|tile| tile["name"].as_str().unwrap().to_owned()).collect();
+    let left: Vec<_> = left.iter().map(|name| (name.as_str(), name.as_str())).collect();
     drop(wall);
     wait_for(&mut browser, "the loss is seen", |tiles| tiles.iter().all(|tile| tile["condition"] == "stale"));
+    look_at_tiles(&mut browser, "camera_wall_lost.png", SAME, &left);
     let banner = browser.eval("return document.getElementById('banner').innerText;", Value::Null);
     assert!(banner.as_str().unwrap().contains("Reconnecting"), "{banner}");
     let address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
@@ -137,4 +141,6 @@ fn the_page_comes_back_when_the_server_does() {
     assert_eq!(again, url);
     wait_until_all_advance(&mut browser, 3);
     assert_eq!(browser.eval("return kaon.connectionState;", Value::Null), "connected");
+    let stills = "return document.querySelectorAll('.still:not([hidden])').length;";
+    assert_eq!(browser.eval(stills, Value::Null), 0, "the pictures move again");
 }
