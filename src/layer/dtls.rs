@@ -306,6 +306,17 @@ pub enum ParseFingerprintError {
     },
 }
 
+/// What an alert about a certificate (RFC 5246 §7.2.2) comes of where certificates are known by their fingerprints.
+fn certificate_hint(code: u8) -> &'static str {
+    match code {
+        42..=46 | 48 => {
+            ": it does not accept the certificate of this side; the description that it got was changed on the way, or \
+             is that of another connection"
+        }
+        _ => "",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -334,16 +345,5 @@ mod tests {
         assert_eq!(parse("sha-256 00:11"), short);
         assert_eq!(parse(&format!("sha-256 {}00", "00:".repeat(32))), short);
         assert_eq!(short.to_string(), "a sha-256 digest is 32 bytes long");
-    }
-}
-
-/// What an alert about a certificate (RFC 5246 §7.2.2) comes of where certificates are known by their fingerprints.
-fn certificate_hint(code: u8) -> &'static str {
-    match code {
-        42..=46 | 48 => {
-            ": it does not accept the certificate of this side; the description that it got was changed on the way, or \
-             is that of another connection"
-        }
-        _ => "",
     }
 }
