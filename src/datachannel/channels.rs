@@ -90,6 +90,8 @@ pub struct DataChannels {
     /// The streams of channels that the peer has not reset.
     unreset: FxHashSet<StreamId>,
     streams: FreeStreams,
+    /// Channels that were there when the association ended.
+    cut_off: FxHashSet<ChannelId>,
     pub(super) events: VecDeque<ChannelEvent>,
     /// Something has happened since [`advance`](Self::advance) had nothing to do. The association says when there is
     /// something to read, so that a table without news need not ask.
@@ -349,6 +351,12 @@ impl DataChannels {
         Some(if self.end == End::NotYet { state } else { ChannelState::Closing })
     }
 
+    /// Whether a channel is closed only because the association has ended: something that was sent on it may not have
+    /// arrived.
+    pub fn is_cut_off(&self, id: ChannelId) -> bool {
+        self.cut_off.contains(&id)
+    }
+
     /// The stream of a channel, once it has one.
     pub fn stream(&self, id: ChannelId) -> Option<StreamId> {
         self.channels.get(&id).and_then(|channel| channel.stream)
@@ -416,6 +424,7 @@ impl DataChannels {
     pub(super) fn close_all(&mut self) {
         self.end = End::Over;
         self.forget_arrivals();
+        self.cut_off.extend(self.channels.keys());
         while let Some((id, _)) = self.channels.first_key_value() {
             self.remove(*id);
         }

@@ -139,7 +139,7 @@ pub enum DtlsError {
         actual: String,
     },
     /// The peer sent a fatal alert.
-    #[error("the peer ended the handshake with the alert {description} ({code})")]
+    #[error("the peer ended the handshake with the alert {description} ({code}){}", certificate_hint(*.code))]
     AlertReceived {
         /// The number of the alert (RFC 5246 §7.2).
         code: u8,
@@ -304,6 +304,17 @@ pub enum ParseFingerprintError {
         /// The hash function.
         algorithm: FingerprintAlgorithm,
     },
+}
+
+/// What an alert about a certificate (RFC 5246 §7.2.2) comes of where certificates are known by their fingerprints.
+fn certificate_hint(code: u8) -> &'static str {
+    match code {
+        42..=46 | 48 => {
+            ": it does not accept the certificate of this side; the description that it got was changed on the way, or \
+             is that of another connection"
+        }
+        _ => "",
+    }
 }
 
 #[cfg(test)]

@@ -104,6 +104,13 @@ impl IceFailure {
         self
     }
 
+    fn count_unnamed(f: &mut fmt::Formatter<'_>, count: usize) -> fmt::Result {
+        match count {
+            0 => Ok(()),
+            count => write!(f, "; and {count} more"),
+        }
+    }
+
     /// What its checks have shown, in words.
     fn describe_pair(f: &mut fmt::Formatter<'_>, status: &CandidatePairStatus) -> fmt::Result {
         let (local, remote) = (status.pair.local.kind.name(), status.pair.remote.kind.name());
@@ -113,12 +120,22 @@ impl IceFailure {
             (CandidatePairState::Frozen | CandidatePairState::Waiting, 0, _) => {
                 f.write_str("was not checked")
             }
+            // Nothing is in progress any more.
+            (CandidatePairState::InProgress, 1, 0) => f.write_str("given up, no answer to one check"),
+            (CandidatePairState::InProgress, sent, 0) => write!(f, "given up, no answer to {sent} checks"),
+            (CandidatePairState::InProgress, sent, answered) => {
+                write!(f, "given up, {answered} answers to {sent} checks")
+            }
             (state, 1, 0) => write!(f, "{state}, no answer to one check"),
             (state, sent, 0) => write!(f, "{state}, no answer to {sent} checks"),
             (state, sent, answered) => write!(f, "{state}, {answered} answers to {sent} checks"),
         }
     }
 }
+
+/// What to look at first.
+const NO_ANSWER_HINT: &str =
+    "is the peer running, and does a firewall let UDP through? Between some NATs only a relay helps";
 
 impl fmt::Display for IceFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -132,19 +149,53 @@ impl fmt::Display for IceFailure {
                 f,
                 "none of the {local} candidates of this side can reach one of the {remote} of the peer"
             ),
-            IceFailureCause::NoAnswer => write!(f, "none of {pairs} candidate pairs works"),
-            IceFailureCause::ConsentExpired => f.write_str("the peer does not answer any more"),
-            IceFailureCause::Unknown => f.write_str("no candidate pair works"),
+            IceFailureCause::NoAnswer => write!(f, "none of {pairs} candidate pairs works ({NO_ANSWER_HINT})"),
+            IceFailureCause::ConsentExpired => {
+                f.write_str("the peer does not answer any more; it has ended without a word, or its network has")
+            }
+            IceFailureCause::Unknown => write!(f, "no candidate pair works ({NO_ANSWER_HINT})"),
         }?;
         for status in self.pairs.iter().take(Self::MAX_NAMED) {
             f.write_str("; ")?;
             Self::describe_pair(f, status)?;
         }
+        let named = self.pairs.len().min(Self::MAX_NAMED);
+        Self::count_unnamed(f, self.pair_count.saturating_sub(named))?;
         for error in self.candidate_errors.iter().take(Self::MAX_NAMED) {
             write!(f, "; {error}")?;
         }
-        Ok(())
+        Self::count_unnamed(f, self.candidate_errors.len().saturating_sub(Self::MAX_NAMED))
     }
 }
 
 impl std::error::Error for IceFailure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::{Candidate, CandidatePair, FiveTuple};
+
+    fn status(number: u16, state: CandidatePairState) -> CandidatePairStatus {
+        let candidate = |address: &str| -> Candidate {
+            format!("1 1 udp 2130706431 {address} {} typ host", 1000 + number).parse().unwrap()
+        };
+        let (local, remote) = (candidate("10.0.0.1"), candidate("10.0.0.2"));
+        let at = |host: &str| format!("{host}:{}", 1000 + number).parse().unwrap();
+        let path = FiveTuple::udp(at("10.0.0.1"), at("10.0.0.2"));
+        let mut status = CandidatePairStatus::new(CandidatePair { local, remote, path }, state);
+        status.requests_sent = 7;
+        status
+    }
+
+    #[test]
+    fn its_text_says_what_to_do_and_how_much_it_leaves_out() {
+        let pairs = (0..13).map(|number| status(number, CandidatePairState::InProgress)).collect();
+        let mut failure = IceFailure::new(IceFailureCause::NoAnswer).with_pairs(pairs);
+        failure.candidate_errors = vec![CandidateError::UnknownName("a.local".to_owned()); 9];
+        let text = failure.to_string();
+        assert!(text.contains("none of 13 candidate pairs works"), "{text}");
+        assert!(text.contains("firewall") && text.contains("relay"), "{text}");
+        assert!(!text.contains("in progress") && text.contains("given up, no answer to 7 checks"), "{text}");
+        assert!(text.contains("; and 5 more") && text.ends_with("; and 1 more"), "{text}");
+    }
+}

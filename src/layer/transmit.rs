@@ -42,8 +42,11 @@ impl TransmitBatch {
         (Self::MAX_TRANSMIT / size.max(1)).clamp(1, Self::DEFAULT_MAX_SEGMENTS)
     }
 
-    /// A batch whose datagrams are at most `max_datagram` bytes of UDP payload. A layer with path MTU
-    /// discovery of its own may append larger probes.
+    /// A batch whose datagrams are at most `max_datagram` bytes of UDP payload. It bounds what a layer may split as it
+    /// likes, such as the flights of a DTLS handshake. What has a size already, such as RTP, is dropped if it is
+    /// longer; layers with a size of their own keep to that (`mtu` and `max_rtp_datagram` of a session, `mtu` of
+    /// SCTP), and the batch should have room for it. A layer with path MTU discovery of its own may append larger
+    /// probes.
     pub fn new(max_datagram: usize) -> Self {
         Self { buffer: Vec::new(), max_datagram, max_segments: Self::DEFAULT_MAX_SEGMENTS }
     }

@@ -9,6 +9,7 @@ use super::connection::PeerConnection;
 use super::endpoint::{Endpoint, EndpointBuilder};
 use super::error::PeerConnectionError;
 use super::handle::Handle;
+use super::shared::MAX_DATAGRAM;
 use crate::crypto::{CryptoProvider, default_provider};
 use crate::dtls::{DtlsError, Identity};
 use crate::ice::AddressRewriteRule;
@@ -227,6 +228,7 @@ impl PeerConnectionBuilder {
         }
         config.ntp_epoch = ntp_now();
         self.changes.0.iter().for_each(|change| change(&mut config));
+        config.max_rtp_datagram = config.max_rtp_datagram.min(MAX_DATAGRAM);
         let session = Session::new(std::time::Instant::now(), config);
         let shared = endpoint.add(session)?;
         let connection = PeerConnection::new(Handle::new(shared, endpoint));

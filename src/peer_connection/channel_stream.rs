@@ -13,7 +13,7 @@ use crate::session::FailureReason;
 
 /// A data channel as a stream of bytes. Message boundaries are lost; each write is one message.
 ///
-/// The end of the stream is that of a channel that was closed. A connection that fails or is closed is an error,
+/// The end of the stream is that of a channel that was closed. A connection that fails or is closed before is an error,
 /// whose source is the [`FailureReason`]: something may be missing.
 ///
 /// ```
@@ -72,6 +72,7 @@ impl AsyncRead for DataChannelStream {
             match message {
                 // An empty message is no end of the stream.
                 Some(message) => self.rest = message.into_data(),
+                None if self.channel.is_closed_by_peer() => return Poll::Ready(Ok(())),
                 // What ends with the connection may lack its end.
                 None => {
                     return Poll::Ready(self.channel.failure().map_or(Ok(()), |reason| Err(failed(reason))));

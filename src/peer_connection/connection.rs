@@ -169,7 +169,8 @@ impl PeerConnection {
     }
 
     /// Waits until all local candidates are found, or the connection has failed or is closed, which
-    /// [`failure`](Self::failure) tells; for signalling without trickle. Cancel safe.
+    /// [`failure`](Self::failure) tells; for signalling without trickle. Gathering begins with
+    /// [`set_local_description`](Self::set_local_description): called before, this waits for that, too. Cancel safe.
     pub async fn gathering_complete(&self) {
         self.wait_for(|state| {
             let is_complete = state.session.gathering_state() == GatheringState::Complete;
@@ -202,7 +203,7 @@ impl PeerConnection {
         .await
     }
 
-    async fn wait_for<T>(&self, mut look: impl FnMut(&mut State) -> Option<T>) -> T {
+    pub(super) async fn wait_for<T>(&self, mut look: impl FnMut(&mut State) -> Option<T>) -> T {
         loop {
             let changed = self.handle.shared.changed.notified();
             if let Some(found) = look(&mut self.handle.shared.lock()) {
@@ -364,7 +365,11 @@ impl PeerConnection {
     /// # Errors
     /// [`SessionError::NoTransceiver`].
     pub fn stop_transceiver(&self, id: TransceiverId) -> Result<(), PeerConnectionError> {
-        Ok(self.with(|state, _| state.session.stop_transceiver(id))?)
+        Ok(self.with(|state, _| {
+            state.session.stop_transceiver(id)?;
+            state.wake_key_frame_requests();
+            Ok::<_, SessionError>(())
+        })?)
     }
 
     /// The transceivers that have not ended, oldest first.
@@ -458,12 +463,12 @@ impl PeerConnection {
     ) -> Result<DataChannel, PeerConnectionError> {
         let init = init.into();
         let id = self.with(|state, now| {
-            let id = state.session.create_data_channel(now, init)?;
+            let id = state.session.create_data_channel(now, init.clone())?;
             state.channels.insert(id, ChannelInbox::default());
             state.set_low_threshold(id);
             Ok::<_, SessionError>(id)
         })?;
-        Ok(DataChannel::new(self.handle.clone(), id))
+        Ok(DataChannel::new(self.handle.clone(), id, init))
     }
 
     // ---- Events ----
@@ -511,13 +516,16 @@ impl PeerConnection {
         match told {
             Told::Track(id) => PeerConnectionEvent::Track(RemoteTrack::new(self.handle.clone(), id)),
             Told::DataChannel(id) => {
-                PeerConnectionEvent::DataChannel(DataChannel::new(self.handle.clone(), id))
+                let init = self.handle.shared.lock().take_announced(id);
+                PeerConnectionEvent::DataChannel(DataChannel::new(self.handle.clone(), id, init))
             }
             Told::Session(event) => event.into(),
         }
     }
 
-    /// Ends the connection. The peer is told at once, and everything that waits on this side ends.
+    /// Ends the connection at once (W3C `close`), as does dropping the last handle of it. The peer is told, and everything
+    /// that waits on this side ends. What was sent and has not arrived is discarded, messages and media alike;
+    /// [`shutdown`](Self::shutdown) delivers it first.
     pub fn close(&self) {
         self.handle.shared.close();
     }

@@ -15,7 +15,9 @@ use crate::session::{FailureReason, SessionError};
 
 /// A data channel (W3C `RTCDataChannel`). Cheap to clone; it keeps the connection open.
 ///
-/// Dropping it does not close the channel: what was sent is delivered, and what arrives from then on is thrown away.
+/// Dropping it does not close the channel: what was sent is delivered, and what arrives from then on is thrown away. But
+/// the last handle of a connection, of whatever kind, closes the connection, and what was sent right before may be lost:
+/// [`PeerConnection::shutdown`](super::PeerConnection::shutdown) sees to it that it is not.
 ///
 /// ```
 /// use kaon_rtc::peer_connection::{DataChannel, PeerConnectionError};
@@ -51,6 +53,8 @@ pub struct DataChannel {
 struct Owner {
     handle: Arc<Handle>,
     id: ChannelId,
+    /// The session forgets it with the channel.
+    init: ChannelInit,
 }
 
 impl Drop for Owner {
@@ -65,8 +69,8 @@ const HIGH_WATER: usize = 1 << 20;
 
 impl DataChannel {
     /// The one owner of the channel's inbox.
-    pub(super) fn new(handle: Arc<Handle>, id: ChannelId) -> Self {
-        Self { id, owner: Arc::new(Owner { handle, id }) }
+    pub(super) fn new(handle: Arc<Handle>, id: ChannelId, init: ChannelInit) -> Self {
+        Self { id, owner: Arc::new(Owner { handle, id, init }) }
     }
 
     fn shared(&self) -> &Arc<Shared> {
@@ -78,14 +82,19 @@ impl DataChannel {
         self.shared().stable_id().data_channel(self.id)
     }
 
-    /// Its name.
+    /// Its name, also when it is closed.
     pub fn label(&self) -> String {
-        self.init().map(|init| init.label).unwrap_or_default()
+        self.owner.init.label.clone()
     }
 
-    /// What it was made as; `None` once it is closed.
-    pub fn init(&self) -> Option<ChannelInit> {
-        self.shared().lock().session.channel(self.id).cloned()
+    /// The protocol that it was made with, empty if none; also when it is closed.
+    pub fn protocol(&self) -> String {
+        self.owner.init.protocol.clone()
+    }
+
+    /// What it was made as, also when it is closed.
+    pub fn init(&self) -> ChannelInit {
+        self.owner.init.clone()
     }
 
     /// Its state; `None` once it is closed.
@@ -113,7 +122,8 @@ impl DataChannel {
     }
 
     /// Sends bytes, and waits while more than a mebibyte is buffered, or the channel is not open yet. Cancel
-    /// safe: the message is queued as a whole or not at all.
+    /// safe: the message is queued as a whole or not at all. Queued is not delivered: a connection that is closed loses
+    /// what the peer does not have yet, unless it ends with [`shutdown`](super::PeerConnection::shutdown).
     ///
     /// # Errors
     /// [`PeerConnectionError::Ended`] with the reason that the connection has failed or was closed for,
@@ -239,16 +249,18 @@ impl DataChannel {
         self.shared().lock().session.buffered_amount(self.id)
     }
 
-    /// Waits until no more than `threshold` bytes are queued, or the channel is closed, or the connection has failed or
-    /// is closed: [`failure`](Self::failure) says which. Cancel safe.
+    /// Waits until no more than `threshold` bytes are queued, or the channel closes, at which side ever, or the connection
+    /// has failed or is closed: [`failure`](Self::failure) says which. Cancel safe.
     pub async fn buffered_amount_low(&self, threshold: usize) {
         loop {
             let Some(writable) = self.inbox(|inbox| inbox.writable.clone()) else { return };
             let writable = writable.notified();
             let is_low = self.with(|state, _| {
-                let is_open =
-                    state.session.channel_state(self.id).is_some() && state.session.data_failure().is_none();
-                let is_low = !is_open || state.session.buffered_amount(self.id) <= threshold;
+                let may_send = matches!(
+                    state.session.channel_state(self.id),
+                    Some(ChannelState::Connecting | ChannelState::Open)
+                ) && state.session.data_failure().is_none();
+                let is_low = !may_send || state.session.buffered_amount(self.id) <= threshold;
                 if is_low {
                     state.set_low_threshold(self.id);
                 } else {
@@ -270,10 +282,10 @@ impl DataChannel {
         self.shared().lock().session.max_message_size()
     }
 
-    /// Closes the channel: what was sent is delivered first, which [`closed`](Self::closed) waits for.
+    /// Closes the channel: what was sent is delivered first, unless the whole connection is closed before.
+    /// [`closed`](Self::closed) waits for it; whoever waits to send ends at once.
     pub fn close(&self) {
-        // One that is closed already stays so.
-        let _ = self.with(|state, now| state.session.close_channel(now, self.id));
+        self.with(|state, now| state.close_channel(now, self.id));
     }
 
     /// Waits until the channel is closed in both directions, or the connection has failed or is closed:
@@ -291,6 +303,11 @@ impl DataChannel {
             }
             changed.await;
         }
+    }
+
+    /// Whether the peer closed the channel, so that everything it sent has arrived.
+    pub(super) fn is_closed_by_peer(&self) -> bool {
+        self.inbox(|inbox| inbox.closed_by_peer).unwrap_or_default()
     }
 
     fn ended_error(&self) -> PeerConnectionError {

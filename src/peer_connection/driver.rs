@@ -123,10 +123,12 @@ impl Driver {
             return;
         }
         let (socket, blocked) = (&self.shared.socket, &mut self.blocked);
+        let is_blocked = &self.shared.is_blocked;
         self.endpoint.serve(Instant::now(), &mut self.out, &mut |out, transmit| {
             // Another error is of a path that this socket cannot take, as good as a lost datagram.
             if let Err(SendError::Full { sent }) = socket.try_send(out, &transmit) {
                 *blocked = Some(Blocked { transmit, sent });
+                is_blocked.store(true, Ordering::Release);
                 return false;
             }
             out.clear();
@@ -138,7 +140,11 @@ impl Driver {
         let Some(Blocked { transmit, sent }) = self.blocked.take() else { return };
         match self.shared.socket.try_send_rest(&self.out, &transmit, sent) {
             Err(SendError::Full { sent }) => self.blocked = Some(Blocked { transmit, sent }),
-            Ok(()) | Err(_) => self.out.clear(),
+            Ok(()) | Err(_) => {
+                self.out.clear();
+                self.shared.is_blocked.store(false, Ordering::Release);
+                self.shared.unblocked.notify_waiters();
+            }
         }
     }
 
@@ -173,6 +179,8 @@ impl Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         let late = self.shared.end(&self.end);
+        self.shared.is_blocked.store(false, Ordering::Release);
+        self.shared.unblocked.notify_waiters();
         for connection in self.endpoint.drain().chain(late) {
             connection.end(self.end.clone().into());
         }

@@ -198,8 +198,9 @@ impl EndpointBuilder {
     pub fn bind(self) -> Result<Endpoint, PeerConnectionError> {
         check_time().map_err(|_| BindError::NoRuntime)?;
         let socket = self.bind_socket()?;
-        let shared = Arc::new(EndpointShared::new(socket, self.filter));
-        tokio::spawn(Driver::new(shared.clone()).run());
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| BindError::NoRuntime)?;
+        let shared = Arc::new(EndpointShared::new(socket, self.filter, runtime.clone()));
+        runtime.spawn(Driver::new(shared.clone()).run());
         Ok(Endpoint(Arc::new(EndpointHandle { shared, rewrite_rules: self.rewrite_rules })))
     }
 

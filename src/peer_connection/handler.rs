@@ -4,7 +4,7 @@ use super::connection::PeerConnection;
 use super::data_channel::DataChannel;
 use super::event::PeerConnectionEvent;
 use super::remote_track::RemoteTrack;
-use crate::session::{ConnectionState, IceCandidateInit};
+use crate::session::{ConnectionState, FailureReason, IceCandidateInit};
 
 /// Takes the events of a connection, for those who like methods better than a
 /// [stream](PeerConnection::next_event). Every method does nothing unless it is written; any method of the
@@ -86,18 +86,26 @@ pub trait PeerConnectionHandler: Send + 'static {
 }
 
 impl PeerConnection {
-    /// Hands the events of this connection to `handler` until it is closed, on a task that keeps it open. A peer that
-    /// vanishes makes it [fail](ConnectionState::Failed), and a handler that makes no ICE restart closes it then.
+    /// Hands the events of this connection to `handler` until it is over, on a task that keeps it open. May be called
+    /// outside of a runtime: the task is one of the runtime that the endpoint was bound in.
+    ///
+    /// A peer that vanishes makes it [fail](ConnectionState::Failed), and a handler that makes no ICE restart closes it
+    /// then.
+    ///
+    /// There is one reader of a connection's events: a second handler, or [`next_event`](Self::next_event) beside one,
+    /// gets some of the events, and the first the others. If the handler panics the connection is closed with
+    /// [`FailureReason::HandlerPanicked`](super::FailureReason::HandlerPanicked).
     pub fn handle_events(&self, mut handler: impl PeerConnectionHandler) {
         let (connection, watched) = (self.clone(), self.clone());
-        let task = tokio::spawn(async move {
+        let runtime = &self.handle.shared.endpoint.runtime;
+        let task = runtime.spawn(async move {
             while let Some(event) = connection.next_event().await {
                 hand_over(&connection, &mut handler, event).await;
             }
         });
-        tokio::spawn(async move {
-            if task.await.is_err() {
-                watched.close();
+        runtime.spawn(async move {
+            if task.await.is_err_and(|error| error.is_panic()) {
+                watched.handle.shared.close_for(FailureReason::HandlerPanicked);
             }
         });
     }

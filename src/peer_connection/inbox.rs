@@ -7,12 +7,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
 use super::rtp_packet::RtpPacket;
+use crate::datachannel::ChannelInit;
 
 /// Who waits for a data channel. Its messages wait in the session.
 #[derive(Debug, Default)]
 pub(super) struct ChannelInbox {
     /// No further message will come.
     pub(super) ended: bool,
+    /// The peer has closed its direction: everything that it sent has arrived.
+    pub(super) closed_by_peer: bool,
+    /// What the peer made the channel as, until there is a handle.
+    pub(super) announced: Option<Box<ChannelInit>>,
     /// Something arrived, or the state changed.
     pub(super) changed: Arc<Notify>,
     /// There is room to send.
@@ -22,7 +27,17 @@ pub(super) struct ChannelInbox {
 /// What a sender that waits for room on a channel has buffered when it goes on, in bytes.
 pub(super) const LOW_WATER: usize = 1 << 18;
 
+/// Of a channel that closes before it is told, longer names are not kept: the peer could make many.
+const MAX_KEPT_NAMES: usize = 256;
+
 impl ChannelInbox {
+    /// The inbox of a channel that the peer opened.
+    pub(super) fn announced(init: Option<&ChannelInit>) -> Self {
+        let is_short = |init: &&ChannelInit| init.label.len() + init.protocol.len() <= MAX_KEPT_NAMES;
+        let announced = init.filter(is_short).map(|init| Box::new(init.clone()));
+        Self { announced, ..Self::default() }
+    }
+
     pub(super) fn end(&mut self) {
         self.ended = true;
         self.wake();

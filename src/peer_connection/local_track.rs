@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::error::PeerConnectionError;
 use super::handle::Handle;
 use super::stable_id::{StableId, same_if_stable_id_is};
-use crate::layer::RtpTimestamp;
+use crate::layer::{PayloadType, RtpTimestamp};
 use crate::rtp::payload::h264::PacketizationMode;
 use crate::rtp::payload::{Packetizer, PictureId, h264, opus, vp8, vp9};
 use crate::sdp::{Direction, H264Parameters};
@@ -95,12 +95,23 @@ impl LocalTrack {
 
     /// Sends an RTP packet. It does not wait: media that is late is worth nothing.
     ///
+    /// With its header extensions and its protection a packet fits a datagram of 1472 bytes, unless
+    /// [`max_rtp_datagram`](crate::session::SessionConfig::max_rtp_datagram) or `set_mtu` of the configuration is set
+    /// to less; [`max_rtp_payload`](Self::max_rtp_payload) says what that leaves.
+    ///
     /// # Errors
     /// [`PeerConnectionError::Ended`] with the reason that the connection has failed or was closed for,
-    /// [`SessionError::NotSending`], [`SessionError::PayloadType`], and [`SessionError::Limit`] when too many
-    /// packets wait already.
+    /// [`SessionError::NotNegotiated`], [`SessionError::NotSending`],
+    /// [`SessionError::PayloadType`], [`SessionError::PacketTooLong`], and [`SessionError::Limit`] when too many packets
+    /// wait already.
     pub fn send_rtp(&self, packet: OutgoingRtp) -> Result<(), PeerConnectionError> {
         Ok(self.handle.shared.with(|state, now| state.session.send_rtp(now, self.id, packet))?)
+    }
+
+    /// The longest payload in bytes that [`send_rtp`](Self::send_rtp) takes under a payload type now, in a packet
+    /// without audio level and video orientation; `None` if the track may not send it.
+    pub fn max_rtp_payload(&self, payload_type: PayloadType) -> Option<usize> {
+        self.handle.shared.lock().session.max_rtp_payload(self.id, payload_type)
     }
 
     /// Sends RTP packets, all under one lock.
@@ -144,15 +155,15 @@ impl LocalTrack {
     }
 
     /// Waits until the peer asks for a key frame; requests since the last call are one. `None` once the
-    /// connection has failed or is closed, which [`failure`](Self::failure) tells, or the transceiver is forgotten.
-    /// Cancel safe.
+    /// connection has failed or is closed, which [`failure`](Self::failure) tells, or the transceiver was stopped by
+    /// either side. One that only does not send for now may do so again, and goes on waiting. Cancel safe.
     pub async fn key_frame_requested(&self) -> Option<()> {
         loop {
             let changed;
             let notified = {
                 let mut state = self.handle.shared.lock();
-                state.session.transceiver(self.id)?;
-                let is_over = state.session.failure().is_some();
+                let is_ending = state.session.transceiver(self.id)?.is_ending();
+                let is_over = is_ending || state.session.failure().is_some();
                 let requests = state.key_frame_requests(self.id);
                 if std::mem::take(&mut requests.wanted) {
                     return Some(());
@@ -230,7 +241,9 @@ impl FrameSender {
     pub fn send(&mut self, frame: &[u8], timestamp: RtpTimestamp) -> Result<(), PeerConnectionError> {
         let payload_type = self.codec.payload_type;
         let mut packets = Vec::new();
-        self.packetizer.packetize(frame, MAX_PAYLOAD, &mut |payload| {
+        // That it may not send now is what sending says.
+        let room = self.track.max_rtp_payload(payload_type).unwrap_or(MAX_PAYLOAD);
+        self.packetizer.packetize(frame, MAX_PAYLOAD.min(room), &mut |payload| {
             let bytes = payload.parts().concat();
             packets.push(OutgoingRtp::new(payload_type, timestamp, payload.marker, Bytes::from(bytes)));
         })?;

@@ -6,7 +6,8 @@
 //! and the task that moves datagrams for the connections on it: each has its own unless told to share one.
 //! Every future of a connection that has failed or is closed resolves; errors carry the [`FailureReason`], and every
 //! handle has a method `failure` that tells it.
-//! When the last handle of a connection is gone (data channels and tracks count), it is closed.
+//! When the last handle of a connection is gone (data channels and tracks count), it is closed, and what was sent right
+//! before may be lost; [`PeerConnection::shutdown`] ends it in order.
 //!
 //! ```
 //! use kaon_rtc::peer_connection::{PeerConnection, PeerConnectionEvent};
@@ -33,6 +34,8 @@
 //!         break;
 //!     }
 //! }
+//! // Whatever was sent arrives first.
+//! alice.shutdown().await?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -56,6 +59,7 @@ mod names;
 mod remote_track;
 mod rtp_packet;
 mod shared;
+mod shutdown;
 mod stable_id;
 
 pub use builder::PeerConnectionBuilder;

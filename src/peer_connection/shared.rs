@@ -16,7 +16,7 @@ use super::inbox::{ChannelInbox, KeyFrameRequests, LOW_WATER, TrackInbox};
 use super::names::NameToResolve;
 use super::rtp_packet::RtpPacket;
 use super::stable_id::StableId;
-use crate::datachannel::{ChannelEvent, ChannelId};
+use crate::datachannel::{ChannelEvent, ChannelId, ChannelInit};
 use crate::endpoint::{Member, SessionId};
 use crate::layer::{Datagram, Layer, Rid, TransmitBatch};
 use crate::net::{InterfaceFilter, UdpSocket, interfaces};
@@ -30,8 +30,14 @@ use crate::session::{
 pub(super) struct EndpointShared {
     pub(super) socket: UdpSocket,
     filter: InterfaceFilter,
+    /// That of its task, for tasks of its connections.
+    pub(super) runtime: tokio::runtime::Handle,
     todo: Mutex<Todo>,
     pub(super) wake: Notify,
+    /// The socket is full, and holds up what connections have sent.
+    pub(super) is_blocked: AtomicBool,
+    /// It no longer does.
+    pub(super) unblocked: Notify,
     next_id: AtomicU64,
     pub(super) stable_id: StableId,
     /// No handle is left that could add a connection.
@@ -53,10 +59,12 @@ pub(super) struct Todo {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) id: SessionId,
-    endpoint: Arc<EndpointShared>,
+    pub(super) endpoint: Arc<EndpointShared>,
     state: Mutex<State>,
     /// An event waits, or the state changed.
     pub(super) changed: Notify,
+    /// So many wait until all media is sent.
+    pub(super) ends_in_order: AtomicUsize,
     /// What is logged meanwhile names the connection.
     span: Span,
 }
@@ -112,12 +120,15 @@ pub(super) const MAX_DATAGRAM: usize = 1472;
 const MAX_EVENTS: usize = 4096;
 
 impl EndpointShared {
-    pub(super) fn new(socket: UdpSocket, filter: InterfaceFilter) -> Self {
+    pub(super) fn new(socket: UdpSocket, filter: InterfaceFilter, runtime: tokio::runtime::Handle) -> Self {
         Self {
             socket,
             filter,
+            runtime,
             todo: Mutex::default(),
             wake: Notify::new(),
+            is_blocked: AtomicBool::new(false),
+            unblocked: Notify::new(),
             next_id: AtomicU64::new(0),
             stable_id: StableId::of_endpoint(),
             is_orphaned: AtomicBool::new(false),
@@ -201,6 +212,7 @@ impl Shared {
                 is_abandoned: false,
             }),
             changed: Notify::new(),
+            ends_in_order: AtomicUsize::new(0),
             span: tracing::debug_span!("connection", id = id.number()),
         })
     }
@@ -251,10 +263,14 @@ impl Shared {
         self.changed.notify_waiters();
     }
 
-    /// Ends the connection, and sends the farewell at once: the program may end before the driver comes to it.
     pub(super) fn close(self: &Arc<Self>) {
+        self.close_for(FailureReason::Closed);
+    }
+
+    /// Ends the connection, and sends the farewell at once: the program may end before the driver comes to it.
+    pub(super) fn close_for(self: &Arc<Self>, reason: FailureReason) {
         self.with(|state, now| {
-            state.session.close(now);
+            state.session.end(now, reason);
             let mut out =
                 TransmitBatch::new(MAX_DATAGRAM).with_max_segments(self.endpoint.socket.max_segments());
             while let Some(transmit) = state.session.poll_transmit(now, &mut out) {
@@ -293,7 +309,11 @@ impl Member for Arc<Shared> {
         if state.drain(self.id, &self.endpoint) {
             self.changed.notify_waiters();
         }
+        let had_rtp = state.session.has_queued_rtp();
         act(&mut state.session);
+        if had_rtp && !state.session.has_queued_rtp() && self.ends_in_order.load(Ordering::Relaxed) > 0 {
+            self.changed.notify_waiters();
+        }
         !state.is_abandoned
     }
 }
@@ -321,6 +341,8 @@ impl State {
             self.take(event, id, endpoint);
         }
         while let Some(event) = self.session.poll_channel_event() {
+            // Who ends the connection in order waits for it.
+            has_news |= matches!(event, ChannelEvent::Closed(_));
             self.take_channel_event(event);
         }
         while self.events.len() > MAX_EVENTS {
@@ -367,8 +389,18 @@ impl State {
                 }
                 self.events.push_back(Told::Session(event));
             }
+            SessionEvent::SignalingState(_) => {
+                // The peer may have ended a transceiver.
+                self.wake_key_frame_requests();
+                self.events.push_back(Told::Session(event));
+            }
             event => self.events.push_back(Told::Session(event)),
         }
+    }
+
+    /// Who waits for requests is to look whether there can be any.
+    pub(super) fn wake_key_frame_requests(&self) {
+        self.key_frames.values().for_each(|requests| requests.changed.notify_waiters());
     }
 
     /// The next event. That an offer is due is told only if it is so still: the peer's may have come first.
@@ -438,16 +470,14 @@ impl State {
             track.ended |= is_over;
             track.changed.notify_waiters();
         }
-        for requests in self.key_frames.values() {
-            requests.changed.notify_waiters();
-        }
+        self.wake_key_frame_requests();
         self.channels.values().for_each(ChannelInbox::wake);
     }
 
     fn take_channel_event(&mut self, event: ChannelEvent) {
         match event {
             ChannelEvent::OpenedByPeer(id) => {
-                self.channels.insert(id, ChannelInbox::default());
+                self.channels.insert(id, ChannelInbox::announced(self.session.channel(id)));
                 self.set_low_threshold(id);
                 self.events.push_back(Told::DataChannel(id));
             }
@@ -456,7 +486,13 @@ impl State {
                 // Nobody holds the channel.
                 None => self.session.discard_messages(id),
             },
-            ChannelEvent::Open(id) | ChannelEvent::BufferedAmountLow(id) | ChannelEvent::Closing(id) => {
+            ChannelEvent::Closing(id) => {
+                if let Some(inbox) = self.channels.get_mut(&id) {
+                    inbox.closed_by_peer = true;
+                    inbox.wake();
+                }
+            }
+            ChannelEvent::Open(id) | ChannelEvent::BufferedAmountLow(id) => {
                 if let Some(inbox) = self.channels.get(&id) {
                     inbox.wake();
                 }
@@ -469,6 +505,21 @@ impl State {
             // The stream was reset, and no channel of the application is touched.
             _ => {}
         }
+    }
+
+    /// Closes a channel. Whoever waits to send on it is to learn of it; one that is closed already stays so.
+    pub(super) fn close_channel(&mut self, now: Instant, id: ChannelId) {
+        let _ = self.session.close_channel(now, id);
+        if let Some(inbox) = self.channels.get(&id) {
+            inbox.wake();
+        }
+    }
+
+    /// What the peer made a channel as.
+    pub(super) fn take_announced(&mut self, id: ChannelId) -> ChannelInit {
+        let kept = self.channels.get_mut(&id).and_then(|inbox| inbox.announced.take());
+        let known = self.session.channel(id).cloned();
+        known.or_else(|| kept.map(|init| *init)).unwrap_or_else(|| ChannelInit::new(""))
     }
 
     /// Nobody will read the channel any more.

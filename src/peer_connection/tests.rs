@@ -17,7 +17,11 @@ mod addresses;
 mod ends;
 mod failures;
 mod handles;
+mod limits;
 mod rtcp;
+mod shutdown;
+mod signalling;
+mod waits;
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -450,6 +454,7 @@ async fn a_handler_that_panics_takes_its_own_connection_down_only() {
     negotiate(&bob, &unlucky).await;
     timeout(LONG, async { while bob.next_event().await.is_some() {} }).await.unwrap();
     assert!(has_panicked.load(Ordering::Relaxed));
+    assert_eq!(unlucky.failure(), Some(FailureReason::HandlerPanicked));
     let there = channel_of(&lucky).await;
     chat.send_text("still here").await.unwrap();
     assert_eq!(timeout(LONG, there.recv()).await.unwrap().unwrap().text(), Some("still here"));

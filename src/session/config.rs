@@ -35,9 +35,16 @@ pub struct SessionConfig {
     pub transports: Transports,
     /// Codecs and header extensions.
     pub media: MediaConfig,
-    /// The largest datagram in bytes of UDP payload. 1228 by default: an IPv6 packet of 1280 bytes with room
-    /// for a TURN channel header. [`set_mtu`](Self::set_mtu) changes it together with the packet size of SCTP.
+    /// The largest datagram of data channels and of RTCP in bytes of UDP payload. 1228 by default: an IPv6 packet of
+    /// 1280 bytes with room for a TURN channel header. [`set_mtu`](Self::set_mtu) changes it together with the packet
+    /// size of SCTP and with [`max_rtp_datagram`](Self::max_rtp_datagram). DTLS handshakes take the size that the
+    /// batch has, and less where that does not arrive.
     pub mtu: usize,
+    /// The largest datagram of RTP in bytes of UDP payload, header extensions and the tag of SRTP included: what is
+    /// longer is refused by [`Session::send_rtp`](super::Session::send_rtp). 1472 by default, an IPv4 packet of 1500
+    /// bytes, because those who forward have to send what others made. A `PeerConnection` sends no
+    /// longer ones, whatever this says.
+    pub max_rtp_datagram: usize,
     /// The SCTP port of this side; 5000 by default.
     pub sctp_port: u16,
     /// The largest data channel message in bytes that this side takes. 256 KiB by default, as browsers have.
@@ -90,6 +97,7 @@ impl SessionConfig {
             provider,
             media: MediaConfig::default(),
             mtu: MTU,
+            max_rtp_datagram: MAX_RTP_DATAGRAM,
             sctp_port: 5000,
             max_message_size,
             handshake_timeout: Duration::from_secs(40),
@@ -104,9 +112,11 @@ impl SessionConfig {
         }
     }
 
-    /// Changes [`mtu`](Self::mtu), in bytes of UDP payload, and the packet size of this library's SCTP with it.
+    /// Changes [`mtu`](Self::mtu), in bytes of UDP payload, and with it the packet size of this library's SCTP and
+    /// [`max_rtp_datagram`](Self::max_rtp_datagram).
     pub fn set_mtu(&mut self, mtu: usize) {
         self.mtu = mtu;
+        self.max_rtp_datagram = mtu;
         self.transports.change_sctp(|sctp| sctp.mtu = mtu.saturating_sub(DTLS_OVERHEAD));
     }
 
@@ -150,5 +160,7 @@ impl Default for RtcpConfig {
     }
 }
 
+/// What an Ethernet carries over IPv4.
+const MAX_RTP_DATAGRAM: usize = 1472;
 /// A record header with a 16-byte tag and an 8-byte nonce.
 const DTLS_OVERHEAD: usize = 13 + 8 + 16;

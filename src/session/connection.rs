@@ -355,6 +355,8 @@ impl Session {
     }
 
     fn handle_ice_event(&mut self, event: IceEvent) {
+        // Checks go on for a while after DTLS has failed, and nothing comes of them.
+        let has_failed = self.failure.as_ref().is_some_and(FailureReason::is_final);
         match event {
             IceEvent::LocalCandidate(candidate) => self.add_local_candidate(candidate),
             IceEvent::GatheringComplete => self.end_of_local_candidates(),
@@ -362,12 +364,16 @@ impl Session {
                 self.events.push(SessionEvent::ResolveName { query, name });
             }
             IceEvent::ConnectionState(state) => {
-                self.events.push(SessionEvent::IceConnectionState(state));
+                if !has_failed || state == IceConnectionState::Closed {
+                    self.events.push(SessionEvent::IceConnectionState(state));
+                }
             }
             IceEvent::SelectedPair(pair) => {
                 self.traffic.selections += 1;
                 self.transport.start_dtls(&self.jsep);
-                self.events.push(SessionEvent::SelectedPair(pair));
+                if !has_failed {
+                    self.events.push(SessionEvent::SelectedPair(pair));
+                }
             }
         }
     }

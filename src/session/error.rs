@@ -17,7 +17,7 @@ pub enum SessionError {
     #[error(transparent)]
     Ended(#[from] FailureReason),
     /// The signalling state does not allow it (W3C `InvalidStateError`).
-    #[error("{what} is not possible in the signalling state {state}")]
+    #[error("{what} is not possible in the signalling state {state}{}", collision_hint(.what, *.state))]
     InvalidState {
         /// What was tried.
         what: &'static str,
@@ -41,12 +41,23 @@ pub enum SessionError {
     /// A description as a whole cannot be used.
     #[error("{0}")]
     Description(&'static str),
+    /// The description is one of this side: signalling has sent it back.
+    #[error(
+        "the description is one that this side made itself; signalling has to carry it to the peer, and not back"
+    )]
+    OwnDescription,
     /// There is no transceiver of this id, or it was stopped.
     #[error("{0} does not exist or was stopped")]
     NoTransceiver(TransceiverId),
-    /// The transceiver may not send now: not negotiated, or of a direction that does not send.
-    #[error("{0} may not send: its negotiated direction does not include sending")]
+    /// The transceiver may not send now: it is negotiated with a direction that does not send, or was stopped.
+    #[error(
+        "{0} may not send: it was stopped, or its negotiated direction does not include sending, by the wish of this \
+         side (set_direction) or of the peer"
+    )]
     NotSending(TransceiverId),
+    /// The transceiver may not send yet: nothing is agreed on with the peer.
+    #[error("{0} may not send yet: it is not negotiated; that takes an exchange of offer and answer")]
+    NotNegotiated(TransceiverId),
     /// The payload type is not negotiated for sending.
     #[error("payload type {payload_type} is not negotiated for {transceiver}")]
     PayloadType {
@@ -55,12 +66,15 @@ pub enum SessionError {
         /// The transceiver.
         transceiver: TransceiverId,
     },
-    /// A packet is longer than the path takes.
-    #[error("a packet of {size} bytes is longer than the {limit} that the path takes")]
+    /// An RTP or RTCP packet is longer than a datagram may be.
+    #[error(
+        "a packet of {size} bytes, and {limit} fit a datagram: for RTP, send less at once or raise \
+         max_rtp_datagram of the configuration; for RTCP, mtu"
+    )]
     PacketTooLong {
-        /// Its size.
+        /// Its size before it is protected; of RTP with all headers that it gets, those of a retransmission, too.
         size: usize,
-        /// The limit.
+        /// What a datagram has room for besides the protection.
         limit: usize,
     },
     /// RTCP of the application is malformed.
@@ -90,7 +104,7 @@ pub enum SessionError {
     #[error("the candidate names no media section of the remote description")]
     UnknownSection,
     /// There is no remote description yet that a candidate could belong to.
-    #[error("a candidate came before the remote description")]
+    #[error("a candidate came before the remote description; keep it until set_remote_description")]
     NoRemoteDescription,
     /// ICE refused.
     #[error(transparent)]
@@ -131,3 +145,16 @@ pub enum SectionError {
         found: String,
     },
 }
+
+/// What an answer that nobody waits for mostly comes of.
+fn collision_hint(what: &str, state: SignalingState) -> &'static str {
+    match state {
+        SignalingState::Stable | SignalingState::HaveRemoteOffer if what == REMOTE_ANSWER => {
+            "; if both sides have made an offer at the same time, see the example perfect_negotiation"
+        }
+        _ => "",
+    }
+}
+
+/// What was tried, if it was to apply an answer of the peer.
+pub(super) const REMOTE_ANSWER: &str = "a remote answer";

@@ -32,6 +32,9 @@ pub enum FailureReason {
     /// The application closed the connection, or dropped its last handle.
     #[error("this side closed the connection")]
     Closed,
+    /// The handler that took the connection's events has panicked.
+    #[error("the handler of the connection's events has panicked")]
+    HandlerPanicked,
     /// The endpoint that carried the connection has ended.
     #[error(transparent)]
     EndpointEnded(#[from] EndpointEnded),

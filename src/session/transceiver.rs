@@ -219,7 +219,7 @@ impl Transceiver {
     }
 
     /// Nothing is sent or received any more (W3C: stopping or stopped).
-    pub(super) fn is_ending(&self) -> bool {
+    pub(crate) fn is_ending(&self) -> bool {
         self.stopping || self.stopped
     }
 }

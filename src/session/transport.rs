@@ -181,6 +181,10 @@ impl Transport {
         }
     }
 
+    pub(super) fn srtp_ref(&self) -> Option<&dyn SrtpTransport> {
+        self.srtp.as_deref()
+    }
+
     pub(super) fn sctp(&self) -> &dyn SctpTransport {
         &self.sctp
     }

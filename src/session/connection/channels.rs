@@ -83,6 +83,12 @@ impl Session {
         self.transport.channels_ref().state(id)
     }
 
+    /// Whether a data channel is closed only because the connection or the association has ended: something that was sent
+    /// on it may not have arrived.
+    pub fn is_channel_cut_off(&self, id: ChannelId) -> bool {
+        self.transport.channels_ref().is_cut_off(id)
+    }
+
     /// The data channels, oldest first.
     pub fn channels(&self) -> impl Iterator<Item = ChannelId> {
         self.transport.channels_ref().iter()

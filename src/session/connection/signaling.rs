@@ -73,7 +73,8 @@ impl Session {
     ///
     /// # Errors
     /// [`SessionError::InvalidState`], [`SessionError::Section`] and [`SessionError::Description`] say what
-    /// cannot be used, and [`SessionError::Ended`]. Nothing has changed then.
+    /// cannot be used, [`SessionError::OwnDescription`] that it is one of this side, and [`SessionError::Ended`].
+    /// Nothing has changed then.
     pub fn set_remote_description(
         &mut self,
         now: Instant,
@@ -87,7 +88,8 @@ impl Session {
         })
     }
 
-    /// Adds a candidate of the peer. An empty one says that there will be no further.
+    /// Adds a candidate of the peer. An empty one says that there will be no further. One whose user-name fragment is
+    /// not that of the peer's description is of another generation, or of this side, and is ignored (RFC 8838 §16).
     ///
     /// # Errors
     /// [`SessionError::NoRemoteDescription`], [`SessionError::UnknownSection`], [`SessionError::Candidate`],
@@ -106,6 +108,11 @@ impl Session {
 
     fn take_remote_candidate(&mut self, candidate: &IceCandidateInit) -> Result<(), SessionError> {
         self.check_open()?;
+        let ufrag = candidate.username_fragment.as_deref().filter(|ufrag| !ufrag.is_empty());
+        // RFC 8838 §16: of a generation that is none of the peer's, such as one's own that signalling has sent back.
+        if ufrag.is_some_and(|ufrag| self.jsep.is_own_ufrag(ufrag)) {
+            return Ok(());
+        }
         if self.jsep.remote_description().is_none() {
             return Err(SessionError::NoRemoteDescription);
         }
@@ -114,7 +121,6 @@ impl Session {
         if !self.jsep.has_remote_section(mid, candidate.sdp_m_line_index) {
             return Err(SessionError::UnknownSection);
         }
-        let ufrag = candidate.username_fragment.as_deref().filter(|ufrag| !ufrag.is_empty());
         let parsed = match candidate.candidate.trim() {
             "" => None,
             // As it stands in descriptions.
@@ -206,9 +212,9 @@ impl Session {
     }
 
     /// Tells which transceivers the peer sends on.
-    fn announce_tracks(&mut self) {
+    pub(super) fn announce_tracks(&mut self) {
         for transceiver in self.jsep.transceivers_mut() {
-            let sends = transceiver.negotiated.remote.sends && !transceiver.stopped;
+            let sends = transceiver.negotiated.remote.sends && !transceiver.is_ending();
             if sends != transceiver.negotiated.announced {
                 transceiver.negotiated.announced = sends;
                 self.events.push(if sends {

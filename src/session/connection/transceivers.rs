@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Session;
-use crate::layer::Rid;
+use crate::layer::{PayloadType, Rid};
 use crate::sdp::Direction;
 use crate::session::codec::TrackKind;
 use crate::session::error::SessionError;
@@ -89,6 +89,7 @@ impl Session {
     pub fn stop_transceiver(&mut self, id: TransceiverId) -> Result<(), SessionError> {
         self.jsep.stop(id)?;
         self.media.follow(self.now, &self.jsep);
+        self.announce_tracks();
         self.update_negotiation_needed();
         Ok(())
     }
@@ -105,9 +106,14 @@ impl Session {
 
     /// Sends an RTP packet. What waits is sent by [`poll_transmit`](crate::layer::Layer::poll_transmit).
     ///
+    /// With its header extensions, the header of a retransmission and the tag of SRTP it has to fit
+    /// [`max_rtp_datagram`](crate::session::SessionConfig::max_rtp_datagram); [`max_rtp_payload`](Self::max_rtp_payload)
+    /// says what that leaves. One that is taken, and is longer than the batch that is given to `poll_transmit`, is
+    /// dropped there and counted in [`packets_discarded_on_send`](crate::session::TransportStats).
+    ///
     /// # Errors
-    /// [`SessionError::Ended`], [`SessionError::NotSending`], [`SessionError::PayloadType`], and
-    /// [`SessionError::Limit`] when too many packets wait already.
+    /// [`SessionError::Ended`], [`SessionError::NotNegotiated`],
+    /// [`SessionError::NotSending`], [`SessionError::PayloadType`], [`SessionError::PacketTooLong`], and [`SessionError::Limit`] when too many packets wait already.
     pub fn send_rtp(
         &mut self,
         now: Instant,
@@ -117,8 +123,38 @@ impl Session {
         self.advance(now);
         match &self.failure {
             Some(reason) => Err(reason.clone().into()),
-            None => self.media.send(id, packet),
+            None => self.media.send(id, packet, self.rtp_overhead()).map_err(|error| self.why_refused(error)),
         }
+    }
+
+    /// One that does not send yet is another matter than one that may not.
+    fn why_refused(&self, error: SessionError) -> SessionError {
+        let is_new = |transceiver: &&Transceiver| {
+            !transceiver.is_ending() && transceiver.current_direction().is_none()
+        };
+        match error {
+            SessionError::NotSending(id) if self.transceiver(id).filter(is_new).is_some() => {
+                SessionError::NotNegotiated(id)
+            }
+            error => error,
+        }
+    }
+
+    /// The longest payload in bytes that [`send_rtp`](Self::send_rtp) takes under a payload type now, in a packet
+    /// without audio level and video orientation; `None` if the transceiver may not send it.
+    pub fn max_rtp_payload(&self, id: TransceiverId, payload_type: PayloadType) -> Option<usize> {
+        self.media.max_payload(id, payload_type, self.rtp_overhead())
+    }
+
+    /// Whether RTP waits for [`poll_transmit`](crate::layer::Layer::poll_transmit).
+    pub fn has_queued_rtp(&self) -> bool {
+        self.media.has_queued_rtp()
+    }
+
+    /// What SRTP adds to a packet, or may before it is known (RFC 7714 §12).
+    fn rtp_overhead(&self) -> usize {
+        const LONGEST_TAG: usize = 16;
+        self.transport.srtp_ref().map_or(LONGEST_TAG, |srtp| srtp.rtp_overhead())
     }
 
     /// Asks the peer for a key frame of what it sends on a transceiver: of all its streams, or of one simulcast

@@ -10,7 +10,7 @@ use crate::layer::DtlsRole;
 use crate::sdp::{Direction, SessionDescription, Setup};
 use crate::session::codec::{Codec, NegotiatedCodec};
 use crate::session::description::{Description, DescriptionKind};
-use crate::session::error::{SectionError, SessionError};
+use crate::session::error::{REMOTE_ANSWER, SectionError, SessionError};
 use crate::session::state::SignalingState;
 use crate::session::transceiver::{Negotiated, TransceiverId, TransceiverInit};
 
@@ -36,6 +36,9 @@ impl Jsep {
 
     /// Applies a description of the peer.
     pub(in crate::session) fn set_remote(&mut self, description: &Description) -> Result<(), SessionError> {
+        if let Some(sdp) = &description.sdp {
+            self.check_is_of_peer(sdp)?;
+        }
         match (description.kind, &description.sdp) {
             (DescriptionKind::Rollback, _) => match self.state {
                 SignalingState::HaveRemoteOffer => {
@@ -295,7 +298,7 @@ impl Jsep {
         sdp: &SessionDescription,
     ) -> Result<(), SessionError> {
         if !matches!(self.state, SignalingState::HaveLocalOffer | SignalingState::HaveRemotePrAnswer) {
-            return Err(self.invalid_state("a remote answer"));
+            return Err(self.invalid_state(REMOTE_ANSWER));
         }
         let answer = RemoteDescription::read(sdp, Proposal::Answer, &self.read_context(&self.offered))?;
         self.check_remote_answer(&answer)?;

@@ -3,6 +3,7 @@
 mod answer;
 mod apply;
 mod candidates;
+mod echo;
 mod negotiation_needed;
 mod offer;
 mod place;

@@ -21,7 +21,7 @@ use super::event::SessionEvent;
 use super::jsep::Jsep;
 use super::transceiver::TransceiverId;
 use crate::crypto::SecureRandom;
-use crate::layer::{FiveTuple, NtpTimestamp, Rid, SrtpTransport, Ssrc, Transmit, TransmitBatch};
+use crate::layer::{FiveTuple, NtpTimestamp, PayloadType, Rid, SrtpTransport, Ssrc, Transmit, TransmitBatch};
 use crate::media::unwrap_rtx;
 use crate::rtp::Packet;
 use clock::Clock;
@@ -43,6 +43,8 @@ pub(super) struct Media {
     unread_rtcp: UnreadRtcp,
     /// The longest SRTCP packet.
     mtu: usize,
+    /// The longest SRTP packet.
+    max_rtp_datagram: usize,
     random: Random,
     dropped_packets: u64,
     /// Sources of this side that have ended, until SRTP has forgotten them.
@@ -70,6 +72,7 @@ impl Media {
             reports: Reports::new(),
             unread_rtcp: UnreadRtcp::new(config.rtcp.clone()),
             mtu: config.mtu,
+            max_rtp_datagram: config.max_rtp_datagram,
             random: Random(config.provider.random.clone()),
             dropped_packets: 0,
             ended: Vec::new(),
@@ -98,13 +101,32 @@ impl Media {
         self.clock.ntp(now)
     }
 
-    /// Packets that could not be sent: too long for the path, or refused by SRTP.
+    /// Packets that could not be sent: too long for the batch, or refused by SRTP.
     pub(super) fn dropped_packets(&self) -> u64 {
         self.dropped_packets
     }
 
-    pub(super) fn send(&mut self, id: TransceiverId, packet: OutgoingRtp) -> Result<(), SessionError> {
-        self.outgoing.send(id, packet)
+    /// `overhead`: the bytes that protection adds.
+    pub(super) fn send(
+        &mut self,
+        id: TransceiverId,
+        packet: OutgoingRtp,
+        overhead: usize,
+    ) -> Result<(), SessionError> {
+        self.outgoing.send(id, packet, self.max_rtp_datagram.saturating_sub(overhead))
+    }
+
+    pub(super) fn has_queued_rtp(&self) -> bool {
+        !self.outgoing.is_empty()
+    }
+
+    pub(super) fn max_payload(
+        &self,
+        id: TransceiverId,
+        payload_type: PayloadType,
+        overhead: usize,
+    ) -> Option<usize> {
+        self.outgoing.max_payload(id, payload_type, self.max_rtp_datagram.saturating_sub(overhead))
     }
 
     /// Queues RTCP of the application behind what waits already.

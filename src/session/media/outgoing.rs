@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::clock::Clock;
 use crate::crypto::SecureRandom;
-use crate::layer::{Mid, PayloadType, RtpTimestamp, SequenceNumber, SrtpError, Ssrc};
+use crate::layer::{Mid, NtpTimestamp, PayloadType, RtpTimestamp, SequenceNumber, SrtpError, Ssrc};
 use crate::media::{
     PacketCache, PacketCacheConfig, RepairBudget, Retransmission, RtxSender, SenderStatistics,
 };
@@ -256,7 +256,13 @@ impl Outgoing {
         self.streams.values().flat_map(OutgoingStream::sources).collect()
     }
 
-    pub(super) fn send(&mut self, id: TransceiverId, mut packet: OutgoingRtp) -> Result<(), SessionError> {
+    /// Queues a packet, which takes at most `limit` bytes before it is protected, also as a retransmission.
+    pub(super) fn send(
+        &mut self,
+        id: TransceiverId,
+        mut packet: OutgoingRtp,
+        limit: usize,
+    ) -> Result<(), SessionError> {
         let stream = self.streams.get_mut(&id).filter(|stream| stream.is_active);
         let stream = stream.ok_or(SessionError::NotSending(id))?;
         if let Some(refusal) = stream.refusal.take() {
@@ -266,6 +272,13 @@ impl Outgoing {
             let payload_type = packet.payload_type.value();
             return Err(SessionError::PayloadType { payload_type, transceiver: id });
         }
+        // Most are far from the limit, and need no exact look.
+        if packet.payload.len() + MAX_HEADER > limit {
+            let size = stream.overhead_of(&packet) + packet.payload.len();
+            if size > limit {
+                return Err(SessionError::PacketTooLong { size, limit });
+            }
+        }
         if self.queue.len() >= self.max_queued {
             return Err(SessionError::Limit { what: "queued packets", limit: self.max_queued });
         }
@@ -273,6 +286,19 @@ impl Outgoing {
         stream.next = number.wrapping_add(1);
         self.queue.push_back(Queued { stream: id, number, what: QueuedPacket::First(packet) });
         Ok(())
+    }
+
+    /// The longest payload that [`send`](Self::send) takes under a payload type, in a packet that says nothing more.
+    pub(super) fn max_payload(
+        &self,
+        id: TransceiverId,
+        payload_type: PayloadType,
+        limit: usize,
+    ) -> Option<usize> {
+        let stream = self.streams.get(&id).filter(|stream| stream.is_active)?;
+        stream.codec(payload_type)?;
+        let bare = OutgoingRtp::new(payload_type, RtpTimestamp(0), false, Bytes::new());
+        Some(limit.saturating_sub(stream.overhead_of(&bare)))
     }
 
     /// Answers a NACK.
@@ -349,11 +375,9 @@ impl Outgoing {
             };
             let transport_number = stream.transport_feedback.then_some(self.transport_number);
             let mut head = [0; MAX_HEADER];
-            let header = stream.write_header(now, clock, queued.number, packet, transport_number, &mut head);
-            let Ok(head_len) = header else {
-                self.queue.pop_front();
-                continue;
-            };
+            let sent = clock.ntp(now);
+            let header = stream.write_header(sent, queued.number, packet, transport_number, &mut head);
+            let Ok(head_len) = header else { return Written::TooLong };
             let is_again = matches!(queued.what, QueuedPacket::Again(_));
             let osn_len = if is_again { OSN_LEN } else { 0 };
             let len = head_len + osn_len + packet.payload.len();
@@ -426,10 +450,18 @@ impl OutgoingStream {
         media.into_iter().chain(rtx)
     }
 
+    /// What a packet takes besides its payload, also when it is sent again.
+    fn overhead_of(&self, packet: &OutgoingRtp) -> usize {
+        let transport_number = self.transport_feedback.then_some(SequenceNumber(0));
+        let mut head = [0; MAX_HEADER];
+        let head = self.write_header(NtpTimestamp(0), SequenceNumber(0), packet, transport_number, &mut head);
+        let has_rtx = self.codec(packet.payload_type).is_some_and(|codec| codec.rtx_payload_type.is_some());
+        head.unwrap_or(MAX_HEADER) + if has_rtx { OSN_LEN } else { 0 }
+    }
+
     fn write_header(
         &self,
-        now: Instant,
-        clock: &Clock,
+        sent: NtpTimestamp,
         number: SequenceNumber,
         packet: &OutgoingRtp,
         transport_number: Option<SequenceNumber>,
@@ -449,7 +481,7 @@ impl OutgoingStream {
             Some(ExtensionForm::OneByte) => writer.one_byte_only(),
             Some(ExtensionForm::TwoByte) => writer.two_byte_only(),
         };
-        writer.extension(map, &AbsSendTime::from_ntp(clock.ntp(now)))?;
+        writer.extension(map, &AbsSendTime::from_ntp(sent))?;
         if let Some(number) = transport_number {
             writer.extension(map, &TransportSequenceNumber(number))?;
         }

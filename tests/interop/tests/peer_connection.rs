@@ -79,7 +79,7 @@ async fn transfer(mut pair: Pair, browser_offers: bool, ordered: bool) {
         channel
     };
     timeout(LONG, chat.opened()).await.unwrap().unwrap();
-    assert_eq!(chat.init().unwrap().ordered, ordered);
+    assert_eq!(chat.init().ordered, ordered);
     let there = pair.browser.eval(
         "
         await until('the channel', () => globalThis.channel?.readyState === 'open');

@@ -64,7 +64,7 @@ async fn sixteen_mebibytes_go_both_ways() {
             for (label, ordered) in channels {
                 let channel = open.iter().find(|channel| channel.label() == label).unwrap();
                 timeout(LONG, channel.opened()).await.unwrap().unwrap();
-                assert_eq!(channel.init().unwrap().ordered, ordered, "{peer:?}");
+                assert_eq!(channel.init().ordered, ordered, "{peer:?}");
                 if !peer_offers {
                     let told = pair.wait_for("channel");
                     assert_eq!(told["channel"], label, "{peer:?}");
