@@ -16,12 +16,17 @@ use crate::session::FailureReason;
 /// The end of the stream is that of a channel that was closed. A connection that fails or is closed before is an error,
 /// whose source is the [`FailureReason`]: something may be missing.
 ///
+/// A data channel has no half that could be closed alone: shutting the stream down delivers what was written and closes
+/// both directions. What comes of the peer after that is thrown away, as of any channel that is closing (W3C WebRTC
+/// §6.2), and its next write fails. Where one side may be done before the other, let a message of yours say so, and
+/// shut down once both are.
+///
 /// ```
 /// use kaon_rtc::peer_connection::DataChannel;
 /// use tokio::io::AsyncWriteExt;
 /// use tokio::net::TcpStream;
 ///
-/// /// A tunnel: everything that comes on a channel goes to a server, and back.
+/// /// A tunnel: everything that comes on a channel goes to a server, and back, until one of both is done.
 /// async fn tunnel(channel: DataChannel, server: &str) -> std::io::Result<()> {
 ///     let mut there = TcpStream::connect(server).await?;
 ///     let mut here = channel.into_stream();
