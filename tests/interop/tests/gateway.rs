@@ -4,6 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use kaon_interop::{Program, Tone, missing, opus_tone};
@@ -18,6 +19,10 @@ use tokio::net::UdpSocket;
 use tokio::time::{interval, timeout};
 
 const LONG: Duration = Duration::from_secs(30);
+/// Where the media ports of the next gateway begin. Each counts up from its first port and binds it even when another
+/// process has it, so that two with the same ports would take each other's packets.
+static NEXT_PORT: AtomicU16 = AtomicU16::new(21_000);
+const PORTS: u16 = 200;
 /// The payload type of Opus at the telephone.
 const OPUS: u8 = 96;
 
@@ -40,7 +45,9 @@ impl Gateway {
         let mut command = Command::new("/usr/bin/rtpengine");
         // Its own sockets only: without the kernel's help, and nothing of the machine's configuration.
         command.args(["--config-file=none", "--foreground", "--log-stderr", "--log-level=4", "--table=-1"]);
-        command.args(["--interface=127.0.0.1", "--port-min=21000", "--port-max=29000"]);
+        let first = NEXT_PORT.fetch_add(PORTS, Ordering::Relaxed);
+        command.arg("--interface=127.0.0.1");
+        command.args([format!("--port-min={first}"), format!("--port-max={}", first + PORTS - 1)]);
         command.arg(format!("--listen-ng=127.0.0.1:{port}"));
         let program = Program::start(&mut command);
         control.connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
