@@ -2,14 +2,14 @@
 
 mod clock;
 mod incoming;
-mod outgoing;
 mod routes;
 mod rtcp;
+mod sending;
 mod sources;
 mod unread;
 
 pub use incoming::IncomingRtp;
-pub use outgoing::OutgoingRtp;
+pub use sending::OutgoingRtp;
 pub use unread::{DroppedRtcp, RtcpDatagram, RtcpFeedback};
 
 use std::sync::Arc;
@@ -26,19 +26,19 @@ use crate::media::unwrap_rtx;
 use crate::rtp::Packet;
 use clock::Clock;
 use incoming::{Incoming, Routed};
-use outgoing::{Outgoing, Written};
 use rtcp::Reports;
+use sending::{Sender, Written};
 use unread::UnreadRtcp;
 
 pub(super) use incoming::MediaStream;
-pub(super) use outgoing::OutgoingStream;
+pub(super) use sending::Encoding;
 
 /// Streams in both directions.
 #[derive(Debug)]
 pub(super) struct Media {
     clock: Clock,
     incoming: Incoming,
-    outgoing: Outgoing,
+    outgoing: Sender,
     reports: Reports,
     unread_rtcp: UnreadRtcp,
     /// The longest SRTCP packet.
@@ -68,7 +68,7 @@ impl Media {
         Self {
             clock: Clock::new(now, config.ntp_epoch),
             incoming: Incoming::new(config.max_incoming_streams),
-            outgoing: Outgoing::new(config.max_queued_packets, config.max_cached_packets),
+            outgoing: Sender::new(config.max_queued_packets, config.max_cached_packets),
             reports: Reports::new(),
             unread_rtcp: UnreadRtcp::new(config.rtcp.clone()),
             mtu: config.mtu,
@@ -92,7 +92,7 @@ impl Media {
         self.incoming.media()
     }
 
-    pub(super) fn outgoing(&self, id: TransceiverId) -> Option<&OutgoingStream> {
+    pub(super) fn outgoing(&self, id: TransceiverId) -> Option<&Encoding> {
         self.outgoing.stream(id)
     }
 

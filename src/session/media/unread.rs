@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::outgoing::Outgoing;
+use super::sending::Sender;
 use crate::layer::{SequenceNumber, Ssrc};
 use crate::media::{PacketResult, RemoteReception, SendHistory};
 use crate::rtcp::{Packet, ReportBlock, packets};
@@ -101,7 +101,7 @@ impl UnreadRtcp {
     }
 
     /// Takes a datagram that came, after the statistics of what it reports on were brought up to date.
-    pub(super) fn received(&mut self, now: Instant, datagram: &[u8], outgoing: &mut Outgoing) {
+    pub(super) fn received(&mut self, now: Instant, datagram: &[u8], outgoing: &mut Sender) {
         if self.config.max_unread_bytes > 0 {
             self.keep_datagram(now, datagram);
         }
@@ -126,7 +126,7 @@ impl UnreadRtcp {
         }
     }
 
-    fn keep_blocks(&mut self, blocks: impl Iterator<Item = ReportBlock>, outgoing: &mut Outgoing) {
+    fn keep_blocks(&mut self, blocks: impl Iterator<Item = ReportBlock>, outgoing: &mut Sender) {
         for block in blocks {
             let Some((transceiver, stream)) = outgoing.by_ssrc(block.ssrc) else { continue };
             let reception = stream.statistics.as_ref().and_then(|statistics| statistics.remote());

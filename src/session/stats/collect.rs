@@ -12,7 +12,7 @@ use super::traffic::Traffic;
 use crate::layer::{Candidate, CandidateAddress, CandidatePair, Fingerprint, PayloadType, SrtpProfile};
 use crate::session::codec::{NegotiatedCodec, TrackKind};
 use crate::session::jsep::Jsep;
-use crate::session::media::{Media, MediaStream, OutgoingStream};
+use crate::session::media::{Encoding, Media, MediaStream};
 use crate::session::transceiver::Transceiver;
 use crate::session::transport::{DtlsEnd, Transport};
 
@@ -168,7 +168,7 @@ impl Sources<'_> {
         }
     }
 
-    fn add_outgoing(&self, report: &mut Report, transceiver: &Transceiver, stream: &OutgoingStream) {
+    fn add_outgoing(&self, report: &mut Report, transceiver: &Transceiver, stream: &Encoding) {
         let ssrc = transceiver.ssrc();
         let (id, remote) = (rtp_id("outbound", ssrc), rtp_id("remote-inbound", ssrc));
         let codecs = transceiver.send_codecs();

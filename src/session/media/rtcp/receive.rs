@@ -7,7 +7,7 @@ use crate::rtcp::{Fir, Packet, Pli, ReportBlock, packets};
 use crate::session::event::SessionEvent;
 use crate::session::media::clock::Clock;
 use crate::session::media::incoming::Incoming;
-use crate::session::media::outgoing::Outgoing;
+use crate::session::media::sending::Sender;
 
 /// So long after a FIR another with its number repeats it: several round trips.
 const FIR_REPETITION: Duration = Duration::from_secs(2);
@@ -20,7 +20,7 @@ impl Reports {
         clock: &Clock,
         datagram: &[u8],
         incoming: &mut Incoming,
-        outgoing: &mut Outgoing,
+        outgoing: &mut Sender,
         event: &mut dyn FnMut(SessionEvent),
     ) {
         // What is malformed is left out.
@@ -57,7 +57,7 @@ impl Reports {
         clock: &Clock,
         blocks: impl Iterator<Item = ReportBlock>,
         incoming: &mut Incoming,
-        outgoing: &mut Outgoing,
+        outgoing: &mut Sender,
     ) {
         for block in blocks {
             let Some((_, stream)) = outgoing.by_ssrc(block.ssrc) else { continue };
@@ -71,7 +71,7 @@ impl Reports {
 }
 
 /// RFC 5104 §4.3.1. Some have no entry and name the source where other feedback does.
-fn take_fir(now: Instant, fir: &Fir<'_>, outgoing: &mut Outgoing, event: &mut dyn FnMut(SessionEvent)) {
+fn take_fir(now: Instant, fir: &Fir<'_>, outgoing: &mut Sender, event: &mut dyn FnMut(SessionEvent)) {
     let unnumbered = fir.entries.is_empty().then_some((fir.media, None));
     let entries = fir.entries.iter().map(|entry| (entry.ssrc, Some(entry.sequence_number)));
     for (ssrc, number) in entries.chain(unnumbered) {
@@ -116,7 +116,7 @@ mod tests {
             stopped: false,
             negotiated: Negotiated { current_direction: Some(Direction::SendOnly), ..Negotiated::default() },
         };
-        let (mut incoming, mut outgoing) = (Incoming::new(8), Outgoing::new(8, 8));
+        let (mut incoming, mut outgoing) = (Incoming::new(8), Sender::new(8, 8));
         outgoing.follow(&[transceiver], true, &SeededRandom::new(1));
         let clock = Clock::new(now, NtpTimestamp(1 << 63));
         let mut reports = Reports::new();

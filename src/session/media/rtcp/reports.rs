@@ -12,7 +12,7 @@ use crate::session::codec::TrackKind;
 use crate::session::jsep::Jsep;
 use crate::session::media::clock::Clock;
 use crate::session::media::incoming::Incoming;
-use crate::session::media::outgoing::Outgoing;
+use crate::session::media::sending::Sender;
 
 /// What of RTCP is sent when.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ impl Reports {
         now: Instant,
         clock: &Clock,
         incoming: &mut Incoming,
-        outgoing: &mut Outgoing,
+        outgoing: &mut Sender,
         random: &dyn SecureRandom,
     ) {
         if incoming.next_nack().is_some_and(|due| due <= now) {
@@ -127,7 +127,7 @@ impl Reports {
         now: Instant,
         clock: &Clock,
         incoming: &mut Incoming,
-        outgoing: &mut Outgoing,
+        outgoing: &mut Sender,
     ) -> usize {
         const UDP_IP_HEADERS: usize = 28;
         let Some(local) = self.local_ssrc else { return 0 };

@@ -1,0 +1,132 @@
+//! One stream that this side sends: an SSRC with its retransmissions.
+
+use std::time::Instant;
+
+use super::packet::OutgoingRtp;
+use super::queue::Kept;
+use crate::crypto::SecureRandom;
+use crate::layer::{Mid, PayloadType, SequenceNumber, SrtpError, Ssrc};
+use crate::media::{PacketCache, PacketCacheConfig, RepairBudget, RtxSender, SenderStatistics};
+use crate::rtp::{ExtensionForm, ExtensionMap};
+use crate::sdp::FeedbackKind;
+use crate::session::codec::NegotiatedCodec;
+use crate::session::transceiver::Transceiver;
+
+/// One stream.
+#[derive(Debug)]
+pub(in crate::session) struct Encoding {
+    pub(super) ssrc: Ssrc,
+    /// The negotiated direction includes sending.
+    pub(super) is_active: bool,
+    pub(super) rtx: RtxSender,
+    pub(super) mid: Option<Mid>,
+    pub(super) next: SequenceNumber,
+    pub(super) codecs: Vec<NegotiatedCodec>,
+    pub(super) extensions: ExtensionMap,
+    /// The form of header extensions in every packet; `None` where it may change from packet to packet.
+    pub(super) extension_form: Option<ExtensionForm>,
+    pub(super) transport_feedback: bool,
+    pub(super) cache: PacketCache<Kept>,
+    pub(super) repair: RepairBudget,
+    /// What SRTP refused the last packet for, until the application has learnt of it.
+    pub(super) refusal: Option<SrtpError>,
+    pub(in crate::session) statistics: Option<SenderStatistics>,
+    pub(in crate::session) counters: EncodingCounters,
+    pub(in crate::session) last_payload_type: Option<PayloadType>,
+    /// The number of the last FIR, and when it came.
+    pub(in crate::session::media) last_fir: Option<(u8, Instant)>,
+}
+
+/// What is counted of a stream besides packets and bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::session) struct EncodingCounters {
+    pub(in crate::session) retransmitted_packets: u64,
+    pub(in crate::session) retransmitted_bytes: u64,
+    pub(in crate::session) nacks: u64,
+    pub(in crate::session) plis: u64,
+    pub(in crate::session) firs: u64,
+}
+
+impl Encoding {
+    pub(super) fn new(
+        transceiver: &Transceiver,
+        config: PacketCacheConfig,
+        random: &dyn SecureRandom,
+    ) -> Self {
+        let mut numbers = [0; 4];
+        random.fill(&mut numbers);
+        let [a, b, c, d] = numbers;
+        // RFC 3550 §5.1: random, and in the lower half, so that the rollover counter of SRTP is not
+        // guessed wrong by a receiver that joins at the wrap (RFC 3711 §3.3.1).
+        let first = |high: u8, low: u8| SequenceNumber(u16::from_be_bytes([high & 0x7f, low]));
+        Self {
+            ssrc: transceiver.sender.ssrc,
+            is_active: true,
+            rtx: RtxSender::new(transceiver.sender.rtx_ssrc, first(c, d)),
+            mid: None,
+            next: first(a, b),
+            codecs: Vec::new(),
+            extensions: ExtensionMap::new(),
+            extension_form: None,
+            transport_feedback: false,
+            cache: PacketCache::new(config),
+            repair: RepairBudget::default(),
+            refusal: None,
+            statistics: None,
+            counters: EncodingCounters::default(),
+            last_payload_type: None,
+            last_fir: None,
+        }
+    }
+
+    /// Brings it to what was negotiated. `mixed`: header extensions of both forms may stand in one stream.
+    pub(super) fn follow(&mut self, transceiver: &Transceiver, mixed: bool) {
+        self.is_active = true;
+        self.mid = transceiver.mid();
+        self.codecs = transceiver.send_codecs().to_vec();
+        self.extensions = transceiver.negotiated.extensions.clone();
+        self.extension_form = if mixed { None } else { Some(self.one_extension_form()) };
+        self.transport_feedback =
+            self.codecs.iter().any(|codec| codec.codec.feedback.contains(&FeedbackKind::TransportCc));
+    }
+
+    /// What the peer knows it by: its SSRC, and that of its retransmissions.
+    pub(super) fn sources(&self) -> impl Iterator<Item = Ssrc> + use<> {
+        let media = self.statistics.is_some().then_some(self.ssrc);
+        let rtx = (self.counters.retransmitted_packets > 0).then(|| self.rtx.ssrc());
+        media.into_iter().chain(rtx)
+    }
+
+    pub(super) fn codec(&self, payload_type: PayloadType) -> Option<&NegotiatedCodec> {
+        self.codecs.iter().find(|codec| codec.payload_type == payload_type)
+    }
+
+    /// Counts a packet and keeps it if it may have to be sent again. Says whether its protected form is to be
+    /// kept instead.
+    pub(super) fn sent(
+        &mut self,
+        now: Instant,
+        head_len: usize,
+        number: SequenceNumber,
+        packet: OutgoingRtp,
+    ) -> bool {
+        let Some(codec) = self.codec(packet.payload_type) else { return false };
+        let clock_rate = codec.codec.clock_rate;
+        let payload_type = packet.payload_type;
+        let is_repaired = codec.codec.feedback.contains(&FeedbackKind::Nack);
+        let has_rtx = codec.rtx_payload_type.is_some();
+        let (ssrc, payload_len) = (self.ssrc, packet.payload.len());
+        self.repair.sent(head_len + payload_len);
+        self.last_payload_type = Some(payload_type);
+        self.statistics.get_or_insert_with(|| SenderStatistics::new(ssrc, clock_rate)).sent(
+            now,
+            packet.timestamp,
+            payload_len,
+            head_len,
+        );
+        if is_repaired && has_rtx {
+            self.cache.insert(now, number, head_len + payload_len, Kept::Packet(packet));
+        }
+        is_repaired && !has_rtx
+    }
+}
