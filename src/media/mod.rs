@@ -11,6 +11,7 @@
 //! | [`SenderStatistics`] | [`ReceiverStatistics`] |
 //! | [`ReportSchedule`] | [`ReportSchedule`] |
 //! | the packetizers of [`rtp::payload`](crate::rtp::payload) | [`FrameAssembler`] |
+//! | [`Pacer`]: when packets leave | |
 //! | [`SendHistory`] | [`TransportArrivals`]: transport-wide feedback |
 //!
 //! A packet that was lost, asked for, and sent again:
@@ -63,6 +64,7 @@
 
 mod frame_assembler;
 mod nack;
+mod pacer;
 mod packet_cache;
 mod packet_pool;
 mod receiver_statistics;
@@ -76,6 +78,7 @@ pub use frame_assembler::{
     Frame, FrameAssembler, FrameAssemblerConfig, FrameAssemblerStatistics, FrameFormat,
 };
 pub use nack::{NackConfig, NackGenerator};
+pub use pacer::{Pacer, PacketClass, Unpaced};
 pub use packet_cache::{PacketCache, PacketCacheConfig, Retransmission};
 pub use packet_pool::PacketPool;
 pub use receiver_statistics::{ReceivedSenderReport, ReceiverStatistics, SequenceCheck};

@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use crate::layer::{Rid, Ssrc};
+use crate::layer::{Ecn, Rid, Ssrc};
 use crate::rtp::{ExtensionValues, OwnedPacket, Packet};
 use crate::session::IncomingRtp;
 
@@ -27,6 +27,8 @@ pub struct RtpPacket {
     pub rid: Option<Rid>,
     /// When it arrived.
     pub arrival: Instant,
+    /// The ECN mark that it arrived with, where the system tells.
+    pub ecn: Option<Ecn>,
 }
 
 impl RtpPacket {
@@ -48,6 +50,7 @@ impl From<IncomingRtp<'_>> for RtpPacket {
             extensions: rtp.extensions,
             rid: rtp.rid,
             arrival: rtp.arrival,
+            ecn: rtp.ecn,
         }
     }
 }

@@ -7,7 +7,7 @@ use super::transports::Transports;
 use crate::crypto::CryptoProvider;
 use crate::datachannel;
 use crate::dtls::{DtlsError, Identity};
-use crate::layer::NtpTimestamp;
+use crate::layer::{Ecn, NtpTimestamp};
 use crate::media::SendHistory;
 use crate::{ice, sctp};
 
@@ -67,6 +67,9 @@ pub struct SessionConfig {
     /// The most sent packets of a stream that are kept to answer NACKs. 512 by default, half a second of video
     /// at 10 Mbit/s.
     pub max_cached_packets: usize,
+    /// The ECN mark of RTP packets. None by default. [`Ecn::Ect0`](crate::layer::Ecn::Ect0) or `Ect1` is for those
+    /// who read of what the path marks and slow down for it (RFC 6679 §3.3, RFC 9330 §4).
+    pub media_ecn: Option<Ecn>,
     /// The most incoming RTP streams, retransmissions included. 512 by default.
     pub max_incoming_streams: usize,
     /// What of the peer's RTCP the application reads itself. Nothing by default.
@@ -106,6 +109,7 @@ impl SessionConfig {
             max_remote_candidates: 128,
             max_queued_packets: 4096,
             max_cached_packets: 512,
+            media_ecn: None,
             max_incoming_streams: 512,
             rtcp: RtcpConfig::default(),
             ntp_epoch: NtpTimestamp(1 << 63),

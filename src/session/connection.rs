@@ -231,7 +231,7 @@ impl Session {
             let events = &mut self.events;
             self.media.receive_rtcp(now, srtp, datagram.bytes, &mut |event| events.push_once(event))
         } else {
-            self.media.receive_rtp(now, srtp, datagram.bytes, deliver)
+            self.media.receive_rtp(now, srtp, datagram, deliver)
         }
     }
 

@@ -7,7 +7,7 @@ use kaon_rtc::layer::{NtpTimestamp, PayloadType, RtpTimestamp, SequenceNumber, S
 use kaon_rtc::media::{
     FrameAssembler, FrameAssemblerConfig, FrameFormat, NackConfig, NackGenerator, PacketCache,
     PacketCacheConfig, ReceiverStatistics, ReportSchedule, ReportScheduleConfig, Retransmission, RtxSender,
-    SendHistory, SenderStatistics, TransportArrivals, TransportFeedbackConfig, unwrap_rtx,
+    SendHistory, SenderStatistics, SentPacket, TransportArrivals, TransportFeedbackConfig, unwrap_rtx,
 };
 use kaon_rtc::rtcp::NackEntry;
 use kaon_rtc::rtp::{Packet, PacketMut};
@@ -103,11 +103,11 @@ fn transport_wide_feedback() {
     let mut history = SendHistory::new(SendHistory::DEFAULT_MAX_PACKETS);
     // The ring has its full size from the beginning of the count on.
     for number in 0..8192u16 {
-        history.record(Instant::now(), SequenceNumber(number.wrapping_sub(8192)), 1);
+        history.record(SequenceNumber(number.wrapping_sub(8192)), SentPacket::new(Instant::now(), 1));
     }
     let mut arrived = 0;
     let allocations = third_second(|now, index| {
-        history.record(now, SequenceNumber(index as u16), 1200);
+        history.record(SequenceNumber(index as u16), SentPacket::new(now, 1200));
         if !index.is_multiple_of(9) {
             arrivals.received(now, SequenceNumber(index as u16));
         }

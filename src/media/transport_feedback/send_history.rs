@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::layer::SequenceNumber;
+use crate::layer::{Ecn, SequenceNumber};
 use crate::rtcp::TransportFeedback;
 use crate::rtp::SequenceUnwrapper;
 
@@ -39,6 +39,21 @@ pub struct SentPacket {
     pub at: Instant,
     /// Its size in bytes, as it was [recorded](SendHistory::record).
     pub size: usize,
+    /// The mark that it was sent with.
+    pub ecn: Option<Ecn>,
+}
+
+impl SentPacket {
+    /// A packet without a mark.
+    pub fn new(at: Instant, size: usize) -> Self {
+        Self { at, size, ecn: None }
+    }
+
+    /// The same with this mark.
+    #[must_use]
+    pub fn with_ecn(self, ecn: Option<Ecn>) -> Self {
+        Self { ecn, ..self }
+    }
 }
 
 /// What feedback says of one packet.
@@ -85,9 +100,9 @@ impl SendHistory {
         }
     }
 
-    /// Records a packet of `size` bytes. Numbers are to be used in order; a number that is not newer than the
+    /// Records a packet that has left. Numbers are to be used in order; a number that is not newer than the
     /// ones before is ignored.
-    pub fn record(&mut self, now: Instant, number: SequenceNumber, size: usize) {
+    pub fn record(&mut self, number: SequenceNumber, packet: SentPacket) {
         let newest = self.unwrapper.newest();
         let number = self.unwrapper.unwrap(number);
         if newest.is_some_and(|newest| number <= newest) {
@@ -103,7 +118,7 @@ impl SendHistory {
                 self.push(Kept { sent: None, arrived: false });
             }
         }
-        self.push(Kept { sent: Some(SentPacket { at: now, size }), arrived: false });
+        self.push(Kept { sent: Some(packet), arrived: false });
     }
 
     /// Takes feedback that came `now`, and hands what it says of each packet to `result`, in the order of their
@@ -212,9 +227,9 @@ mod tests {
             FeedbackSummary::default()
         );
         for (index, number) in [65534, 65535, 0, 2, 3].into_iter().enumerate() {
-            history.record(at(index as u64 * 10), SequenceNumber(number), 1000 + index);
+            history.record(SequenceNumber(number), SentPacket::new(at(index as u64 * 10), 1000 + index));
         }
-        history.record(at(99), SequenceNumber(2), 9);
+        history.record(SequenceNumber(2), SentPacket::new(at(99), 9));
         let mut told = Vec::new();
         let mut builder = feedback(&[(65534, 500), (0, 520), (3, 541)]);
         let summary = history.on_feedback(at(100), &builder.finish().unwrap(), |arrival| told.push(arrival));
@@ -255,7 +270,7 @@ mod tests {
         let now = Instant::now();
         let mut history = SendHistory::new(1000);
         for number in 0..500 {
-            history.record(now, SequenceNumber(number), 1);
+            history.record(SequenceNumber(number), SentPacket::new(now, 1));
         }
         let told = [(); 3].map(|()| {
             let (mut results, mut builder) = (0, feedback(&[(0, 0), (10, 1), (30_000, 2)]));
@@ -265,7 +280,7 @@ mod tests {
         assert_eq!(told, [(500, 2, 498), (0, 0, 0), (0, 0, 0)]);
         // A gap between two feedback packets is nobody's loss.
         for number in 500..600 {
-            history.record(now, SequenceNumber(number), 1);
+            history.record(SequenceNumber(number), SentPacket::new(now, 1));
         }
         let mut told = Vec::new();
         let mut builder = feedback(&[(550, 0), (552, 1)]);
@@ -278,7 +293,7 @@ mod tests {
         let now = Instant::now();
         let mut history = SendHistory::new(4);
         for number in 0..10 {
-            history.record(now, SequenceNumber(number), 1);
+            history.record(SequenceNumber(number), SentPacket::new(now, 1));
         }
         let mut builder = feedback(&[(5, 0), (6, 0), (40, 0)]);
         let mut told = Vec::new();
@@ -288,7 +303,7 @@ mod tests {
         assert_eq!((summary.arrived, summary.lost), (1, 3));
         let lost = |number| (number, true, false);
         assert_eq!(told, [(5, false, true), (6, true, true), lost(7), lost(8), lost(9)]);
-        history.record(now, SequenceNumber(1000), 1);
+        history.record(SequenceNumber(1000), SentPacket::new(now, 1));
         assert_eq!(history.packets.len(), 1);
     }
 
@@ -300,7 +315,7 @@ mod tests {
         // The clock wraps from the highest positive reference to the lowest negative one.
         let half_cycle_ms = (1u64 << 23) * 64;
         for (number, ms) in [(0, half_cycle_ms - 30), (1, half_cycle_ms + 20)] {
-            history.record(now, SequenceNumber(number), 1);
+            history.record(SequenceNumber(number), SentPacket::new(now, 1));
             let mut builder = feedback(&[(number, ms)]);
             let finished = builder.finish().unwrap();
             assert_eq!(finished.reference_time < 0, number == 1);

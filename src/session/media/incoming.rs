@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::routes::{KeyFrameFeedback, Route, Routes};
 use super::sources::Sources;
-use crate::layer::{PayloadType, Recency, Rid, SequenceNumber, Ssrc};
+use crate::layer::{Ecn, PayloadType, Recency, Rid, SequenceNumber, Ssrc};
 use crate::media::{NackConfig, NackGenerator, ReceiverStatistics, SequenceCheck};
 use crate::rtcp::FirEntry;
 use crate::rtp::{ExtensionMap, ExtensionValues, Packet};
@@ -27,6 +27,8 @@ pub struct IncomingRtp<'a> {
     pub extensions: ExtensionValues,
     /// When it arrived.
     pub arrival: Instant,
+    /// The ECN mark that it arrived with, where the socket tells: [`Ecn::Ce`] says that a queue of the path is filling.
+    pub ecn: Option<Ecn>,
 }
 
 /// All streams of the peer.

@@ -21,13 +21,15 @@ use super::event::SessionEvent;
 use super::jsep::Jsep;
 use super::transceiver::TransceiverId;
 use crate::crypto::SecureRandom;
-use crate::layer::{FiveTuple, NtpTimestamp, PayloadType, Rid, SrtpTransport, Ssrc, Transmit, TransmitBatch};
-use crate::media::unwrap_rtx;
+use crate::layer::{
+    Datagram, FiveTuple, NtpTimestamp, PayloadType, Rid, SrtpTransport, Ssrc, Transmit, TransmitBatch,
+};
+use crate::media::{Unpaced, unwrap_rtx};
 use crate::rtp::Packet;
 use clock::Clock;
 use incoming::{Incoming, Routed};
 use rtcp::Reports;
-use sending::{Sender, Written};
+use sending::Sender;
 use unread::UnreadRtcp;
 
 pub(super) use incoming::MediaStream;
@@ -46,7 +48,6 @@ pub(super) struct Media {
     /// The longest SRTP packet.
     max_rtp_datagram: usize,
     random: Random,
-    dropped_packets: u64,
     /// Sources of this side that have ended, until SRTP has forgotten them.
     ended: Vec<Ssrc>,
 }
@@ -68,13 +69,12 @@ impl Media {
         Self {
             clock: Clock::new(now, config.ntp_epoch),
             incoming: Incoming::new(config.max_incoming_streams),
-            outgoing: Sender::new(config.max_queued_packets, config.max_cached_packets),
+            outgoing: Sender::new(config.into(), Unpaced),
             reports: Reports::new(),
             unread_rtcp: UnreadRtcp::new(config.rtcp.clone()),
             mtu: config.mtu,
             max_rtp_datagram: config.max_rtp_datagram,
             random: Random(config.provider.random.clone()),
-            dropped_packets: 0,
             ended: Vec::new(),
         }
     }
@@ -93,7 +93,7 @@ impl Media {
     }
 
     pub(super) fn outgoing(&self, id: TransceiverId) -> Option<&Encoding> {
-        self.outgoing.stream(id)
+        self.outgoing.encoding(id)
     }
 
     /// The wall clock, as sender reports tell it.
@@ -103,7 +103,7 @@ impl Media {
 
     /// Packets that could not be sent: too long for the batch, or refused by SRTP.
     pub(super) fn dropped_packets(&self) -> u64 {
-        self.dropped_packets
+        self.outgoing.dropped_packets()
     }
 
     /// `overhead`: the bytes that protection adds.
@@ -173,9 +173,10 @@ impl Media {
         &mut self,
         now: Instant,
         srtp: &mut dyn SrtpTransport,
-        bytes: &mut [u8],
+        datagram: Datagram<'_>,
         deliver: &mut dyn FnMut(IncomingRtp<'_>),
     ) -> Result<(), SessionError> {
+        let Datagram { ecn, bytes, .. } = datagram;
         let len = srtp.unprotect_rtp(bytes)?;
         self.incoming.take_ended().for_each(|source| srtp.forget(source.0));
         let bytes = &mut bytes[..len];
@@ -189,7 +190,7 @@ impl Media {
             None => Err(SessionError::Ignored("an RTP packet of no negotiated stream")),
             Some(Routed::Media { transceiver, rid }) => {
                 self.incoming.received(now, &packet, false);
-                deliver(IncomingRtp { transceiver, rid, packet, extensions, arrival: now });
+                deliver(IncomingRtp { transceiver, rid, packet, extensions, arrival: now, ecn });
                 Ok(())
             }
             Some(Routed::Repair { of, payload_type }) => {
@@ -202,7 +203,7 @@ impl Media {
                     self.incoming.route(now, &packet, &extensions)
                 {
                     self.incoming.received(now, &packet, true);
-                    deliver(IncomingRtp { transceiver, rid, packet, extensions, arrival: now });
+                    deliver(IncomingRtp { transceiver, rid, packet, extensions, arrival: now, ecn });
                 }
                 Ok(())
             }
@@ -230,7 +231,7 @@ impl Media {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.reports.poll_timeout(&self.incoming)
+        self.reports.poll_timeout(&self.incoming).into_iter().chain(self.outgoing.poll_timeout()).min()
     }
 
     /// Datagrams of RTP and RTCP.
@@ -248,52 +249,7 @@ impl Media {
             // Their last words have been said.
             self.ended.drain(..).for_each(|source| srtp.forget(source.0));
         }
-        if self.outgoing.is_empty() {
-            return None;
-        }
-        let overhead = srtp.rtp_overhead();
-        let mut segments = out.segments(Some(path), None);
-        while segments.has_room() {
-            let start = segments.datagram_start();
-            let limit = segments.max_datagram();
-            let written = self.outgoing.write_next(now, &self.clock, limit, overhead, segments.datagram());
-            let (stream, keep, transport_number) = match written {
-                Written::Nothing => break,
-                // The run of equal segments ends here, unless no datagram is long enough.
-                Written::TooLong if !segments.is_empty() => break,
-                Written::TooLong => {
-                    self.outgoing.drop_next();
-                    self.dropped_packets += 1;
-                    continue;
-                }
-                Written::Protected => {
-                    segments.end_datagram();
-                    continue;
-                }
-                Written::Plain { stream, keep, transport_number } => (stream, keep, transport_number),
-            };
-            let buffer = segments.datagram();
-            let len = buffer.len() - start;
-            buffer.resize(start + len + overhead, 0);
-            match srtp.protect_rtp(&mut buffer[start..], len) {
-                Ok(protected) => {
-                    buffer.truncate(start + protected);
-                    if let Some(number) = transport_number {
-                        self.unread_rtcp.sent(now, number, protected);
-                    }
-                    if let Some(number) = keep {
-                        self.outgoing.keep(now, stream, number, &buffer[start..]);
-                    }
-                    segments.end_datagram();
-                }
-                Err(error) => {
-                    self.dropped_packets += 1;
-                    self.outgoing.refused(stream, error);
-                    segments.abandon_datagram();
-                }
-            }
-        }
-        segments.finish()
+        self.outgoing.poll_transmit(now, &self.clock, srtp, path, out)
     }
 
     fn poll_rtcp(

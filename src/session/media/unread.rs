@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::sending::Sender;
-use crate::layer::{SequenceNumber, Ssrc};
-use crate::media::{PacketResult, RemoteReception, SendHistory};
+use crate::layer::Ssrc;
+use crate::media::{PacketResult, RemoteReception};
 use crate::rtcp::{Packet, ReportBlock, packets};
 use crate::session::config::RtcpConfig;
 use crate::session::transceiver::TransceiverId;
@@ -65,8 +65,6 @@ pub struct DroppedRtcp {
 #[derive(Debug)]
 pub(in crate::session) struct UnreadRtcp {
     config: RtcpConfig,
-    /// What was sent, where feedback is read.
-    history: Option<SendHistory>,
     feedback: VecDeque<RtcpFeedback>,
     /// Results and blocks that wait.
     results: usize,
@@ -81,10 +79,8 @@ const DATAGRAM_OVERHEAD: usize = 64;
 
 impl UnreadRtcp {
     pub(super) fn new(config: RtcpConfig) -> Self {
-        let history = (config.max_unread_feedback > 0).then(|| SendHistory::new(config.max_sent_packets));
         Self {
             config,
-            history,
             feedback: VecDeque::new(),
             results: 0,
             datagrams: VecDeque::new(),
@@ -93,19 +89,12 @@ impl UnreadRtcp {
         }
     }
 
-    /// A packet with a transport-wide number went out.
-    pub(super) fn sent(&mut self, now: Instant, number: SequenceNumber, size: usize) {
-        if let Some(history) = &mut self.history {
-            history.record(now, number, size);
-        }
-    }
-
     /// Takes a datagram that came, after the statistics of what it reports on were brought up to date.
     pub(super) fn received(&mut self, now: Instant, datagram: &[u8], outgoing: &mut Sender) {
         if self.config.max_unread_bytes > 0 {
             self.keep_datagram(now, datagram);
         }
-        if self.history.is_none() {
+        if outgoing.history().is_none() {
             return;
         }
         for packet in packets(datagram).flatten() {
@@ -113,7 +102,7 @@ impl UnreadRtcp {
                 Packet::SenderReport(report) => self.keep_blocks(report.blocks.iter(), outgoing),
                 Packet::ReceiverReport(report) => self.keep_blocks(report.blocks.iter(), outgoing),
                 Packet::TransportFeedback(feedback) => {
-                    let Some(history) = &mut self.history else { continue };
+                    let Some(history) = outgoing.history() else { continue };
                     let mut results = Vec::new();
                     let summary = history.on_feedback(now, &feedback, |result| results.push(result));
                     let round_trip_time = summary.round_trip_time;

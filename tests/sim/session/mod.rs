@@ -1,4 +1,5 @@
 mod after_the_association;
+mod ecn;
 mod flapping_path;
 mod handshake;
 mod hostile_media;
@@ -25,8 +26,8 @@ use bytes::Bytes;
 use kaon_rtc::crypto::SeededRandom;
 use kaon_rtc::datachannel::{ChannelEvent, ChannelId, ChannelInit, MessageKind};
 use kaon_rtc::layer::{
-    Datagram, DtlsError, FiveTuple, IceConnectionState, Layer, Reliability, RtpTimestamp, SequenceNumber,
-    Ssrc, Transmit, TransmitBatch,
+    Datagram, DtlsError, Ecn, FiveTuple, IceConnectionState, Layer, Reliability, RtpTimestamp,
+    SequenceNumber, Ssrc, Transmit, TransmitBatch,
 };
 use kaon_rtc::sdp::Direction;
 use kaon_rtc::session::{
@@ -54,6 +55,8 @@ struct Node {
     received: Vec<(TransceiverId, SequenceNumber, RtpTimestamp, Vec<u8>)>,
     /// The forms of header extensions that were seen.
     extension_forms: Vec<u16>,
+    /// The ECN mark of each packet.
+    marks: Vec<Option<Ecn>>,
     wakes: usize,
     /// DTLS is lost on the way.
     is_deaf: bool,
@@ -67,8 +70,9 @@ impl Layer for Node {
         if self.is_deaf && matches!(datagram.bytes.first(), Some(20..=63)) {
             return Ok(());
         }
-        let (received, forms) = (&mut self.received, &mut self.extension_forms);
+        let (received, forms, marks) = (&mut self.received, &mut self.extension_forms, &mut self.marks);
         self.session.receive(now, datagram, &mut |rtp| {
+            marks.push(rtp.ecn);
             let packet = rtp.packet;
             let form = packet.extension_profile().filter(|form| !forms.contains(form));
             forms.extend(form);
@@ -133,7 +137,10 @@ impl Peers {
             session.add_host_address(epoch, address).unwrap();
             session.end_of_host_addresses(epoch);
             let (received, extension_forms) = (Vec::new(), Vec::new());
-            simulation.add_layer(host, Node { session, received, extension_forms, wakes: 0, is_deaf: false });
+            simulation.add_layer(
+                host,
+                Node { session, received, extension_forms, marks: Vec::new(), wakes: 0, is_deaf: false },
+            );
             host
         });
         Self { simulation, hosts, events: [Vec::new(), Vec::new()], received: [Vec::new(), Vec::new()] }

@@ -37,7 +37,10 @@ fn client_and_server(seed: u64, rule: AddressRewriteRule, client_nat: Option<Nat
         }
         session.end_of_host_addresses(epoch);
         let (received, extension_forms) = (Vec::new(), Vec::new());
-        simulation.add_layer(host, Node { session, received, extension_forms, wakes: 0, is_deaf: false });
+        simulation.add_layer(
+            host,
+            Node { session, received, extension_forms, marks: Vec::new(), wakes: 0, is_deaf: false },
+        );
     }
     Peers {
         simulation,

@@ -94,9 +94,11 @@ mod tests {
     use super::*;
     use crate::crypto::SeededRandom;
     use crate::layer::{NtpTimestamp, Ssrc};
+    use crate::media::Unpaced;
     use crate::rtcp::{Encode, FirEntry, Records};
     use crate::sdp::Direction;
     use crate::session::codec::TrackKind;
+    use crate::session::media::sending::SenderConfig;
     use crate::session::transceiver::{Negotiated, SenderIdentity, Transceiver, TransceiverId};
 
     /// RFC 5104 §4.3.1.1: what has the number of the last request repeats it.
@@ -116,7 +118,8 @@ mod tests {
             stopped: false,
             negotiated: Negotiated { current_direction: Some(Direction::SendOnly), ..Negotiated::default() },
         };
-        let (mut incoming, mut outgoing) = (Incoming::new(8), Sender::new(8, 8));
+        let config = SenderConfig { max_queued: 8, max_cached: 8, max_recorded: None, ecn: None };
+        let (mut incoming, mut outgoing) = (Incoming::new(8), Sender::new(config, Unpaced));
         outgoing.follow(&[transceiver], true, &SeededRandom::new(1));
         let clock = Clock::new(now, NtpTimestamp(1 << 63));
         let mut reports = Reports::new();

@@ -135,7 +135,7 @@ impl Reports {
             incoming.media_mut().filter_map(|stream| stream.statistics.report_block(now)).collect();
         let ntp = clock.ntp(now);
         let senders: Vec<_> = outgoing
-            .streams_mut()
+            .active()
             .filter_map(|stream| stream.statistics.as_ref()?.sender_report(now, ntp))
             .collect();
         let mut blocks = blocks.chunks(MAX_COUNT);

@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use super::packet::OutgoingRtp;
-use super::queue::Kept;
+use super::packet::{MAX_HEADER, OutgoingRtp};
+use super::queue::{Kept, Queue};
 use crate::crypto::SecureRandom;
-use crate::layer::{Mid, PayloadType, SequenceNumber, SrtpError, Ssrc};
-use crate::media::{PacketCache, PacketCacheConfig, RepairBudget, RtxSender, SenderStatistics};
+use crate::layer::{Mid, NtpTimestamp, PayloadType, SequenceNumber, SrtpError, Ssrc};
+use crate::media::{PacketCache, PacketCacheConfig, PacketClass, RepairBudget, RtxSender, SenderStatistics};
 use crate::rtp::{ExtensionForm, ExtensionMap};
 use crate::sdp::FeedbackKind;
-use crate::session::codec::NegotiatedCodec;
+use crate::session::codec::{NegotiatedCodec, TrackKind};
 use crate::session::transceiver::Transceiver;
 
 /// One stream.
@@ -26,6 +26,9 @@ pub(in crate::session) struct Encoding {
     /// The form of header extensions in every packet; `None` where it may change from packet to packet.
     pub(super) extension_form: Option<ExtensionForm>,
     pub(super) transport_feedback: bool,
+    /// What of it is sent for the first time.
+    pub(super) class: PacketClass,
+    pub(super) queue: Queue,
     pub(super) cache: PacketCache<Kept>,
     pub(super) repair: RepairBudget,
     /// What SRTP refused the last packet for, until the application has learnt of it.
@@ -45,6 +48,24 @@ pub(in crate::session) struct EncodingCounters {
     pub(in crate::session) nacks: u64,
     pub(in crate::session) plis: u64,
     pub(in crate::session) firs: u64,
+}
+
+/// What became of the next packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// There is nothing to write after all.
+    Nothing,
+    /// The next packet is longer than the limit.
+    TooLong,
+    /// A packet to be protected.
+    Plain {
+        /// The number to keep its protected form under.
+        keep: Option<SequenceNumber>,
+        /// The transport-wide number that it has.
+        transport_number: Option<SequenceNumber>,
+    },
+    /// A packet that is protected already.
+    Protected,
 }
 
 impl Encoding {
@@ -69,6 +90,11 @@ impl Encoding {
             extensions: ExtensionMap::new(),
             extension_form: None,
             transport_feedback: false,
+            class: match transceiver.kind() {
+                TrackKind::Audio => PacketClass::Audio,
+                TrackKind::Video => PacketClass::Video,
+            },
+            queue: Queue::default(),
             cache: PacketCache::new(config),
             repair: RepairBudget::default(),
             refusal: None,
@@ -101,15 +127,33 @@ impl Encoding {
         self.codecs.iter().find(|codec| codec.payload_type == payload_type)
     }
 
-    /// Counts a packet and keeps it if it may have to be sent again. Says whether its protected form is to be
-    /// kept instead.
-    pub(super) fn sent(
+    /// Appends the packet in front to `out`, if it takes at most `limit` bytes.
+    pub(super) fn write_first(
         &mut self,
         now: Instant,
-        head_len: usize,
-        number: SequenceNumber,
-        packet: OutgoingRtp,
-    ) -> bool {
+        sent: NtpTimestamp,
+        transport_number: Option<SequenceNumber>,
+        limit: usize,
+        out: &mut Vec<u8>,
+    ) -> Written {
+        let Some((number, packet)) = self.queue.first() else { return Written::Nothing };
+        let mut head = [0; MAX_HEADER];
+        let Ok(head_len) = self.write_header(sent, number, packet, transport_number, &mut head) else {
+            return Written::TooLong;
+        };
+        if head_len + packet.payload.len() > limit {
+            return Written::TooLong;
+        }
+        let Some((number, packet)) = self.queue.pop_first() else { return Written::Nothing };
+        out.extend_from_slice(&head[..head_len]);
+        out.extend_from_slice(&packet.payload);
+        let keep = self.sent(now, head_len, number, packet).then_some(number);
+        Written::Plain { keep, transport_number }
+    }
+
+    /// Counts a packet and keeps it if it may have to be sent again. Says whether its protected form is to be
+    /// kept instead.
+    fn sent(&mut self, now: Instant, head_len: usize, number: SequenceNumber, packet: OutgoingRtp) -> bool {
         let Some(codec) = self.codec(packet.payload_type) else { return false };
         let clock_rate = codec.codec.clock_rate;
         let payload_type = packet.payload_type;

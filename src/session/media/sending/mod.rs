@@ -10,4 +10,9 @@ mod sender;
 pub use packet::OutgoingRtp;
 
 pub(in crate::session) use encoding::Encoding;
-pub(super) use sender::{Sender, Written};
+pub(super) use sender::Sender;
+#[cfg(test)]
+pub(super) use sender::SenderConfig;
+
+#[cfg(test)]
+mod tests;
