@@ -12,7 +12,7 @@ use crate::sections::Sections;
 const FOLDERS: [&str; 5] = ["benches", "examples", "fuzz/fuzz_targets", "src", "tests"];
 
 /// Folders of other things, and of this program, whose samples cite.
-const NOT_READ: [&str; 3] = ["node_modules", "target", "citations"];
+const NOT_READ: [&str; 4] = ["citations", "node_modules", "target", "venv"];
 
 /// A place that cites.
 #[derive(Debug, Clone, PartialEq, Eq)]
