@@ -51,7 +51,7 @@ fn the_page_is_that_of_the_source() {
     let sections = Sections::read();
     let tree = Tree::read(root(), &sections);
     let written = std::fs::read_to_string(root().join(PAGE)).unwrap_or_default();
-    assert!(page(&tree, &sections).unwrap() == written, "{PAGE} is stale: {}", page::COMMAND);
+    assert!(page(&tree, &sections).unwrap() == written, "{PAGE} is stale; `{}` renews it", page::COMMAND);
 }
 
 #[test]
