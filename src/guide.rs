@@ -15,6 +15,9 @@ pub mod migrating {}
 #[doc = include_str!("../docs/conformance.md")]
 pub mod conformance {}
 
+#[doc = include_str!("../docs/citations.md")]
+pub mod citations {}
+
 #[doc = include_str!("../docs/performance.md")]
 pub mod performance {}
 

@@ -297,7 +297,7 @@ pub(super) fn is_on_link_of(local: IpAddr, remote: IpAddr) -> bool {
     }
 }
 
-/// Whether a candidate belongs to the generation of `ufrag`, or does not say (RFC 8838 §8).
+/// Whether a candidate belongs to the generation of `ufrag`, or does not say (RFC 8838 §9).
 pub(super) fn belongs(candidate: &Candidate, ufrag: &str) -> bool {
     candidate.ufrag().is_none_or(|other| other == ufrag)
 }

@@ -205,7 +205,7 @@ impl SessionDescription {
             || media.has_all_candidates()
     }
 
-    /// Whether the side that describes may tell of candidates later: the option `trickle`, RFC 8838 §4.1.1, at either
+    /// Whether the side that describes may tell of candidates later: the option `trickle`, RFC 8838 §3, at either
     /// level.
     pub fn trickles(&self, media: &MediaDescription) -> bool {
         // Some separate the options by commas.

@@ -31,7 +31,7 @@ fn rfc_3711_key_derivation() {
 
 #[test]
 fn rfc_6188_key_derivation() {
-    // The master key of §7.4, whose profiles have a salt of 112 bits.
+    // The master key of RFC 6188 §7.4, whose profiles have a salt of 112 bits.
     let key = hex("f0f04914b513f2763a1b1fa130f10e2998f6f6e43e4309d1e622a0e332b9f1b6");
     let salt = hex("3b04803de51ee7c96423ab5b78d2");
     let derivation = KeyDerivation::from_parts(&provider(), &key, &salt).unwrap();
@@ -48,7 +48,7 @@ fn rfc_6188_key_derivation() {
 
 #[test]
 fn rfc_3711_key_stream() {
-    // Appendix B.2: the first blocks for SSRC 0 and index 0.
+    // RFC 3711 appendix B.2: the first blocks for SSRC 0 and index 0.
     let cipher = provider().ciphers.aes_ctr(&hex("2B7E151628AED2A6ABF7158809CF4F3C")).unwrap();
     let counter = hex("F0F1F2F3F4F5F6F7F8F9FAFBFCFD0000").try_into().unwrap();
     let mut stream = [0; 48];

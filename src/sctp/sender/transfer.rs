@@ -416,10 +416,10 @@ impl Sender {
         Ok((self.outstanding.acknowledge_cumulative(cumulative), true))
     }
 
-    /// The bytes that a SACK opens the window for. It opens only when the cumulative TSN moves (§7.2.1). Where that
-    /// waits for a hole to be filled, what fills it is acknowledged then; where it waits for a FORWARD TSN there is
-    /// nothing of the kind, and what came behind the hole stands for it, lest a sender that gives up stay at one
-    /// packet.
+    /// The bytes that a SACK opens the window for. It opens only when the cumulative TSN moves (RFC 9260 §7.2.1).
+    /// Where that waits for a hole to be filled, what fills it is acknowledged then; where it waits for a FORWARD TSN
+    /// there is nothing of the kind, and what came behind the hole stands for it, lest a sender that gives up stay at
+    /// one packet.
     fn credit(&mut self, newly: &NewlyAcknowledged, cumulative: bool) -> usize {
         if !cumulative {
             self.acknowledged_by_gaps = self.acknowledged_by_gaps.saturating_add(newly.bytes);
@@ -429,8 +429,8 @@ impl Sender {
         newly.bytes + if newly.skipped { behind } else { 0 }
     }
 
-    /// Whether the peer has no room for the first outstanding chunk (§6.1 A: a window smaller than the next chunk
-    /// is closed).
+    /// Whether the peer has no room for the first outstanding chunk (RFC 9260 §6.1 A: a window smaller than the next
+    /// chunk is closed).
     fn is_window_closed(&self) -> bool {
         self.peer_window < self.outstanding.first_len().unwrap_or(1).max(1)
     }
@@ -504,7 +504,7 @@ impl Sender {
         true
     }
 
-    /// Nothing was sent for a while: the window is not what the network gives any more (§7.2.1).
+    /// Nothing was sent for a while: the window is not what the network gives any more (RFC 9260 §7.2.1).
     pub(crate) fn note_idle(&mut self, now: Instant, rto: Duration) {
         let Some(since) = self.quiet_since.filter(|_| self.outstanding.is_empty()) else { return };
         let idle = now.saturating_duration_since(since);

@@ -89,7 +89,7 @@ impl Session {
     }
 
     /// Adds a candidate of the peer. An empty one says that there will be no further. One whose user-name fragment is
-    /// not that of the peer's description is of another generation, or of this side, and is ignored (RFC 8838 §16).
+    /// not that of the peer's description is of another generation, or of this side, and is ignored (RFC 8838 §9).
     ///
     /// # Errors
     /// [`SessionError::NoRemoteDescription`], [`SessionError::UnknownSection`], [`SessionError::Candidate`],
@@ -109,7 +109,7 @@ impl Session {
     fn take_remote_candidate(&mut self, candidate: &IceCandidateInit) -> Result<(), SessionError> {
         self.check_open()?;
         let ufrag = candidate.username_fragment.as_deref().filter(|ufrag| !ufrag.is_empty());
-        // RFC 8838 §16: of a generation that is none of the peer's, such as one's own that signalling has sent back.
+        // RFC 8838 §9: of a generation that is none of the peer's, such as one's own that signalling has sent back.
         if ufrag.is_some_and(|ufrag| self.jsep.is_own_ufrag(ufrag)) {
             return Ok(());
         }

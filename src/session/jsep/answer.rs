@@ -21,7 +21,7 @@ impl Jsep {
         else {
             return Err(self.invalid_state("creating an answer"));
         };
-        // RFC 8839 §4.4.3: a restart is the offerer's to begin, and answered by one.
+        // RFC 8839 §4.4.2.1: a restart is the offerer's to begin, and answered by one.
         let restarts = match (&self.agreement.remote, &offer.transport) {
             (Some(before), Some(now)) => before.credentials != now.credentials,
             _ => false,

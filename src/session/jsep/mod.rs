@@ -380,7 +380,7 @@ impl Jsep {
         let (mut any, mut generation) = (false, None);
         for remote in remotes {
             any = true;
-            // RFC 8838 §16: a candidate of another generation is not for this one. Without a word it is for the newest,
+            // RFC 8838 §9: a candidate of another generation is not for this one. Without a word it is for the newest,
             // which a provisional answer has begun already.
             let is_other = ufrag.is_some_and(|ufrag| ufrag != remote.credentials.ufrag());
             if is_other || generation.as_ref().is_some_and(|of| *of != remote.credentials) {

@@ -292,7 +292,7 @@ impl RemoteTransport {
             }
             _ => {}
         }
-        // RFC 9143 §9.4 has the candidates in this section; some write them in another that shares the transport.
+        // RFC 9143 §10 has the candidates in this section; some write them in another that shares the transport.
         let has_some = |media: &MediaDescription| media.attributes().any(is_candidate);
         let is_same =
             |other: &&&MediaDescription| sdp.ice_parameters(other).is_none_or(|parameters| parameters == ice);
@@ -301,7 +301,7 @@ impl RemoteTransport {
         let mut candidates = SignalledCandidates::default();
         // Component 2 is RTCP, which has no transport of its own here.
         candidates.extend(media.candidates().filter(|candidate| candidate.component == 1), max_candidates);
-        // RFC 8838 §4.1.1: who does not trickle has told all. Some trickle without a word, and may still do so.
+        // RFC 8838 §5: who does not trickle has told all. Some trickle without a word, and may still do so.
         let has_told_all = !sdp.trickles(media) && has_some(media);
         Ok(Self {
             credentials,

@@ -35,7 +35,7 @@ fn lead_nowhere(text: &str) -> String {
         .replace("10.0.0.1 5000 typ", "10.99.0.1 5000 typ")
 }
 
-/// RFC 8838 §4.1.1.
+/// RFC 8838 §5.
 #[test]
 fn who_does_not_trickle_and_is_not_there_has_failed_in_the_usual_time() {
     for (trickles, failed) in [(false, true), (true, false)] {

@@ -305,7 +305,7 @@ fn requests_to_reset_do_not_pile_up_events() {
     assert!((10..=51).contains(&resets), "{resets}");
 }
 
-/// §5.2.6: the number of attempts is limited, though each of them is answered.
+/// RFC 9260 §5.2.6: the number of attempts is limited, though each of them is answered.
 #[test]
 fn a_peer_that_finds_every_cookie_stale_is_given_up() {
     let mut pair = Pair::new(Config::default());
@@ -330,7 +330,7 @@ fn a_peer_that_finds_every_cookie_stale_is_given_up() {
     assert_eq!(events(&mut pair.a), [SctpEvent::Closed(SctpClose::TimedOut)]);
 }
 
-/// §8.5.1 E: a peer that ends an association before this one has to be answered before it takes an INIT.
+/// RFC 9260 §8.5.1 E: a peer that ends an association before this one has to be answered before it takes an INIT.
 #[test]
 fn a_shutdown_ack_of_an_earlier_association_is_completed() {
     let mut a = association(1, Config::default());

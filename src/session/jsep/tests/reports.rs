@@ -25,7 +25,7 @@ fn candidate_init(candidate: &str) -> IceCandidateInit {
     }
 }
 
-/// RFC 8838 §4.1.1: aiortc, Janus without trickle, gateways, and whoever waits for the last candidate.
+/// RFC 8838 §5: aiortc, Janus without trickle, gateways, and whoever waits for the last candidate.
 #[test]
 fn a_peer_that_does_not_trickle_has_told_all_its_candidates() {
     let untold = without(OFFER, &["a=end-of-candidates"]);
