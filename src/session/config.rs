@@ -68,7 +68,7 @@ pub struct SessionConfig {
     /// at 10 Mbit/s.
     pub max_cached_packets: usize,
     /// The ECN mark of RTP packets. None by default. [`Ecn::Ect0`](crate::layer::Ecn::Ect0) or `Ect1` is for those
-    /// who read of what the path marks and slow down for it (RFC 6679 §3.3, RFC 9330 §4).
+    /// who read of what the path marks and slow down for it (RFC 6679, RFC 9330).
     pub media_ecn: Option<Ecn>,
     /// The most incoming RTP streams, retransmissions included. 512 by default.
     pub max_incoming_streams: usize,

@@ -269,14 +269,18 @@ impl Jsep {
     }
 
     pub(super) fn transceiver(&self, id: TransceiverId) -> Option<&Transceiver> {
-        self.transceivers.iter().find(|transceiver| transceiver.id == id)
+        // They stand in the order in which they were made.
+        let place = self.transceivers.binary_search_by_key(&id, Transceiver::id).ok()?;
+        self.transceivers.get(place)
     }
 
     /// A transceiver that was not stopped.
     pub(super) fn transceiver_mut(&mut self, id: TransceiverId) -> Result<&mut Transceiver, SessionError> {
-        self.transceivers
-            .iter_mut()
-            .find(|transceiver| transceiver.id == id && !transceiver.is_ending())
+        let place = self.transceivers.binary_search_by_key(&id, Transceiver::id);
+        place
+            .ok()
+            .and_then(|place| self.transceivers.get_mut(place))
+            .filter(|transceiver| !transceiver.is_ending())
             .ok_or(SessionError::NoTransceiver(id))
     }
 

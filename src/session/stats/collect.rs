@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use rustc_hash::FxHashSet;
+
 use super::StatsReport;
 use super::entries::{
     CandidatePairStats, CandidateStats, CertificateStats, CodecStats, DataChannelStats, DtlsState,
@@ -87,16 +89,16 @@ impl Sources<'_> {
         let remote = self.jsep.remote_transport();
         let remote_ufrag = remote.map(|remote| remote.credentials.ufrag());
         for candidate in self.local_candidates {
-            report.add(Stats::LocalCandidate(candidate_stats("local", candidate, local_ufrag)));
+            report.add_shared(Stats::LocalCandidate(candidate_stats("local", candidate, local_ufrag)));
         }
         for candidate in remote.into_iter().flat_map(|remote| remote.candidates.since(0)) {
-            report.add(Stats::RemoteCandidate(candidate_stats("remote", candidate, remote_ufrag)));
+            report.add_shared(Stats::RemoteCandidate(candidate_stats("remote", candidate, remote_ufrag)));
         }
         for status in ice.candidate_pairs() {
             let CandidatePair { local, remote, path } = &status.pair;
             // Peer-reflexive candidates were signalled by nobody.
-            report.add(Stats::LocalCandidate(candidate_stats("local", local, local_ufrag)));
-            report.add(Stats::RemoteCandidate(candidate_stats("remote", remote, remote_ufrag)));
+            report.add_shared(Stats::LocalCandidate(candidate_stats("local", local, local_ufrag)));
+            report.add_shared(Stats::RemoteCandidate(candidate_stats("remote", remote, remote_ufrag)));
             let traffic = self.traffic.path(*path);
             let counts = traffic.map(|traffic| traffic.counts).unwrap_or_default();
             report.add(Stats::CandidatePair(CandidatePairStats {
@@ -238,12 +240,19 @@ impl Sources<'_> {
 #[derive(Default)]
 struct Report {
     entries: Vec<Stats>,
+    /// The names of what several others refer to.
+    shared: FxHashSet<StatsId>,
 }
 
 impl Report {
-    /// Adds an entry, unless there is one of this name.
+    /// Adds an entry whose name no other has.
     fn add(&mut self, entry: Stats) {
-        if self.entries.iter().all(|known| known.id() != entry.id()) {
+        self.entries.push(entry);
+    }
+
+    /// Adds an entry that others refer to, unless it is there.
+    fn add_shared(&mut self, entry: Stats) {
+        if self.shared.insert(entry.id().clone()) {
             self.entries.push(entry);
         }
     }
@@ -252,7 +261,7 @@ impl Report {
         let text = fingerprint.to_string();
         let fingerprint_text = text.split_once(' ').map_or(&*text, |(_, digits)| digits);
         let id = StatsId(format!("certificate-{fingerprint_text}"));
-        self.add(Stats::Certificate(CertificateStats {
+        self.add_shared(Stats::Certificate(CertificateStats {
             id: id.clone(),
             fingerprint: fingerprint_text.to_owned(),
             fingerprint_algorithm: fingerprint.algorithm(),
@@ -277,7 +286,7 @@ impl Report {
         let parameters = codec.parameters.as_str();
         // What is sent under a payload type may have other parameters in another section.
         let id = StatsId(format!("codec-{way}-{media}-{payload_type}-{parameters}"));
-        self.add(Stats::Codec(CodecStats {
+        self.add_shared(Stats::Codec(CodecStats {
             id: id.clone(),
             transport_id: transport_id(),
             payload_type,

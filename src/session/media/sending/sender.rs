@@ -96,7 +96,8 @@ impl<P: Pacer> Sender<P> {
         let mut ended = Vec::new();
         // One that pauses goes on where it was: under its SSRC, SRTP does not protect a packet number twice.
         self.encodings.retain(|id, encoding| {
-            let transceiver = transceivers.iter().find(|transceiver| transceiver.id() == *id);
+            let place = transceivers.binary_search_by_key(id, Transceiver::id);
+            let transceiver = place.ok().map(|place| &transceivers[place]);
             encoding.is_active = transceiver.is_some_and(Transceiver::may_send);
             if !encoding.is_active {
                 encoding.cache.clear();
