@@ -26,19 +26,8 @@ impl Sources {
     /// A hundred reports of 31 blocks on streams of this side, of which there are so many.
     #[must_use]
     pub fn reports(streams: usize) -> Box<Self> {
-        let mut pair = connected(streams, TrackKind::Audio, Codec::pcmu(), |offer| offer);
-        let payload_type =
-            pair.ends[0].transceivers().find_map(|it| Some(it.send_codecs().first()?.payload_type));
-        let payload_type = payload_type.expect("a codec is negotiated");
-        let ids: Vec<TransceiverId> =
-            pair.ends[0].transceivers().map(|transceiver| transceiver.id()).collect();
+        let pair = sending(streams);
         let ssrcs: Vec<Ssrc> = pair.ends[0].transceivers().map(|transceiver| transceiver.ssrc()).collect();
-        for id in ids {
-            let packet =
-                OutgoingRtp::new(payload_type, RtpTimestamp(0), false, Bytes::from_static(&[0; 160]));
-            pair.ends[0].send_rtp(pair.now, id, packet).expect("the track sends");
-            pair.exchange();
-        }
         let packets = (0..100)
             .map(|number: usize| {
                 let block = |index: usize| ReportBlock {
@@ -59,6 +48,19 @@ impl Sources {
             })
             .collect();
         Box::new(Self { pair, side: 0, packets })
+    }
+
+    /// Streams of this side, of which there are so many, with statistics.
+    #[must_use]
+    pub fn counted(streams: usize) -> Box<Self> {
+        Box::new(Self { pair: sending(streams), side: 0, packets: Vec::new() })
+    }
+
+    /// Reports on all streams, as often as makes a thousand reports on one. Says how many entries there were.
+    pub fn report_1000(&mut self) -> usize {
+        let Pair { ends, now, .. } = &mut self.pair;
+        let times = 1000 / ends[0].transceivers().count();
+        (0..times).map(|_| ends[0].stats(*now).iter().count()).sum()
     }
 
     /// A hundred requests for key frames of tracks of this side, of which there are so many. The application has not
@@ -211,6 +213,21 @@ fn with_streams(offer: Description) -> Description {
 }
 
 /// A pair in which the first sends on so many tracks.
+/// So many audio tracks, each of which has sent a packet.
+fn sending(tracks: usize) -> Pair {
+    let mut pair = connected(tracks, TrackKind::Audio, Codec::pcmu(), |offer| offer);
+    let payload_type =
+        pair.ends[0].transceivers().find_map(|it| Some(it.send_codecs().first()?.payload_type));
+    let payload_type = payload_type.expect("a codec is negotiated");
+    let ids: Vec<TransceiverId> = pair.ends[0].transceivers().map(|transceiver| transceiver.id()).collect();
+    for id in ids {
+        let packet = OutgoingRtp::new(payload_type, RtpTimestamp(0), false, Bytes::from_static(&[0; 160]));
+        pair.ends[0].send_rtp(pair.now, id, packet).expect("the track sends");
+        pair.exchange();
+    }
+    pair
+}
+
 fn connected(tracks: usize, kind: TrackKind, codec: Codec, change: fn(Description) -> Description) -> Pair {
     let configure = |config: &mut SessionConfig| {
         config.max_media_sections = 1100;
