@@ -156,8 +156,9 @@ impl Sender {
         !self.outstanding.is_empty()
     }
 
-    pub(crate) fn last_assigned_tsn(&self) -> Tsn {
-        self.outstanding.next().previous()
+    /// The first that is not acknowledged, and the last that was assigned.
+    pub(crate) fn tsns(&self) -> (Tsn, Tsn) {
+        (self.outstanding.first(), self.outstanding.next().previous())
     }
 
     pub(crate) fn congestion_window(&self) -> usize {
