@@ -27,7 +27,7 @@ use crate::rtp::Packet;
 use clock::Clock;
 use incoming::{Incoming, Routed};
 use outgoing::{Outgoing, Written};
-use rtcp::Reports;
+use rtcp::{Outbound, Reports};
 use unread::UnreadRtcp;
 
 pub(super) use incoming::MediaStream;
@@ -101,7 +101,7 @@ impl Media {
         self.clock.ntp(now)
     }
 
-    /// Packets that could not be sent: too long for the batch, or refused by SRTP.
+    /// Packets and datagrams of RTCP that could not be sent: too long for the batch, or refused by SRTP.
     pub(super) fn dropped_packets(&self) -> u64 {
         self.dropped_packets
     }
@@ -144,8 +144,8 @@ impl Media {
     }
 
     #[cfg(feature = "peer-connection")]
-    pub(super) fn has_unread_rtcp(&self) -> bool {
-        !self.unread_rtcp.is_empty()
+    pub(super) fn take_rtcp_news(&mut self) -> bool {
+        self.unread_rtcp.take_news()
     }
 
     /// What tells the peer that all streams end, as it goes over the wire.
@@ -160,7 +160,7 @@ impl Media {
             datagram.truncate(len);
             Some(datagram)
         };
-        self.reports.take_all().into_iter().filter_map(protect).collect()
+        self.reports.take_all().filter_map(protect).collect()
     }
 
     /// Asks the peer for a key frame.
@@ -303,18 +303,28 @@ impl Media {
         path: FiveTuple,
         out: &mut TransmitBatch,
     ) -> Option<Transmit> {
-        if !self.reports.has_datagrams() && !self.incoming.wants_key_frames() {
-            return None;
+        while self.reports.has_datagrams() || self.incoming.wants_key_frames() {
+            let Outbound { bytes, by_application } = self.reports.pop(now, &mut self.incoming)?;
+            let mut segments = out.segments(Some(path), None);
+            let start = segments.datagram_start();
+            let buffer = segments.datagram();
+            buffer.extend_from_slice(&bytes);
+            buffer.resize(start + bytes.len() + srtp.rtcp_overhead(), 0);
+            match srtp.protect_rtcp(&mut buffer[start..], bytes.len()) {
+                Ok(len) => {
+                    buffer.truncate(start + len);
+                    segments.end_datagram();
+                    return segments.finish();
+                }
+                // The next one may be of another source.
+                Err(error) => {
+                    self.dropped_packets += 1;
+                    if by_application {
+                        self.reports.refused(error);
+                    }
+                }
+            }
         }
-        let datagram = self.reports.pop(now, &mut self.incoming)?;
-        let mut segments = out.segments(Some(path), None);
-        let start = segments.datagram_start();
-        let buffer = segments.datagram();
-        buffer.extend_from_slice(&datagram);
-        buffer.resize(start + datagram.len() + srtp.rtcp_overhead(), 0);
-        let len = srtp.protect_rtcp(&mut buffer[start..], datagram.len()).ok()?;
-        buffer.truncate(start + len);
-        segments.end_datagram();
-        segments.finish()
+        None
     }
 }

@@ -7,7 +7,7 @@ use super::clock::Clock;
 use super::incoming::{Incoming, KeyFrameRequest};
 use super::outgoing::Outgoing;
 use crate::crypto::SecureRandom;
-use crate::layer::{SequenceNumber, Ssrc};
+use crate::layer::{SequenceNumber, SrtpError, Ssrc};
 use crate::media::{ReportSchedule, ReportScheduleConfig, TransportArrivals, TransportFeedbackConfig};
 use crate::rtcp::{
     CompoundError, CompoundRules, CompoundWriter, Encode, Fir, Goodbye, Nack, Packet, Pli, ReceiverReport,
@@ -31,8 +31,18 @@ pub(super) struct Reports {
     has_video: bool,
     arrivals: Option<TransportArrivals>,
     /// Datagrams that wait to be protected and sent.
-    outbox: VecDeque<Vec<u8>>,
+    outbox: VecDeque<Outbound>,
+    /// What SRTP refused a datagram of the application for, until the application has learnt of it.
+    refusal: Option<SrtpError>,
     round_trip_time: Duration,
+}
+
+/// A datagram before it is protected.
+#[derive(Debug)]
+pub(super) struct Outbound {
+    pub(super) bytes: Vec<u8>,
+    /// The application has made it.
+    pub(super) by_application: bool,
 }
 
 /// The most datagrams that wait; a path that is gone loses the oldest.
@@ -54,6 +64,7 @@ impl Reports {
             has_video: false,
             arrivals: None,
             outbox: VecDeque::new(),
+            refusal: None,
             round_trip_time: INITIAL_ROUND_TRIP_TIME,
         }
     }
@@ -121,7 +132,7 @@ impl Reports {
     }
 
     /// The next datagram to protect and send.
-    pub(super) fn pop(&mut self, now: Instant, incoming: &mut Incoming) -> Option<Vec<u8>> {
+    pub(super) fn pop(&mut self, now: Instant, incoming: &mut Incoming) -> Option<Outbound> {
         while let Some(request) = incoming.take_key_frame_wanted(now) {
             let Some(sender) = self.local_ssrc else { continue };
             match request {
@@ -141,14 +152,18 @@ impl Reports {
         !self.outbox.is_empty()
     }
 
-    /// Queues a datagram of the application, behind an empty report where the peer takes none without (RFC 5506 §3.4.2).
+    /// Queues a datagram of the application, behind an empty report where the peer takes none without (RFC 5506 §3.4.2),
+    /// or where SRTCP has no source to count it by (RFC 3711 §3.4).
     pub(super) fn send_for_application(&mut self, datagram: &[u8], limit: usize) -> Result<(), SessionError> {
         let (Some(ssrc), Some(_)) = (self.local_ssrc, &self.schedule) else {
             return Err(SessionError::NoMedia);
         };
-        let begins_with_report = check_outgoing(datagram)?;
+        if let Some(refusal) = self.refusal.take() {
+            return Err(refusal.into());
+        }
+        let First { is_report, names_source } = check_outgoing(datagram)?;
         let mut bytes = Vec::new();
-        if !begins_with_report && !self.reduced_size {
+        if !names_source || !is_report && !self.reduced_size {
             bytes = Datagram::new(&self.cname).push_empty_report(ssrc);
         }
         bytes.extend_from_slice(datagram);
@@ -160,8 +175,13 @@ impl Reports {
         if self.outbox.len() >= MAX_OUTBOX / 2 {
             return Err(SessionError::TooMuchRtcp { limit: MAX_OUTBOX / 2 });
         }
-        self.outbox.push_back(bytes);
+        self.outbox.push_back(Outbound { bytes, by_application: true });
         Ok(())
+    }
+
+    /// SRTP has refused a datagram of the application: it is told when it sends the next.
+    pub(super) fn refused(&mut self, error: SrtpError) {
+        self.refusal = Some(error);
     }
 
     /// Tells the peer that sources have ended.
@@ -172,8 +192,8 @@ impl Reports {
     }
 
     /// All datagrams that wait.
-    pub(super) fn take_all(&mut self) -> VecDeque<Vec<u8>> {
-        std::mem::take(&mut self.outbox)
+    pub(super) fn take_all(&mut self) -> impl Iterator<Item = Vec<u8>> + use<> {
+        std::mem::take(&mut self.outbox).into_iter().map(|datagram| datagram.bytes)
     }
 
     fn write_nacks(&mut self, now: Instant, incoming: &mut Incoming) {
@@ -272,7 +292,7 @@ impl Reports {
         if self.outbox.len() >= MAX_OUTBOX {
             self.outbox.pop_front();
         }
-        self.outbox.push_back(datagram.to_vec());
+        self.outbox.push_back(Outbound { bytes: datagram.to_vec(), by_application: false });
     }
 
     /// Takes what the peer reports and asks.
@@ -420,14 +440,27 @@ fn push_cname(writer: &mut CompoundWriter<'_>, cname: &str, sources: &[Ssrc]) ->
     writer.push(&SourceDescription { chunks: (&chunks[..]).into() })
 }
 
-/// Checks what the application wants to send, and says whether it begins with a report.
-fn check_outgoing(datagram: &[u8]) -> Result<bool, SessionError> {
+/// What the first packet of a datagram is.
+#[derive(Clone, Copy, Debug, Default)]
+struct First {
+    is_report: bool,
+    names_source: bool,
+}
+
+/// Checks what the application wants to send, and says what it begins with.
+fn check_outgoing(datagram: &[u8]) -> Result<First, SessionError> {
     check_compound(datagram, CompoundRules::ReducedSize)?;
-    let mut begins_with_report = None;
+    let mut first = None;
     for packet in packets(datagram) {
         let packet = packet.map_err(CompoundError::from)?;
         let is_report = matches!(packet, Packet::SenderReport(_) | Packet::ReceiverReport(_));
-        begins_with_report.get_or_insert(is_report);
+        let names_source = match packet {
+            Packet::SourceDescription(description) => description.chunks.iter().next().is_some(),
+            Packet::Goodbye(goodbye) => goodbye.sources.iter().next().is_some(),
+            Packet::Unknown(unknown) => unknown.body.len() >= size_of::<Ssrc>(),
+            _ => true,
+        };
+        first.get_or_insert(First { is_report, names_source });
         // RFC 5761 §4: with any other the peer would take it for RTP.
         if let Packet::Unknown(unknown) = packet
             && !(192..=223).contains(&unknown.packet_type.0)
@@ -435,7 +468,7 @@ fn check_outgoing(datagram: &[u8]) -> Result<bool, SessionError> {
             return Err(CompoundError::PacketType(unknown.packet_type).into());
         }
     }
-    Ok(begins_with_report.unwrap_or_default())
+    Ok(first.unwrap_or_default())
 }
 
 fn random_u32(random: &dyn SecureRandom) -> u32 {

@@ -74,6 +74,9 @@ pub(in crate::session) struct UnreadRtcp {
     /// Bytes of datagrams that wait, each with its overhead.
     datagram_bytes: usize,
     dropped: DroppedRtcp,
+    /// Something has come since it was asked.
+    #[cfg(feature = "peer-connection")]
+    is_news: bool,
 }
 
 /// What a datagram takes beside its bytes.
@@ -90,6 +93,8 @@ impl UnreadRtcp {
             datagrams: VecDeque::new(),
             datagram_bytes: 0,
             dropped: DroppedRtcp::default(),
+            #[cfg(feature = "peer-connection")]
+            is_news: false,
         }
     }
 
@@ -118,6 +123,8 @@ impl UnreadRtcp {
                     let summary = history.on_feedback(now, &feedback, |result| results.push(result));
                     let round_trip_time = summary.round_trip_time;
                     if !results.is_empty() {
+                        // It may wait for long.
+                        results.shrink_to_fit();
                         self.keep_feedback(RtcpFeedback::Transport { at: now, results, round_trip_time });
                     }
                 }
@@ -137,6 +144,7 @@ impl UnreadRtcp {
     }
 
     fn keep_feedback(&mut self, feedback: RtcpFeedback) {
+        self.note_news();
         self.results += weight(&feedback);
         self.feedback.push_back(feedback);
         while self.results > self.config.max_unread_feedback
@@ -148,6 +156,7 @@ impl UnreadRtcp {
     }
 
     fn keep_datagram(&mut self, at: Instant, datagram: &[u8]) {
+        self.note_news();
         self.datagram_bytes += datagram.len() + DATAGRAM_OVERHEAD;
         self.datagrams.push_back(RtcpDatagram { at, bytes: Bytes::copy_from_slice(datagram) });
         while self.datagram_bytes > self.config.max_unread_bytes && self.pop_datagram().is_some() {
@@ -167,9 +176,17 @@ impl UnreadRtcp {
         Some(datagram)
     }
 
+    fn note_news(&mut self) {
+        #[cfg(feature = "peer-connection")]
+        {
+            self.is_news = true;
+        }
+    }
+
+    /// Whether something has come since the last call, to be read by whoever reads that.
     #[cfg(feature = "peer-connection")]
-    pub(super) fn is_empty(&self) -> bool {
-        self.feedback.is_empty() && self.datagrams.is_empty()
+    pub(super) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.is_news)
     }
 
     pub(super) fn dropped(&self) -> DroppedRtcp {
