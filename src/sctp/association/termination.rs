@@ -12,7 +12,7 @@ impl Association {
     /// Does what became possible because something was sent or acknowledged: resets and shutdown.
     pub(super) fn progress(&mut self, now: Instant) {
         if self.sends_data() {
-            let (first, last) = self.sender.tsns();
+            let (first, last) = self.sender.first_and_last_tsn();
             while let Some(stream) = self.sender.pop_drained() {
                 match self.agreement.peer.reconfiguration {
                     true => self.reconfiguration.queue(stream),

@@ -156,8 +156,7 @@ impl Sender {
         !self.outstanding.is_empty()
     }
 
-    /// The first that is not acknowledged, and the last that was assigned.
-    pub(crate) fn tsns(&self) -> (Tsn, Tsn) {
+    pub(crate) fn first_and_last_tsn(&self) -> (Tsn, Tsn) {
         (self.outstanding.first(), self.outstanding.next().previous())
     }
 
