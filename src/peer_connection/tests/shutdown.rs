@@ -159,3 +159,26 @@ async fn a_stream_says_that_what_was_written_is_lost() {
         drop(there);
     }
 }
+
+#[tokio::test]
+async fn orderly_ends_at_once_are_one() {
+    let (alice, _bob, chat, there) = pair().await;
+    let reader = tokio::spawn(async move {
+        let mut count = 0;
+        while there.recv().await.is_some() {
+            count += 1;
+        }
+        count
+    });
+    for number in 0..300u32 {
+        chat.send(vec![number as u8; 16 << 10]).await.unwrap();
+    }
+    let ends = [(); 5].map(|()| {
+        let alice = alice.clone();
+        tokio::spawn(async move { alice.shutdown().await })
+    });
+    for end in ends {
+        timeout(LONG, end).await.unwrap().unwrap().unwrap();
+    }
+    assert_eq!(timeout(LONG, reader).await.unwrap().unwrap(), 300);
+}

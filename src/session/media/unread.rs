@@ -145,34 +145,47 @@ impl UnreadRtcp {
 
     fn keep_feedback(&mut self, feedback: RtcpFeedback) {
         self.note_news();
-        self.results += weight(&feedback);
-        self.feedback.push_back(feedback);
-        while self.results > self.config.max_unread_feedback
-            && let Some(oldest) = self.feedback.pop_front()
+        let weight = weight(&feedback);
+        let limit = self.config.max_unread_feedback;
+        while self.results + weight > limit
+            && let Some(oldest) = self.pop_feedback()
         {
-            self.results -= weight(&oldest);
-            self.dropped.feedback += weight(&oldest) as u64;
+            self.dropped.feedback += self::weight(&oldest) as u64;
         }
+        if weight > limit {
+            self.dropped.feedback += weight as u64;
+            return;
+        }
+        self.results += weight;
+        self.feedback.push_back(feedback);
     }
 
     fn keep_datagram(&mut self, at: Instant, datagram: &[u8]) {
         self.note_news();
-        self.datagram_bytes += datagram.len() + DATAGRAM_OVERHEAD;
-        self.datagrams.push_back(RtcpDatagram { at, bytes: Bytes::copy_from_slice(datagram) });
-        while self.datagram_bytes > self.config.max_unread_bytes && self.pop_datagram().is_some() {
+        let charge = datagram.len() + DATAGRAM_OVERHEAD;
+        let limit = self.config.max_unread_bytes;
+        while self.datagram_bytes + charge > limit && self.pop_datagram().is_some() {
             self.dropped.datagrams += 1;
         }
+        if charge > limit {
+            self.dropped.datagrams += 1;
+            return;
+        }
+        self.datagram_bytes += charge;
+        self.datagrams.push_back(RtcpDatagram { at, bytes: Bytes::copy_from_slice(datagram) });
     }
 
     pub(in crate::session) fn pop_feedback(&mut self) -> Option<RtcpFeedback> {
         let feedback = self.feedback.pop_front()?;
         self.results -= weight(&feedback);
+        give_back(&mut self.feedback);
         Some(feedback)
     }
 
     pub(in crate::session) fn pop_datagram(&mut self) -> Option<RtcpDatagram> {
         let datagram = self.datagrams.pop_front()?;
         self.datagram_bytes -= datagram.bytes.len() + DATAGRAM_OVERHEAD;
+        give_back(&mut self.datagrams);
         Some(datagram)
     }
 
@@ -193,6 +206,16 @@ impl UnreadRtcp {
         self.dropped
     }
 }
+
+/// Gives the memory of a long queue back once it is empty.
+fn give_back<T>(queue: &mut VecDeque<T>) {
+    if queue.is_empty() && queue.capacity() > SMALL {
+        *queue = VecDeque::new();
+    }
+}
+
+/// A queue with room for so few is not worth being given back.
+const SMALL: usize = 64;
 
 /// What an entry counts for.
 fn weight(feedback: &RtcpFeedback) -> usize {
