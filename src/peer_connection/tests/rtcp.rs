@@ -99,7 +99,7 @@ async fn who_reads_datagrams_alone_is_woken_for_each() {
         let mut pli = [0; 12];
         Pli { sender: Ssrc(1), media: Ssrc(number) }.encode(&mut pli).unwrap();
         bob.send_rtcp(&pli).unwrap();
-        timeout(Duration::from_secs(5), reader).await.expect("it is woken").unwrap();
+        timeout(LONG, reader).await.expect("it is woken").unwrap();
     }
     assert!(matches!(alice.recv_feedback().await, Some(RtcpFeedback::Transport { .. })));
 }
