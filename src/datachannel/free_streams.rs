@@ -9,7 +9,7 @@ pub(super) struct FreeStreams {
     /// Below `next`, and free unless a channel took them without asking here.
     put_back: BTreeSet<StreamId>,
     /// No stream from here on was looked at.
-    next: u16,
+    next: u32,
 }
 
 impl FreeStreams {
@@ -21,7 +21,7 @@ impl FreeStreams {
         count: u16,
         is_used: impl Fn(StreamId) -> bool,
     ) -> Option<StreamId> {
-        let parity = u16::from(role == DtlsRole::Server);
+        let parity = u32::from(role == DtlsRole::Server);
         if self.next % 2 != parity {
             *self = Self { next: parity, ..Self::default() };
         }
@@ -31,8 +31,9 @@ impl FreeStreams {
                 return Some(stream);
             }
         }
-        while self.next < count {
-            let stream = StreamId(self.next);
+        // Behind the last stream it is no stream's number any more.
+        while let Some(next) = u16::try_from(self.next).ok().filter(|next| *next < count) {
+            let stream = StreamId(next);
             self.next += 2;
             if !is_used(stream) {
                 return Some(stream);
@@ -43,7 +44,8 @@ impl FreeStreams {
 
     /// Nobody uses a stream any more.
     pub(super) fn put_back(&mut self, stream: StreamId) {
-        if stream.0 < self.next && stream.0 % 2 == self.next % 2 {
+        let number = u32::from(stream.0);
+        if number < self.next && number % 2 == self.next % 2 {
             self.put_back.insert(stream);
         }
     }
@@ -80,6 +82,26 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    /// As when the peer refuses to reset any, so that none is put back.
+    #[test]
+    fn after_the_last_stream_there_is_none() {
+        for (role, count) in [(DtlsRole::Client, 32_768), (DtlsRole::Server, 32_767)] {
+            let (mut streams, mut used) = (FreeStreams::default(), BTreeSet::new());
+            for _ in 0..count {
+                let stream = streams.take(role, u16::MAX, |stream| used.contains(&stream)).unwrap();
+                assert!(stream.0 < u16::MAX && used.insert(stream));
+            }
+            for _ in 0..2 {
+                assert_eq!(streams.take(role, u16::MAX, |stream| used.contains(&stream)), None);
+            }
+            used.remove(&StreamId(count));
+            streams.put_back(StreamId(count));
+            let parity = u16::from(role == DtlsRole::Server);
+            let again = (count % 2 == parity).then_some(StreamId(count));
+            assert_eq!(streams.take(role, u16::MAX, |stream| used.contains(&stream)), again);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Which addresses a host address is told to the peer as.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Tells the peer another address than that of the interface, or one more: the public address of a machine that a
 /// static NAT stands in front of, as it does in most clouds and containers.
@@ -30,7 +30,7 @@ use std::net::{IpAddr, SocketAddr};
 #[non_exhaustive]
 pub struct AddressRewriteRule {
     /// The addresses that are told. Those of another family than the host address are not used for it, nor are
-    /// unspecified and multicast ones.
+    /// unspecified, multicast and broadcast ones.
     pub external: Vec<IpAddr>,
     /// The host address that is rewritten; all of the family by default.
     pub local: Option<IpAddr>,
@@ -42,7 +42,7 @@ pub struct AddressRewriteRule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AddressRewriteMode {
-    /// Only the external addresses are told.
+    /// Only the external addresses are told; the host address is not, as what a STUN server sees either.
     Replace,
     /// The host address is told, and the external ones after it, with lower priorities.
     Append,
@@ -71,7 +71,8 @@ impl AddressRewriteRule {
         let is_for = self.local.is_none_or(|local| local.to_canonical() == host.to_canonical());
         let external = self.external.iter().filter(move |_| is_for).map(IpAddr::to_canonical);
         external.filter(move |external| {
-            let is_address = !external.is_unspecified() && !external.is_multicast();
+            let is_broadcast = *external == IpAddr::V4(Ipv4Addr::BROADCAST);
+            let is_address = !external.is_unspecified() && !external.is_multicast() && !is_broadcast;
             is_address && external.is_ipv4() == host.to_canonical().is_ipv4()
         })
     }
@@ -125,7 +126,7 @@ mod tests {
 
     #[test]
     fn what_is_no_address_of_a_host_is_not_told() {
-        for external in ["0.0.0.0", "224.0.0.1"] {
+        for external in ["0.0.0.0", "224.0.0.1", "255.255.255.255", "::ffff:255.255.255.255"] {
             let rules =
                 [AddressRewriteRule::replace(ip(external)), AddressRewriteRule::replace(ip("203.0.113.2"))];
             assert_eq!(told(&rules, "10.0.0.1:5"), ["203.0.113.2:5"]);

@@ -51,7 +51,7 @@ type FoundationKey = (CandidateKind, IpAddr, Option<IpAddr>);
 pub(super) enum Added {
     /// It is new, and the last of the list.
     New,
-    /// There is one with the same address and base (RFC 8445 §5.1.3).
+    /// There is one with the same address and base (RFC 8445 §5.1.3), or one that is told in its place.
     Redundant,
     /// The limit is reached.
     Full,
@@ -186,6 +186,13 @@ impl LocalCandidates {
         Some(place)
     }
 
+    /// Whether this is a host address in whose place others are told.
+    fn hides(&self, ip: IpAddr) -> bool {
+        let hosts = self.bases.iter().map(|base| &base.address).chain(&self.spare);
+        let mut hosts = hosts.filter(|host| host.ip().to_canonical() == ip.to_canonical());
+        hosts.any(|host| !told_addresses(&self.rewrite_rules, *host).contains(host))
+    }
+
     /// Adds a reflexive candidate; `server` is the STUN server that saw it, or none where the peer did.
     pub(super) fn add_reflexive(
         &mut self,
@@ -194,7 +201,9 @@ impl LocalCandidates {
         base: usize,
         server: Option<IpAddr>,
     ) -> Added {
-        if self.find(address, base).is_some() {
+        // A server without a NAT in between sees the host address.
+        let is_hidden = kind == CandidateKind::ServerReflexive && self.hides(address.ip());
+        if is_hidden || self.find(address, base).is_some() {
             return Added::Redundant;
         }
         if self.candidates.len() >= self.limit {

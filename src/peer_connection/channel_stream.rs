@@ -14,7 +14,8 @@ use crate::session::FailureReason;
 /// A data channel as a stream of bytes. Message boundaries are lost; each write is one message.
 ///
 /// The end of the stream is that of a channel that was closed. A connection that fails or is closed before is an error,
-/// whose source is the [`FailureReason`]: something may be missing.
+/// whose source is the [`FailureReason`]: something may be missing. The same is so for who flushes or shuts down what was
+/// written. A write that is given up has taken nothing.
 ///
 /// A data channel has no half that could be closed alone: shutting the stream down delivers what was written and closes
 /// both directions. What comes of the peer after that is thrown away, as of any channel that is closing (W3C WebRTC
@@ -39,12 +40,10 @@ pub struct DataChannelStream {
     /// What is left of the message being read.
     rest: Bytes,
     reading: Option<Pin<Box<dyn Future<Output = Option<Message>> + Send>>>,
-    writing: Option<Writing>,
+    /// The wait for room.
+    writing: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     flushing: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
-
-/// A write under way.
-type Writing = Pin<Box<dyn Future<Output = Result<usize, PeerConnectionError>> + Send>>;
 
 /// The longest message that a write makes. Every peer takes it.
 const MAX_WRITE: usize = 16 << 10;
@@ -100,25 +99,31 @@ impl AsyncWrite for DataChannelStream {
         if bytes.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let channel = self.channel.clone();
-        let writing = self.writing.get_or_insert_with(|| {
-            let data = Bytes::copy_from_slice(&bytes[..bytes.len().min(MAX_WRITE)]);
-            Box::pin(async move {
-                let len = data.len();
-                channel.send(data).await?;
-                Ok(len)
-            })
-        });
-        let result = ready!(writing.as_mut().poll(context));
-        self.writing = None;
-        Poll::Ready(result.map_err(|error| match error {
-            PeerConnectionError::ChannelClosed => io::ErrorKind::BrokenPipe.into(),
-            PeerConnectionError::Ended(reason) => failed(reason),
-            error => io::Error::other(error),
-        }))
+        loop {
+            let len = bytes.len().min(MAX_WRITE);
+            match self.channel.try_send(Bytes::copy_from_slice(&bytes[..len])) {
+                Err(PeerConnectionError::NotOpen | PeerConnectionError::SendBufferFull) => {}
+                result => {
+                    self.writing = None;
+                    return Poll::Ready(result.map(|()| len).map_err(not_written));
+                }
+            }
+            // Nothing is taken before there is room: whoever gives a write up may write something else then.
+            let is_new = self.writing.is_none();
+            let channel = self.channel.clone();
+            let waiting =
+                self.writing.get_or_insert_with(|| Box::pin(async move { channel.writable_changed().await }));
+            match waiting.as_mut().poll(context) {
+                Poll::Ready(()) => self.writing = None,
+                // There may have been room before it waited.
+                Poll::Pending if is_new => {}
+                Poll::Pending => return Poll::Pending,
+            }
+        }
     }
 
-    /// Waits until everything is handed to the network.
+    /// Waits until everything is handed to the network. Fails if the connection ends before, or has: what was written may
+    /// not have arrived.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let channel = self.channel.clone();
         let flushing = self
@@ -126,13 +131,22 @@ impl AsyncWrite for DataChannelStream {
             .get_or_insert_with(|| Box::pin(async move { channel.buffered_amount_low(0).await }));
         ready!(flushing.as_mut().poll(context));
         self.flushing = None;
-        Poll::Ready(Ok(()))
+        Poll::Ready(self.channel.cut_off().map_or(Ok(()), |reason| Err(failed(reason))))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.as_mut().poll_flush(context))?;
         self.channel.close();
         Poll::Ready(Ok(()))
+    }
+}
+
+/// What a stream of bytes says of a write that was refused.
+fn not_written(error: PeerConnectionError) -> io::Error {
+    match error {
+        PeerConnectionError::ChannelClosed => io::ErrorKind::BrokenPipe.into(),
+        PeerConnectionError::Ended(reason) => failed(reason),
+        error => io::Error::other(error),
     }
 }
 

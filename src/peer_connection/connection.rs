@@ -389,7 +389,7 @@ impl PeerConnection {
     ///
     /// # Errors
     /// [`SessionError::NoMedia`], [`SessionError::Rtcp`], [`SessionError::PacketTooLong`],
-    /// [`SessionError::TooMuchRtcp`], and [`PeerConnectionError::Ended`] with the reason.
+    /// [`SessionError::TooMuchRtcp`], [`SessionError::Srtp`], and [`PeerConnectionError::Ended`] with the reason.
     pub fn send_rtcp(&self, datagram: &[u8]) -> Result<(), PeerConnectionError> {
         Ok(self.with(|state, now| state.session.send_rtcp(now, datagram))?)
     }

@@ -277,6 +277,21 @@ impl DataChannel {
         }
     }
 
+    /// Waits until there may be room to send, or something else has changed that who waits for room is to know.
+    pub(super) async fn writable_changed(&self) {
+        if let Some(writable) = self.inbox(|inbox| inbox.writable.clone()) {
+            writable.notified().await;
+        }
+    }
+
+    /// Why the channel does not work any more, if it was not closed before that.
+    pub(super) fn cut_off(&self) -> Option<FailureReason> {
+        let state = self.shared().lock();
+        let session = &state.session;
+        let is_there = session.channel_state(self.id).is_some() || session.is_channel_cut_off(self.id);
+        session.data_failure().filter(|_| is_there).cloned()
+    }
+
     /// The largest message in bytes that the peer takes; `None` before the channel is open.
     pub fn max_message_size(&self) -> Option<usize> {
         self.shared().lock().session.max_message_size()

@@ -86,6 +86,9 @@ impl Driver {
     /// A connection that is new, or that its application has touched.
     fn look_at(&mut self, connection: Arc<Shared>) {
         let id = connection.id;
+        if self.names.knows(id) && connection.lock().is_abandoned {
+            self.names.forget(id);
+        }
         if self.endpoint.get_mut(id).is_none() {
             self.endpoint.insert(id, connection);
         }
@@ -195,5 +198,42 @@ async fn sleep_until(at: Option<tokio::time::Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::default_provider;
+    use crate::layer::NameQuery;
+    use crate::net::{InterfaceFilter, UdpSocket};
+    use crate::peer_connection::names::NameToResolve;
+    use crate::session::{Session, SessionConfig};
+
+    #[tokio::test]
+    async fn of_connections_that_are_gone_no_names_are_kept() {
+        let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let runtime = tokio::runtime::Handle::current();
+        let shared = Arc::new(EndpointShared::new(socket, InterfaceFilter::default(), runtime));
+        let mut driver = Driver::new(shared.clone());
+        let config = SessionConfig::generate(default_provider().unwrap()).unwrap();
+        for query in 0..10 {
+            let connection = Shared::new(shared.clone(), Session::new(Instant::now(), config.clone()));
+            driver.look_at(connection.clone());
+            // The resolver refuses it without a question.
+            let name = "no name".to_owned();
+            let (id, query) = (connection.id, NameQuery(query));
+            driver.names.add(NameToResolve { connection: id, query, name });
+            let resolved = driver.names.next().await.unwrap();
+            driver.take_resolved(resolved);
+            assert_eq!(driver.names.connections(), 1, "who comes back is known");
+            connection.abandon();
+            for connection in shared.take_todo().dirty {
+                driver.look_at(connection);
+            }
+            driver.serve();
+            assert!(driver.endpoint.is_empty());
+            assert_eq!(driver.names.connections(), 0);
+        }
     }
 }

@@ -95,6 +95,17 @@ impl Names {
         }
     }
 
+    /// Whether a connection has ever asked.
+    pub(super) fn knows(&self, connection: SessionId) -> bool {
+        self.waiting.contains_key(&connection)
+    }
+
+    /// How many connections it knows of.
+    #[cfg(test)]
+    pub(super) fn connections(&self) -> usize {
+        self.waiting.len()
+    }
+
     fn take_turns(&mut self, changed: SessionId) {
         self.queue(changed);
         while self.lookups.len() < MAX_LOOKUPS

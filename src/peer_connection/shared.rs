@@ -295,9 +295,8 @@ impl Member for Arc<Shared> {
 
     fn receive(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), SessionError> {
         let mut state = self.lock();
-        let had_rtcp = state.session.has_unread_rtcp();
         let result = state.receive(now, datagram);
-        if !had_rtcp && state.session.has_unread_rtcp() {
+        if state.session.take_rtcp_news() {
             self.changed.notify_waiters();
         }
         result

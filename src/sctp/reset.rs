@@ -11,6 +11,9 @@ use crate::layer::StreamId;
 pub(crate) struct Reconfiguration {
     /// Streams to reset of which everything has been sent, not yet asked for.
     queued: VecDeque<StreamId>,
+    /// Streams of which everything has been sent, to a peer that resets none, and the last TSN of each: the reset is
+    /// refused, though not before the peer has everything, as with a peer that performs it.
+    unsupported: VecDeque<(StreamId, Tsn)>,
     /// The request that the peer has not answered.
     outgoing: Option<OutgoingRequest>,
     next_request: u32,
@@ -66,6 +69,7 @@ impl Reconfiguration {
     pub(crate) fn new(local_initial_tsn: Tsn, peer_initial_tsn: Tsn) -> Self {
         Self {
             queued: VecDeque::new(),
+            unsupported: VecDeque::new(),
             outgoing: None,
             next_request: local_initial_tsn.0,
             expected: peer_initial_tsn.0,
@@ -79,6 +83,18 @@ impl Reconfiguration {
     /// Queues the reset of a stream.
     pub(crate) fn queue(&mut self, stream: StreamId) {
         self.queued.push_back(stream);
+    }
+
+    /// Queues the reset of a stream that the peer will not perform; `last` was sent on it at the latest.
+    pub(crate) fn queue_unsupported(&mut self, stream: StreamId, last: Tsn) {
+        self.unsupported.push_back((stream, last));
+    }
+
+    /// The next of these streams of which the peer has everything; `first` is the first TSN that it has not acknowledged.
+    pub(crate) fn pop_unsupported(&mut self, first: Tsn) -> Option<StreamId> {
+        let (stream, last) = *self.unsupported.front()?;
+        first.is_after(last).then(|| self.unsupported.pop_front())?;
+        Some(stream)
     }
 
     /// Makes a request of the queued streams, if none is under way. Says whether it did.

@@ -141,8 +141,8 @@ impl SessionConfig {
 pub struct RtcpConfig {
     /// The most results of feedback that wait for
     /// [`Session::receive_feedback`](super::Session::receive_feedback): packets that transport-wide feedback tells of,
-    /// and report blocks. 0 by default, which keeps none; [`FEEDBACK`](Self::FEEDBACK) is enough for a second at
-    /// 50 Mbit/s.
+    /// and report blocks, 160 bytes each at most. 0 by default, which keeps none; [`FEEDBACK`](Self::FEEDBACK) is enough
+    /// for a second at 50 Mbit/s.
     pub max_unread_feedback: usize,
     /// The most sent packets that are remembered to understand transport-wide feedback, 1 to 32767, if it is read. 8192
     /// by default, a second at 50 Mbit/s.

@@ -1,6 +1,7 @@
 //! What a session has to tell.
 
 use std::collections::VecDeque;
+use std::mem::discriminant;
 
 use rustc_hash::FxHashSet;
 
@@ -16,6 +17,9 @@ pub(super) struct Events {
     requests: FxHashSet<Request>,
 }
 
+/// How many events of one state wait, as in the agent below.
+const MAX_STATES: usize = 16;
+
 /// What says nothing more when it is said twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Request {
@@ -24,7 +28,17 @@ enum Request {
 }
 
 impl Events {
+    /// Of what a later one makes obsolete the last [`MAX_STATES`] of each kind wait: the peer and its path decide how
+    /// often that comes.
     pub(super) fn push(&mut self, event: SessionEvent) {
+        if is_state(&event) {
+            let is_alike = |other: &SessionEvent| discriminant(other) == discriminant(&event);
+            let mut alike = self.waiting.iter().enumerate().filter(|(_, other)| is_alike(other));
+            let oldest = alike.next().map(|(at, _)| at);
+            if alike.count() + 1 >= MAX_STATES {
+                oldest.and_then(|oldest| self.waiting.remove(oldest));
+            }
+        }
         self.waiting.push_back(event);
     }
 
@@ -48,6 +62,12 @@ impl Events {
     }
 }
 
+/// Whether an event of this kind says what is so from now on.
+fn is_state(event: &SessionEvent) -> bool {
+    use SessionEvent::{ConnectionState, IceConnectionState, SelectedPair};
+    matches!(event, IceConnectionState(_) | ConnectionState { .. } | SelectedPair(_))
+}
+
 impl Request {
     fn of(event: &SessionEvent) -> Option<Self> {
         match event {
@@ -63,6 +83,7 @@ impl Request {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layer::IceConnectionState;
 
     #[test]
     fn a_request_waits_once_and_may_come_again() {
@@ -80,5 +101,20 @@ mod tests {
         assert_eq!(std::iter::from_fn(|| events.pop()).collect::<Vec<_>>(), rest);
         events.push_once(of(2));
         assert_eq!(events.pop(), Some(of(2)));
+    }
+
+    /// A peer that goes from path to path fills no memory of one who takes no events.
+    #[test]
+    fn of_states_the_last_ones_wait() {
+        let mut events = Events::default();
+        let states = [IceConnectionState::Connected, IceConnectionState::Disconnected];
+        for state in states.into_iter().cycle().take(1000) {
+            events.push(SessionEvent::IceConnectionState(state));
+            events.push_once(SessionEvent::SendBufferAvailable);
+        }
+        let told: Vec<_> = std::iter::from_fn(|| events.pop()).collect();
+        assert!(told.len() <= 20, "{}", told.len());
+        assert_eq!(told.last(), Some(&SessionEvent::IceConnectionState(states[1])));
+        assert!(told.contains(&SessionEvent::SendBufferAvailable));
     }
 }

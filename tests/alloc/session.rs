@@ -216,3 +216,61 @@ fn what_idle_sessions_hold() {
     assert!(held < MAX_VIDEO, "{held} bytes");
     drop(pair);
 }
+
+/// What a hostile peer reports and nobody reads is limited in bytes, whatever the number of packets, results and blocks.
+#[test]
+fn feedback_that_nobody_reads_is_limited_in_bytes() {
+    use kaon_rtc::layer::SequenceNumber;
+    use kaon_rtc::rtcp::{CompoundWriter, ReceiverReport, Records, ReportBlock, TransportFeedbackBuilder};
+    use kaon_rtc::session::RtcpConfig;
+
+    let mut configs = [config(1), config(2)];
+    configs[0].rtcp.max_unread_feedback = RtcpConfig::FEEDBACK;
+    let mut pair = Pair::new(&configs, add_video);
+    let id = only_transceiver(&pair.sessions[0]);
+    let transceiver = pair.sessions[0].transceiver(id).unwrap();
+    let (ssrc, payload_type) = (transceiver.ssrc(), transceiver.send_codecs()[0].payload_type);
+    let mut sent = 0_u16;
+    let mut send = |pair: &mut Pair| {
+        let packet = OutgoingRtp::new(payload_type, RtpTimestamp(sent.into()), true, vec![7; 100].into());
+        pair.sessions[0].send_rtp(pair.now, id, packet).unwrap();
+        pair.batch.clear();
+        while pair.sessions[0].poll_transmit(pair.now, &mut pair.batch).is_some() {}
+        sent = sent.wrapping_add(1);
+        SequenceNumber(sent.wrapping_sub(1))
+    };
+    // What is kept of what was sent is another matter.
+    for _ in 0..20_000 {
+        send(&mut pair);
+    }
+    let tell = |pair: &mut Pair, numbers: &[SequenceNumber], blocks: usize| {
+        let mut buffer = [0; 1200];
+        let mut writer = CompoundWriter::new(&mut buffer);
+        for number in numbers {
+            let mut feedback = TransportFeedbackBuilder::new(ssrc, ssrc, 0, 100);
+            feedback.push(*number, Duration::ZERO).unwrap();
+            writer.push(&feedback.finish().unwrap()).unwrap();
+        }
+        let block = ReportBlock { ssrc, ..ReportBlock::default() };
+        let blocks = vec![block; blocks];
+        let report = ReceiverReport { ssrc, blocks: Records::from(&blocks[..]), ..ReceiverReport::default() };
+        writer.push(&report).unwrap();
+        let len = writer.finish();
+        pair.sessions[1].send_rtcp(pair.now, &buffer[..len]).unwrap();
+        pair.exchange();
+    };
+    for (what, count, blocks) in [("single results", 20, 0), ("blocks", 0, 31)] {
+        let held = heap_held(|| {
+            for _ in 0..1000 {
+                let numbers: Vec<_> = (0..count).map(|_| send(&mut pair)).collect();
+                tell(&mut pair, &numbers, blocks);
+            }
+        })
+        .1;
+        println!("{what}: {held} bytes");
+        let limit = (160 * RtcpConfig::FEEDBACK) as isize;
+        assert!((limit / 8..=limit).contains(&held), "{what}: {held} bytes");
+        let given_back = heap_held(|| while pair.sessions[0].receive_feedback().is_some() {}).1;
+        assert!(given_back + held < 20_000, "{what}: {held} bytes, and {given_back} when all was read");
+    }
+}

@@ -150,13 +150,20 @@ fn a_full_table_of_candidates_does_not_lose_a_pair() {
 
 #[test]
 fn a_server_that_sees_the_rewritten_address_adds_no_candidate_and_another_is_told_without_the_base() {
+    let other_port = SocketAddr::new(address(LOCAL).ip(), 7).to_string();
     for (mapped, expected) in [
         (PUBLIC_LOCAL, vec![]),
+        // A server without a NAT in between sees what is not to be told.
+        (LOCAL, vec![]),
+        (&other_port, vec![]),
+        // That of another base.
+        ("10.0.0.9:1000", vec![]),
         ("198.51.100.1:77", vec!["198.51.100.1 77 typ srflx raddr 203.0.113.7 rport 1000"]),
     ] {
         let mut config = with_rules(vec![AddressRewriteRule::replace(PUBLIC)]);
         config.stun_servers = vec![address("192.0.2.1:3478")];
         let mut scene = Scene::configured(Instant::now(), config);
+        scene.agent.add_host_address(scene.now, address("10.0.0.9:1000")).unwrap();
         told(&mut scene.agent);
         let (path, query) = scene.sent_check();
         let id = Message::decode(&query).unwrap().transaction_id();

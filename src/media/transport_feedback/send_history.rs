@@ -149,7 +149,7 @@ impl SendHistory {
                 continue;
             }
             self.untold = self.untold.max(extended + 1);
-            let arrival_micros = time.as_micros() + cycles * CLOCK_CYCLE;
+            let arrival_micros = time.as_micros().saturating_add(cycles.saturating_mul(CLOCK_CYCLE));
             let sent = self.sent(extended);
             if let Some(sent) = sent {
                 summary.arrived += 1;
@@ -168,7 +168,9 @@ impl SendHistory {
     /// How often the receiver's clock has wrapped: so often that the reference is nearest to the arrival before.
     fn clock_cycles(&self, feedback: &TransportFeedback<'_>) -> i64 {
         let reference = i64::from(feedback.reference_time) * 64_000;
-        self.last_arrival.map_or(0, |last| (last - reference + CLOCK_CYCLE / 2).div_euclid(CLOCK_CYCLE))
+        self.last_arrival.map_or(0, |last| {
+            last.saturating_sub(reference).saturating_add(CLOCK_CYCLE / 2).div_euclid(CLOCK_CYCLE)
+        })
     }
 
     /// Tells of the remembered packets from `base` up to `end` that nothing was told of: they are lost.
@@ -322,5 +324,22 @@ mod tests {
             history.on_feedback(now, &finished, |result| micros.extend(result.arrival_micros));
         }
         assert_eq!(micros[1] - micros[0], 50_000);
+    }
+
+    /// A peer whose clock runs on by half a cycle with each feedback comes to the end of 64 bits.
+    #[test]
+    fn the_receivers_clock_may_be_anywhere() {
+        let now = Instant::now();
+        for last in [i64::MAX - 1, i64::MIN + 1] {
+            let mut history = SendHistory::new(100);
+            history.last_arrival = Some(last);
+            for number in 0..10 {
+                history.record(SequenceNumber(number), SentPacket::new(now, 1));
+                let half_cycle_ms = (1u64 << 23) * 64;
+                let mut builder = feedback(&[(number, half_cycle_ms * u64::from(number % 2))]);
+                let summary = history.on_feedback(now, &builder.finish().unwrap(), |_| ());
+                assert_eq!(summary.arrived, 1);
+            }
+        }
     }
 }

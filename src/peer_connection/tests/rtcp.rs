@@ -66,3 +66,40 @@ async fn rtcp_of_the_application_arrives_as_it_is() {
     assert!(matches!(alice.send_rtcp(&pli), Err(PeerConnectionError::Ended(FailureReason::Closed))));
     drop(track);
 }
+
+/// Reads datagrams until one has the packet that is looked for.
+async fn read_until(connection: &PeerConnection, is_it: impl Fn(&Packet<'_>) -> bool) {
+    loop {
+        let datagram = connection.recv_rtcp().await.unwrap();
+        if packets(&datagram.bytes).flatten().any(|packet| is_it(&packet)) {
+            return;
+        }
+    }
+}
+
+/// What is not read of one holds nothing up of the other.
+#[tokio::test]
+async fn who_reads_datagrams_alone_is_woken_for_each() {
+    let (alice, bob, track) = sending_video().await;
+    let payload_type = track.codec("VP8").unwrap().payload_type;
+    let packet = OutgoingRtp::new(payload_type, RtpTimestamp(0), true, Bytes::from_static(&[0x10; 500]));
+    track.send_rtp(packet).unwrap();
+    let is_feedback = |packet: &Packet<'_>| matches!(packet, Packet::TransportFeedback(_));
+    timeout(LONG, read_until(&alice, is_feedback)).await.unwrap();
+    // That waits from now on.
+    for number in 0..3 {
+        let reader = tokio::spawn({
+            let alice = alice.clone();
+            let is_it =
+                move |packet: &Packet<'_>| matches!(packet, Packet::Pli(pli) if pli.media.0 == number);
+            async move { read_until(&alice, is_it).await }
+        });
+        // So that it waits when the datagram comes.
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        let mut pli = [0; 12];
+        Pli { sender: Ssrc(1), media: Ssrc(number) }.encode(&mut pli).unwrap();
+        bob.send_rtcp(&pli).unwrap();
+        timeout(LONG, reader).await.expect("it is woken").unwrap();
+    }
+    assert!(matches!(alice.recv_feedback().await, Some(RtcpFeedback::Transport { .. })));
+}

@@ -117,3 +117,68 @@ async fn a_stream_that_was_shut_down_ends_even_if_the_connection_does() {
     let (len, result) = timeout(LONG, reader).await.unwrap().unwrap();
     assert_eq!((len, result.unwrap()), (300_000, 300_000));
 }
+
+/// Who gives a write up may write something else: `tokio::io` says that nothing was taken.
+#[tokio::test]
+async fn a_write_that_is_given_up_has_taken_nothing() {
+    let (_alice, _bob, chat, there) = pair().await;
+    let mut writer = chat.into_stream();
+    let mut written = Vec::new();
+    // Nobody reads, and so the buffer fills.
+    while let Ok(result) = timeout(Duration::from_millis(300), writer.write(&[1; 16 << 10])).await {
+        written.resize(written.len() + result.unwrap(), 1);
+    }
+    let reader = tokio::spawn(async move {
+        let mut all = Vec::new();
+        there.into_stream().read_to_end(&mut all).await.unwrap();
+        all
+    });
+    timeout(LONG, writer.write_all(b"end")).await.unwrap().unwrap();
+    timeout(LONG, writer.shutdown()).await.unwrap().unwrap();
+    written.extend(b"end");
+    assert!(timeout(LONG, reader).await.unwrap().unwrap() == written, "what was written is what is read");
+}
+
+#[tokio::test]
+async fn a_stream_says_that_what_was_written_is_lost() {
+    for by_peer in [true, false] {
+        let (alice, bob, chat, there) = pair().await;
+        let mut writer = chat.into_stream();
+        while timeout(Duration::from_millis(100), writer.write(&[1; 16 << 10])).await.is_ok() {}
+        assert!(timeout(Duration::from_millis(50), writer.flush()).await.is_err(), "nobody reads");
+        if by_peer {
+            bob.close()
+        } else {
+            alice.close()
+        }
+        for result in [timeout(LONG, writer.flush()).await, timeout(LONG, writer.shutdown()).await] {
+            let error = result.unwrap().unwrap_err();
+            let reason = error.get_ref().and_then(|reason| reason.downcast_ref::<FailureReason>());
+            assert_eq!(reason.is_some_and(|reason| *reason == FailureReason::Closed), !by_peer, "{error}");
+        }
+        drop(there);
+    }
+}
+
+#[tokio::test]
+async fn orderly_ends_at_once_are_one() {
+    let (alice, _bob, chat, there) = pair().await;
+    let reader = tokio::spawn(async move {
+        let mut count = 0;
+        while there.recv().await.is_some() {
+            count += 1;
+        }
+        count
+    });
+    for number in 0..300u32 {
+        chat.send(vec![number as u8; 16 << 10]).await.unwrap();
+    }
+    let ends = [(); 5].map(|()| {
+        let alice = alice.clone();
+        tokio::spawn(async move { alice.shutdown().await })
+    });
+    for end in ends {
+        timeout(LONG, end).await.unwrap().unwrap().unwrap();
+    }
+    assert_eq!(timeout(LONG, reader).await.unwrap().unwrap(), 300);
+}

@@ -232,14 +232,17 @@ impl Association {
                 }
             }
             Answer::Refused(streams) => {
-                for stream in streams {
-                    self.sender.cancel_reset(stream);
-                    self.events.push_back(SctpEvent::StreamResetRefused(stream));
-                }
+                streams.into_iter().for_each(|stream| self.refuse_reset(stream));
             }
         }
         self.receiver.set_resetting(self.sender.resetting());
         self.timers.stop(Timer::Reconfiguration);
+    }
+
+    pub(super) fn refuse_reset(&mut self, stream: StreamId) {
+        self.sender.cancel_reset(stream);
+        self.receiver.set_resetting(self.sender.resetting());
+        self.events.push_back(SctpEvent::StreamResetRefused(stream));
     }
 
     /// Begins the reset of an outgoing stream, unless one is under way.

@@ -12,11 +12,18 @@ impl Association {
     /// Does what became possible because something was sent or acknowledged: resets and shutdown.
     pub(super) fn progress(&mut self, now: Instant) {
         if self.sends_data() {
+            let (first, last) = self.sender.first_and_last_tsn();
             while let Some(stream) = self.sender.pop_drained() {
-                self.reconfiguration.queue(stream);
+                match self.agreement.peer.reconfiguration {
+                    true => self.reconfiguration.queue(stream),
+                    false => self.reconfiguration.queue_unsupported(stream, last),
+                }
             }
-            if self.reconfiguration.begin(self.sender.last_assigned_tsn()) {
+            if self.reconfiguration.begin(last) {
                 self.start_rto(Timer::Reconfiguration, now);
+            }
+            while let Some(stream) = self.reconfiguration.pop_unsupported(first) {
+                self.refuse_reset(stream);
             }
         }
         if !self.sender.is_drained() || self.reconfiguration.is_waiting() {

@@ -139,11 +139,7 @@ impl SctpTransport for Association {
             self.check_stream(*stream)?;
         }
         for stream in streams {
-            if self.agreement.peer.reconfiguration {
-                self.queue_reset(*stream);
-            } else {
-                self.events.push_back(SctpEvent::StreamResetRefused(*stream));
-            }
+            self.queue_reset(*stream);
         }
         self.progress(now);
         Ok(())

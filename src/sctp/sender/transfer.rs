@@ -156,8 +156,8 @@ impl Sender {
         !self.outstanding.is_empty()
     }
 
-    pub(crate) fn last_assigned_tsn(&self) -> Tsn {
-        self.outstanding.next().previous()
+    pub(crate) fn first_and_last_tsn(&self) -> (Tsn, Tsn) {
+        (self.outstanding.first(), self.outstanding.next().previous())
     }
 
     pub(crate) fn congestion_window(&self) -> usize {

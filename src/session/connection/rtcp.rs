@@ -10,7 +10,7 @@ impl Session {
     /// Sends RTCP of the application beside the reports and the feedback that the session makes: one datagram of one
     /// or more packets, as [`CompoundWriter`](crate::rtcp::CompoundWriter) writes it. It is protected, and sent after
     /// what waits already. Where the peer takes no datagram that does not begin with a report, one without blocks is
-    /// put in front.
+    /// put in front, and in front of a packet that names no source, which SRTCP could not protect.
     ///
     /// ```
     /// # use std::time::Instant;
@@ -30,7 +30,9 @@ impl Session {
     /// # Errors
     /// [`SessionError::Ended`], [`SessionError::NoMedia`] while none is negotiated, [`SessionError::Rtcp`] if a packet
     /// is malformed, [`SessionError::PacketTooLong`] if the datagram and its protection are longer than
-    /// [`mtu`](crate::session::SessionConfig::mtu), and [`SessionError::TooMuchRtcp`] if too many wait.
+    /// [`mtu`](crate::session::SessionConfig::mtu), [`SessionError::TooMuchRtcp`] if too many wait, and
+    /// [`SessionError::Srtp`] if SRTP has refused one before, which is lost then: it counts the datagrams of each source
+    /// that is named first, of so many sources at most.
     pub fn send_rtcp(&mut self, now: Instant, datagram: &[u8]) -> Result<(), SessionError> {
         self.advance(now);
         match &self.failure {
@@ -58,9 +60,9 @@ impl Session {
         self.media.dropped_rtcp()
     }
 
-    /// Whether feedback or RTCP waits to be read.
+    /// Whether feedback or RTCP has come since the last call.
     #[cfg(feature = "peer-connection")]
-    pub(crate) fn has_unread_rtcp(&self) -> bool {
-        self.media.has_unread_rtcp()
+    pub(crate) fn take_rtcp_news(&mut self) -> bool {
+        self.media.take_rtcp_news()
     }
 }

@@ -28,7 +28,7 @@ use crate::media::{Unpaced, unwrap_rtx};
 use crate::rtp::Packet;
 use clock::Clock;
 use incoming::{Incoming, Routed};
-use rtcp::Reports;
+use rtcp::{Outbound, Reports};
 use sending::Sender;
 use unread::UnreadRtcp;
 
@@ -48,6 +48,8 @@ pub(super) struct Media {
     /// The longest SRTP packet.
     max_rtp_datagram: usize,
     random: Random,
+    /// Datagrams of RTCP that SRTP did not protect.
+    refused_rtcp: u64,
     /// Sources of this side that have ended, until SRTP has forgotten them.
     ended: Vec<Ssrc>,
 }
@@ -75,6 +77,7 @@ impl Media {
             mtu: config.mtu,
             max_rtp_datagram: config.max_rtp_datagram,
             random: Random(config.provider.random.clone()),
+            refused_rtcp: 0,
             ended: Vec::new(),
         }
     }
@@ -101,9 +104,9 @@ impl Media {
         self.clock.ntp(now)
     }
 
-    /// Packets that could not be sent: too long for the batch, or refused by SRTP.
+    /// Packets and datagrams of RTCP that could not be sent: too long for the batch, or refused by SRTP.
     pub(super) fn dropped_packets(&self) -> u64 {
-        self.outgoing.dropped_packets()
+        self.outgoing.dropped_packets() + self.refused_rtcp
     }
 
     /// `overhead`: the bytes that protection adds.
@@ -144,8 +147,8 @@ impl Media {
     }
 
     #[cfg(feature = "peer-connection")]
-    pub(super) fn has_unread_rtcp(&self) -> bool {
-        !self.unread_rtcp.is_empty()
+    pub(super) fn take_rtcp_news(&mut self) -> bool {
+        self.unread_rtcp.take_news()
     }
 
     /// What tells the peer that all streams end, as it goes over the wire.
@@ -160,7 +163,7 @@ impl Media {
             datagram.truncate(len);
             Some(datagram)
         };
-        self.reports.take_all().into_iter().filter_map(protect).collect()
+        self.reports.take_all().filter_map(protect).collect()
     }
 
     /// Asks the peer for a key frame.
@@ -259,18 +262,28 @@ impl Media {
         path: FiveTuple,
         out: &mut TransmitBatch,
     ) -> Option<Transmit> {
-        if !self.reports.has_datagrams() && !self.incoming.wants_key_frames() {
-            return None;
+        while self.reports.has_datagrams() || self.incoming.wants_key_frames() {
+            let Outbound { bytes, by_application } = self.reports.pop(now, &mut self.incoming)?;
+            let mut segments = out.segments(Some(path), None);
+            let start = segments.datagram_start();
+            let buffer = segments.datagram();
+            buffer.extend_from_slice(&bytes);
+            buffer.resize(start + bytes.len() + srtp.rtcp_overhead(), 0);
+            match srtp.protect_rtcp(&mut buffer[start..], bytes.len()) {
+                Ok(len) => {
+                    buffer.truncate(start + len);
+                    segments.end_datagram();
+                    return segments.finish();
+                }
+                // The next one may be of another source.
+                Err(error) => {
+                    self.refused_rtcp += 1;
+                    if by_application {
+                        self.reports.refused(error);
+                    }
+                }
+            }
         }
-        let datagram = self.reports.pop(now, &mut self.incoming)?;
-        let mut segments = out.segments(Some(path), None);
-        let start = segments.datagram_start();
-        let buffer = segments.datagram();
-        buffer.extend_from_slice(&datagram);
-        buffer.resize(start + datagram.len() + srtp.rtcp_overhead(), 0);
-        let len = srtp.protect_rtcp(&mut buffer[start..], datagram.len()).ok()?;
-        buffer.truncate(start + len);
-        segments.end_datagram();
-        segments.finish()
+        None
     }
 }

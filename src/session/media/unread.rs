@@ -72,6 +72,9 @@ pub(in crate::session) struct UnreadRtcp {
     /// Bytes of datagrams that wait, each with its overhead.
     datagram_bytes: usize,
     dropped: DroppedRtcp,
+    /// Something has come since it was asked.
+    #[cfg(feature = "peer-connection")]
+    is_news: bool,
 }
 
 /// What a datagram takes beside its bytes.
@@ -86,6 +89,8 @@ impl UnreadRtcp {
             datagrams: VecDeque::new(),
             datagram_bytes: 0,
             dropped: DroppedRtcp::default(),
+            #[cfg(feature = "peer-connection")]
+            is_news: false,
         }
     }
 
@@ -107,6 +112,8 @@ impl UnreadRtcp {
                     let summary = history.on_feedback(now, &feedback, |result| results.push(result));
                     let round_trip_time = summary.round_trip_time;
                     if !results.is_empty() {
+                        // It may wait for long.
+                        results.shrink_to_fit();
                         self.keep_feedback(RtcpFeedback::Transport { at: now, results, round_trip_time });
                     }
                 }
@@ -126,45 +133,78 @@ impl UnreadRtcp {
     }
 
     fn keep_feedback(&mut self, feedback: RtcpFeedback) {
-        self.results += weight(&feedback);
-        self.feedback.push_back(feedback);
-        while self.results > self.config.max_unread_feedback
-            && let Some(oldest) = self.feedback.pop_front()
+        self.note_news();
+        let weight = weight(&feedback);
+        let limit = self.config.max_unread_feedback;
+        while self.results + weight > limit
+            && let Some(oldest) = self.pop_feedback()
         {
-            self.results -= weight(&oldest);
-            self.dropped.feedback += weight(&oldest) as u64;
+            self.dropped.feedback += self::weight(&oldest) as u64;
         }
+        if weight > limit {
+            self.dropped.feedback += weight as u64;
+            return;
+        }
+        self.results += weight;
+        self.feedback.push_back(feedback);
     }
 
     fn keep_datagram(&mut self, at: Instant, datagram: &[u8]) {
-        self.datagram_bytes += datagram.len() + DATAGRAM_OVERHEAD;
-        self.datagrams.push_back(RtcpDatagram { at, bytes: Bytes::copy_from_slice(datagram) });
-        while self.datagram_bytes > self.config.max_unread_bytes && self.pop_datagram().is_some() {
+        self.note_news();
+        let charge = datagram.len() + DATAGRAM_OVERHEAD;
+        let limit = self.config.max_unread_bytes;
+        while self.datagram_bytes + charge > limit && self.pop_datagram().is_some() {
             self.dropped.datagrams += 1;
         }
+        if charge > limit {
+            self.dropped.datagrams += 1;
+            return;
+        }
+        self.datagram_bytes += charge;
+        self.datagrams.push_back(RtcpDatagram { at, bytes: Bytes::copy_from_slice(datagram) });
     }
 
     pub(in crate::session) fn pop_feedback(&mut self) -> Option<RtcpFeedback> {
         let feedback = self.feedback.pop_front()?;
         self.results -= weight(&feedback);
+        give_back(&mut self.feedback);
         Some(feedback)
     }
 
     pub(in crate::session) fn pop_datagram(&mut self) -> Option<RtcpDatagram> {
         let datagram = self.datagrams.pop_front()?;
         self.datagram_bytes -= datagram.bytes.len() + DATAGRAM_OVERHEAD;
+        give_back(&mut self.datagrams);
         Some(datagram)
     }
 
+    fn note_news(&mut self) {
+        #[cfg(feature = "peer-connection")]
+        {
+            self.is_news = true;
+        }
+    }
+
+    /// Whether something has come since the last call, to be read by whoever reads that.
     #[cfg(feature = "peer-connection")]
-    pub(super) fn is_empty(&self) -> bool {
-        self.feedback.is_empty() && self.datagrams.is_empty()
+    pub(super) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.is_news)
     }
 
     pub(super) fn dropped(&self) -> DroppedRtcp {
         self.dropped
     }
 }
+
+/// Gives the memory of a long queue back once it is empty.
+fn give_back<T>(queue: &mut VecDeque<T>) {
+    if queue.is_empty() && queue.capacity() > SMALL {
+        *queue = VecDeque::new();
+    }
+}
+
+/// A queue with room for so few is not worth being given back.
+const SMALL: usize = 64;
 
 /// What an entry counts for.
 fn weight(feedback: &RtcpFeedback) -> usize {

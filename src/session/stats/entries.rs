@@ -300,7 +300,7 @@ pub struct TransportStats {
     pub dtls_cipher: Option<&'static str>,
     /// The protection profile of SRTP, under IANA's name.
     pub srtp_cipher: Option<&'static str>,
-    /// RTP packets that could not be sent: too long for the path, or refused by SRTP.
+    /// RTP packets, and datagrams of RTCP, that could not be sent: too long for the path, or refused by SRTP.
     pub packets_discarded_on_send: u64,
     /// The pair in use.
     pub selected_candidate_pair_id: Option<StatsId>,

@@ -246,3 +246,67 @@ fn nothing_is_kept_for_who_does_not_ask() {
     assert!(drain(&mut peers, 0).is_empty() && datagrams(&mut peers, 0).is_empty());
     assert_eq!(peers.session(0).dropped_rtcp(), DroppedRtcp::default());
 }
+
+/// SRTCP cannot protect a first packet that names no source (RFC 3711 §3.4), and nothing waits behind it for ever.
+#[test]
+fn a_packet_without_a_source_goes_behind_a_report() {
+    let (mut peers, _) = peers(0.0, |_| {});
+    datagrams(&mut peers, 1);
+    let now = peers.simulation.now();
+    let empty = [0x80, 203, 0, 0];
+    peers.session(0).send_rtcp(now, &empty).unwrap();
+    peers.session(0).send_rtcp(now, &[0x80, 202, 0, 0]).unwrap();
+    let mut app = [0; 12];
+    App { subtype: 0, ssrc: Ssrc(5), name: *b"last", data: &[] }.encode(&mut app).unwrap();
+    peers.session(0).send_rtcp(now, &app).unwrap();
+    peers.simulation.run_until(Duration::from_millis(30), |_| false);
+    let told = datagrams(&mut peers, 1);
+    assert!(told.iter().any(|datagram| datagram.ends_with(&empty)), "{told:?}");
+    assert!(told.iter().any(|datagram| **datagram == app), "{told:?}");
+}
+
+/// Who has RTCP sent under more sources than the keys have room for is told, and the session goes on with its own.
+#[test]
+fn who_has_rtcp_sent_that_cannot_be_protected_is_told() {
+    let (mut peers, _) = peers(0.0, |config| {
+        let provider = config.provider.clone();
+        config.transports.srtp = std::sync::Arc::new(move |local, remote| {
+            let mut limits = kaon_rtc::srtp::Config::default();
+            (limits.max_ssrcs, limits.max_ended_ssrcs) = (2, 2);
+            Ok(Box::new(kaon_rtc::srtp::Context::new(&provider, local, remote, limits)?))
+        });
+    });
+    peers.simulation.run_until(Duration::from_secs(3), |_| false);
+    let (mut taken, mut refused) = (0, 0);
+    for round in 0..10u32 {
+        datagrams(&mut peers, 1);
+        let now = peers.simulation.now();
+        for number in 0..3 {
+            let mut pli = [0; 12];
+            Pli { sender: Ssrc(1000 + round * 3 + number), media: Ssrc(2) }.encode(&mut pli).unwrap();
+            match peers.session(0).send_rtcp(now, &pli) {
+                Ok(()) => taken += 1,
+                Err(SessionError::Srtp(error)) => {
+                    assert_eq!(error, kaon_rtc::srtp::SrtpError::TooManySsrcs { limit: 4 });
+                    refused += 1;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        // Behind what is refused.
+        let mut app = [0; 12];
+        let ssrc = peers.session(0).transceivers().next().unwrap().ssrc();
+        App { subtype: 0, ssrc, name: *b"last", data: &[] }.encode(&mut app).unwrap();
+        while peers.session(0).send_rtcp(now, &app).is_err() {}
+        peers.simulation.run_until(Duration::from_millis(30), |_| false);
+        assert!(datagrams(&mut peers, 1).iter().any(|datagram| **datagram == app), "{round}");
+    }
+    assert!(refused >= 8 && taken + refused == 30, "{taken} and {refused}");
+    let now = peers.simulation.now();
+    let stats = peers.session(0).stats(now);
+    let dropped = stats.iter().find_map(|entry| match entry {
+        Stats::Transport(transport) => Some(transport.packets_discarded_on_send),
+        _ => None,
+    });
+    assert!(dropped.unwrap() >= 15, "{dropped:?}");
+}

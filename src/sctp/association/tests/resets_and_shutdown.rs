@@ -19,6 +19,29 @@ fn a_stream_is_reset_and_begins_anew() {
     assert_eq!(payloads(&mut pair.b), ["two"]);
 }
 
+/// Who closes a channel of a peer that resets no streams may close the association then.
+#[test]
+fn a_reset_that_the_peer_does_not_know_is_refused_when_it_has_everything() {
+    let mut pair = Pair::established(Config::default());
+    pair.a.agreement.peer.reconfiguration = false;
+    pair.send(5, "late");
+    let late = drain(&mut pair.a, pair.now);
+    pair.a.reset_streams(pair.now, &[StreamId(5)]).unwrap();
+    let refused = SctpEvent::StreamResetRefused(StreamId(5));
+    assert!(drain(&mut pair.a, pair.now).is_empty());
+    assert!(!events(&mut pair.a).contains(&refused));
+    give(&mut pair.b, pair.now, late[0].clone()).unwrap();
+    pair.run();
+    assert_eq!(payloads(&mut pair.b), ["late"]);
+    assert!(events(&mut pair.a).contains(&refused));
+    // On one there was nothing, and one goes on.
+    pair.a.reset_streams(pair.now, &[StreamId(6)]).unwrap();
+    assert_eq!(events(&mut pair.a), [SctpEvent::StreamResetRefused(StreamId(6))]);
+    pair.send(5, "again");
+    pair.run();
+    assert_eq!(payloads(&mut pair.b), ["again"]);
+}
+
 #[test]
 fn a_reset_waits_for_data_on_its_way() {
     let mut pair = Pair::established(Config::default());

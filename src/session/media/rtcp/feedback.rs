@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::compound::{MAX_COUNT, MAX_DATAGRAM, push_cname};
-use super::reports::Reports;
+use super::reports::{Outbound, Reports};
 use crate::layer::Ssrc;
 use crate::rtcp::{CompoundWriter, Encode, Fir, Goodbye, Nack, Pli, ReceiverReport, Records, WriteError};
 use crate::session::media::incoming::{Incoming, KeyFrameRequest};
@@ -14,7 +14,7 @@ impl Reports {
         &mut self,
         now: Instant,
         incoming: &mut Incoming,
-    ) -> Option<Vec<u8>> {
+    ) -> Option<Outbound> {
         while let Some(request) = incoming.take_key_frame_wanted(now) {
             let Some(sender) = self.local_ssrc else { continue };
             match request {

@@ -6,4 +6,4 @@ mod feedback;
 mod receive;
 mod reports;
 
-pub(super) use reports::Reports;
+pub(super) use reports::{Outbound, Reports};

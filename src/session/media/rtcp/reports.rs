@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::compound::{Datagram, MAX_COUNT};
 use crate::crypto::SecureRandom;
-use crate::layer::{SequenceNumber, Ssrc};
+use crate::layer::{SequenceNumber, SrtpError, Ssrc};
 use crate::media::{ReportSchedule, ReportScheduleConfig, TransportArrivals, TransportFeedbackConfig};
 use crate::rtcp::{ReceiverReport, Records, ReportBlock};
 use crate::session::codec::TrackKind;
@@ -26,8 +26,18 @@ pub(in crate::session::media) struct Reports {
     has_video: bool,
     pub(super) arrivals: Option<TransportArrivals>,
     /// Datagrams that wait to be protected and sent.
-    pub(super) outbox: VecDeque<Vec<u8>>,
+    pub(super) outbox: VecDeque<Outbound>,
+    /// What SRTP refused a datagram of the application for, until the application has learnt of it.
+    pub(super) refusal: Option<SrtpError>,
     pub(super) round_trip_time: Duration,
+}
+
+/// A datagram before it is protected.
+#[derive(Debug)]
+pub(in crate::session::media) struct Outbound {
+    pub(in crate::session::media) bytes: Vec<u8>,
+    /// The application has made it.
+    pub(in crate::session::media) by_application: bool,
 }
 
 /// The most datagrams that wait; a path that is gone loses the oldest.
@@ -45,6 +55,7 @@ impl Reports {
             has_video: false,
             arrivals: None,
             outbox: VecDeque::new(),
+            refusal: None,
             round_trip_time: INITIAL_ROUND_TRIP_TIME,
         }
     }
@@ -116,8 +127,8 @@ impl Reports {
     }
 
     /// All datagrams that wait.
-    pub(in crate::session::media) fn take_all(&mut self) -> VecDeque<Vec<u8>> {
-        std::mem::take(&mut self.outbox)
+    pub(in crate::session::media) fn take_all(&mut self) -> impl Iterator<Item = Vec<u8>> + use<> {
+        std::mem::take(&mut self.outbox).into_iter().map(|datagram| datagram.bytes)
     }
 
     /// A sender report for each stream of this side, and blocks on all of the peer's. Tells the size of the
@@ -168,7 +179,7 @@ impl Reports {
         if self.outbox.len() >= MAX_OUTBOX {
             self.outbox.pop_front();
         }
-        self.outbox.push_back(datagram.to_vec());
+        self.outbox.push_back(Outbound { bytes: datagram.to_vec(), by_application: false });
     }
 }
 
