@@ -24,8 +24,8 @@ use std::time::Duration;
 use command_line::{BadInput, Result};
 use kaon_rtc::layer::{PayloadType, RtpTimestamp};
 use kaon_rtc::peer_connection::{
-    ConnectionState, Endpoint, LocalTrack, OutgoingRtp, PeerConnection, PeerConnectionEvent, RemoteTrack,
-    TrackKind, TransceiverInit,
+    ConnectionState, Endpoint, LocalTrack, PeerConnection, PeerConnectionEvent, RemoteTrack, TrackKind,
+    TransceiverInit,
 };
 use kaon_rtc::sdp::Direction;
 use tokio::task::JoinSet;
@@ -65,10 +65,9 @@ async fn run() -> Result<()> {
 
     let (publisher, ingest) = (client().await?, served(&endpoint).await?);
     let track = publisher.add_track(TrackKind::Video, TransceiverInit::new(Direction::SendOnly))?;
+    tokio::spawn(publish(track));
     signalling::exchange(&publisher, &ingest).await?;
     let remote = track_of(&ingest).await?;
-    publisher.connected().await?;
-    tokio::spawn(publish(track));
     let subscribers = Subscribers::default();
     tokio::spawn(forward(remote.clone(), subscribers.clone()));
 
@@ -105,6 +104,7 @@ async fn track_of(connection: &PeerConnection) -> Result<RemoteTrack> {
 
 /// The publisher: thirty frames a second, a key frame whenever one is asked for.
 async fn publish(track: LocalTrack) -> Result<()> {
+    track.negotiated().await?;
     let vp8 = track.codec("VP8").ok_or("the server does not take VP8")?;
     let mut frames = track.frames(&vp8)?;
     let mut clock = tokio::time::interval(Duration::from_millis(33));
@@ -132,18 +132,10 @@ async fn publish(track: LocalTrack) -> Result<()> {
 /// The server: each packet to everyone.
 async fn forward(remote: RemoteTrack, subscribers: Subscribers) {
     while let Some(packet) = remote.recv_rtp().await {
-        let view = packet.as_packet();
-        // The payload is shared, not copied.
-        let (payload, extensions) = (packet.packet.payload(), &packet.extensions);
         for Subscriber { track, vp8 } in subscribers.lock().values() {
-            let mut packet = OutgoingRtp::new(*vp8, view.timestamp(), view.marker(), payload.clone());
-            // Gaps stay gaps.
-            packet.sequence_number = Some(view.sequence_number());
-            // What the packet says of its content belongs to it; all other extensions are the connection's own.
-            packet.audio_level = extensions.audio_level;
-            packet.video_orientation = extensions.video_orientation;
-            // A subscriber that does not keep up, or is gone, is not the others' business.
-            let _ = track.send_rtp(packet);
+            // The payload is shared, not copied. A subscriber that does not keep up, or is gone, is not the others'
+            // business.
+            let _ = track.send_rtp(packet.to_outgoing(*vp8));
         }
     }
 }
@@ -160,7 +152,7 @@ async fn subscribe(
     signalling::exchange(&server, &subscriber).await?;
     let mut frames = track_of(&subscriber).await?.frames();
     server.connected().await?;
-    let vp8 = local.codec("VP8").ok_or("the subscriber does not take VP8")?.payload_type;
+    let vp8 = local.payload_type("VP8").ok_or("the subscriber does not take VP8")?;
     subscribers.lock().insert(number, Subscriber { track: local.clone(), vp8 });
     tokio::spawn(async move {
         while local.key_frame_requested().await.is_some() {

@@ -35,8 +35,8 @@ use std::process::ExitCode;
 
 use command_line::{BadInput, Result};
 use kaon_rtc::peer_connection::{
-    ConnectionState, DataChannel, DescriptionKind, LocalTrack, OutgoingRtp, PeerConnection,
-    PeerConnectionError, PeerConnectionEvent, RemoteTrack, RtpPacket,
+    ConnectionState, DataChannel, DescriptionKind, LocalTrack, PeerConnection, PeerConnectionError,
+    PeerConnectionEvent, RemoteTrack,
 };
 use kaon_rtc::sdp::Direction;
 
@@ -101,20 +101,9 @@ async fn return_messages(channel: DataChannel) {
 
 async fn return_packets(remote: RemoteTrack, local: LocalTrack) {
     while let Some(packet) = remote.recv_rtp().await {
-        // A peer that only sends gets nothing back.
-        let _ = local.send_rtp(returned(&packet));
+        // The payload types of an answer are those of the offer. A peer that only sends gets nothing back.
+        let _ = local.send_rtp(packet.to_outgoing(packet.as_packet().payload_type()));
     }
-}
-
-fn returned(packet: &RtpPacket) -> OutgoingRtp {
-    let view = packet.as_packet();
-    let payload = packet.packet.payload();
-    // The payload types of an answer are those of the offer.
-    let mut returned = OutgoingRtp::new(view.payload_type(), view.timestamp(), view.marker(), payload);
-    returned.sequence_number = Some(view.sequence_number());
-    returned.audio_level = packet.extensions.audio_level;
-    returned.video_orientation = packet.extensions.video_orientation;
-    returned
 }
 
 async fn pass_on_key_frame_requests(local: LocalTrack, remote: RemoteTrack) {

@@ -2,10 +2,12 @@
 //! in a local network needs, because browsers let any page in the world send requests there.
 
 mod address;
+#[allow(dead_code)] // Not every page limits its visitors, or tells.
+mod seats;
+mod start;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -13,12 +15,15 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-pub(crate) use address::{Listen, announce};
+#[allow(unused_imports)]
+pub(crate) use seats::{Seat, Seats};
+pub(crate) use start::{Place, exit_code, options};
 
 /// Connections that are open at a time, WebSockets not counted once they are such.
 const MAX_CONNECTIONS: usize = 256;
@@ -26,7 +31,7 @@ const MAX_CONNECTIONS: usize = 256;
 const REQUEST_TIME: Duration = Duration::from_secs(10);
 
 /// Serves `router` on `listener` to requests for one of `names`, the address of the listener, or `localhost`.
-pub(crate) async fn serve(listener: TcpListener, names: &[String], router: Router) -> std::io::Result<()> {
+async fn serve(listener: TcpListener, names: &[String], router: Router) -> std::io::Result<()> {
     let names = Arc::new(OwnNames::new(listener.local_addr()?, names));
     let router = router.layer(middleware::from_fn_with_state(names, guard));
     let seats = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -124,44 +129,20 @@ fn content_security_policy(host: &str) -> String {
     )
 }
 
-/// One of a limited number of visitors.
-#[derive(Debug)]
-pub(crate) struct Seat(Arc<Seats>);
-
-/// The places for visitors.
-#[derive(Debug)]
-pub(crate) struct Seats {
-    taken: AtomicUsize,
-    limit: usize,
-}
-
-impl Seats {
-    pub(crate) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { taken: AtomicUsize::new(0), limit })
-    }
-
-    /// How many are taken.
-    #[allow(dead_code)] // Not every page tells.
-    pub(crate) fn taken(&self) -> usize {
-        self.taken.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn take(self: &Arc<Self>) -> Option<Seat> {
-        let sit = |taken| (taken < self.limit).then_some(taken + 1);
-        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sit).ok()?;
-        Some(Seat(self.clone()))
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.taken.fetch_sub(1, Ordering::Relaxed);
-    }
+/// A file of the page, of a kind without parameters.
+pub(crate) fn file<S: Clone + Send + Sync + 'static>(
+    kind: &'static str,
+    text: &'static str,
+) -> MethodRouter<S> {
+    let headers = [
+        (header::CONTENT_TYPE, format!("{kind}; charset=utf-8")),
+        (header::CACHE_CONTROL, "no-cache".to_owned()),
+    ];
+    get(async move || (headers.clone(), text))
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 

@@ -234,7 +234,8 @@ impl Play {
                     1 + u32::from(from),
                     address.port()
                 );
-                let init = IceCandidateInit::new(candidate);
+                let mut init = IceCandidateInit::new(candidate);
+                init.sdp_m_line_index = Some(0);
                 for connection in self.connections.clone() {
                     if connection.host == HOSTILE {
                         self.server

@@ -203,14 +203,8 @@ impl PeerConnection {
         .await
     }
 
-    pub(super) async fn wait_for<T>(&self, mut look: impl FnMut(&mut State) -> Option<T>) -> T {
-        loop {
-            let changed = self.handle.shared.changed.notified();
-            if let Some(found) = look(&mut self.handle.shared.lock()) {
-                return found;
-            }
-            changed.await;
-        }
+    pub(super) async fn wait_for<T>(&self, look: impl FnMut(&mut State) -> Option<T>) -> T {
+        self.handle.wait_for(look).await
     }
 
     /// What tells it apart from everything else that there is a handle of.
@@ -357,7 +351,7 @@ impl PeerConnection {
     /// # Errors
     /// [`SessionError::NoTransceiver`].
     pub fn set_direction(&self, id: TransceiverId, direction: Direction) -> Result<(), PeerConnectionError> {
-        Ok(self.with(|state, _| state.session.set_direction(id, direction))?)
+        Ok(self.handle.shared.change_transceiver(|session| session.set_direction(id, direction))?)
     }
 
     /// Ends a transceiver; the next exchange gives its media section up.
@@ -365,11 +359,7 @@ impl PeerConnection {
     /// # Errors
     /// [`SessionError::NoTransceiver`].
     pub fn stop_transceiver(&self, id: TransceiverId) -> Result<(), PeerConnectionError> {
-        Ok(self.with(|state, _| {
-            state.session.stop_transceiver(id)?;
-            state.wake_key_frame_requests();
-            Ok::<_, SessionError>(())
-        })?)
+        Ok(self.handle.shared.change_transceiver(|session| session.stop_transceiver(id))?)
     }
 
     /// The transceivers that have not ended, oldest first.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::endpoint::Endpoint;
-use super::shared::Shared;
+use super::shared::{Shared, State};
 
 /// The handles of a connection: the last one to go closes it.
 #[derive(Debug)]
@@ -16,6 +16,17 @@ pub(super) struct Handle {
 impl Handle {
     pub(super) fn new(shared: Arc<Shared>, endpoint: Endpoint) -> Arc<Self> {
         Arc::new(Self { shared, _endpoint: endpoint })
+    }
+
+    /// Waits until a look at the state finds something.
+    pub(super) async fn wait_for<T>(&self, mut look: impl FnMut(&mut State) -> Option<T>) -> T {
+        loop {
+            let changed = self.shared.changed.notified();
+            if let Some(found) = look(&mut self.shared.lock()) {
+                return found;
+            }
+            changed.await;
+        }
     }
 }
 

@@ -9,7 +9,10 @@ use crate::layer::{PayloadType, RtpTimestamp};
 use crate::rtp::payload::h264::PacketizationMode;
 use crate::rtp::payload::{Packetizer, PictureId, h264, opus, vp8, vp9};
 use crate::sdp::{Direction, H264Parameters};
-use crate::session::{FailureReason, NegotiatedCodec, OutgoingRtp, SessionError, Transceiver, TransceiverId};
+use crate::session::{
+    Codec, FailureReason, NegotiatedCodec, OutgoingRtp, Session, SessionError, SignalingState, Transceiver,
+    TransceiverId,
+};
 
 /// What a connection sends on a transceiver (W3C `RTCRtpSender`). Cheap to clone; it keeps the connection open.
 ///
@@ -18,10 +21,11 @@ use crate::session::{FailureReason, NegotiatedCodec, OutgoingRtp, SessionError, 
 ///
 /// # When it may send
 ///
-/// Once the exchange of offer and answer that it is in is done, [`may_send`](Self::may_send) is true and
-/// [`codec`](Self::codec) knows the payload types; after [`connected`](super::PeerConnection::connected) of the first
-/// exchange both hold, unless the peer wants nothing. `codec` clones what it finds: look it up once for each exchange,
-/// not for each packet.
+/// Once the exchange of offer and answer that it is in is done, which [`negotiated`](Self::negotiated) waits for,
+/// [`may_send`](Self::may_send) is true and [`codec`](Self::codec) knows the payload types; after
+/// [`connected`](super::PeerConnection::connected) of the first exchange both hold, unless the peer wants nothing. Look
+/// up a payload type once for each exchange, not for each packet: it takes the lock of the connection, and `codec` clones
+/// what it finds.
 ///
 /// # Mute
 ///
@@ -32,11 +36,13 @@ use crate::session::{FailureReason, NegotiatedCodec, OutgoingRtp, SessionError, 
 ///
 /// # Forwarding
 ///
-/// A packet of a [`RemoteTrack`](super::RemoteTrack) goes out as an [`OutgoingRtp`] with the payload type that is
-/// negotiated here, and with the sequence number, marker, timestamp, audio level and video orientation that it came
-/// with; cloning it shares the payload. Everything else of its header belongs to the connection that it came by.
+/// A packet of a [`RemoteTrack`](super::RemoteTrack) goes out as what [`RtpPacket::to_outgoing`] makes of it, under the
+/// payload type that is negotiated [here](Self::payload_type_for); its payload is shared, not copied.
 /// [`key_frame_requested`](Self::key_frame_requested) is passed on to
-/// [`request_key_frame`](super::RemoteTrack::request_key_frame). The example `broadcast` does both.
+/// [`request_key_frame`](super::RemoteTrack::request_key_frame). The example `forward` does both for any number of
+/// viewers.
+///
+/// [`RtpPacket::to_outgoing`]: super::RtpPacket::to_outgoing
 ///
 /// ```
 /// use bytes::Bytes;
@@ -45,10 +51,10 @@ use crate::session::{FailureReason, NegotiatedCodec, OutgoingRtp, SessionError, 
 ///
 /// /// Sends one packet of Opus, once the exchange of offer and answer is done.
 /// fn send(track: &LocalTrack, opus: Bytes, sent: u32) -> Result<(), Box<dyn std::error::Error>> {
-///     let codec = track.codec("opus").ok_or("the peer takes no Opus")?;
+///     let payload_type = track.payload_type("opus").ok_or("the peer takes no Opus")?;
 ///     // Packets of 20 ms, on a clock of 48 kHz.
 ///     let timestamp = RtpTimestamp(sent.wrapping_mul(960));
-///     track.send_rtp(OutgoingRtp::new(codec.payload_type, timestamp, sent == 0, opus))?;
+///     track.send_rtp(OutgoingRtp::new(payload_type, timestamp, sent == 0, opus))?;
 ///     Ok(())
 /// }
 /// ```
@@ -80,12 +86,54 @@ impl LocalTrack {
 
     /// The codecs that the peer takes, the preferred first; none before they are negotiated.
     pub fn codecs(&self) -> Vec<NegotiatedCodec> {
-        self.transceiver().map(|transceiver| transceiver.send_codecs().to_vec()).unwrap_or_default()
+        self.look(|codecs| codecs.to_vec()).unwrap_or_default()
     }
 
-    /// The codec of this name that the peer takes.
+    /// The codec of this name that the peer takes; of several, the one that it prefers.
     pub fn codec(&self, name: &str) -> Option<NegotiatedCodec> {
-        self.codecs().into_iter().find(|codec| codec.codec.is(name))
+        self.look(|codecs| codecs.iter().find(|codec| codec.codec.is(name)).cloned())?
+    }
+
+    /// The payload type of the codec of this name that the peer takes, as [`codec`](Self::codec) finds it, without a
+    /// copy of the codec.
+    pub fn payload_type(&self, name: &str) -> Option<PayloadType> {
+        self.look(|codecs| Some(codecs.iter().find(|codec| codec.codec.is(name))?.payload_type))?
+    }
+
+    /// The payload type under which the peer takes what is encoded as `codec` says, such as the
+    /// [codec of a packet](super::RemoteTrack::codec_of) that is forwarded. It holds until the next exchange of offer
+    /// and answer.
+    pub fn payload_type_for(&self, codec: &Codec) -> Option<PayloadType> {
+        self.look(|codecs| Some(codecs.iter().find(|ours| ours.codec.is_compatible(codec))?.payload_type))?
+    }
+
+    /// What a look at the codecs that the peer takes finds; `None` once the transceiver is forgotten.
+    fn look<T>(&self, look: impl FnOnce(&[NegotiatedCodec]) -> T) -> Option<T> {
+        Some(look(self.handle.shared.lock().session.transceiver(self.id)?.send_codecs()))
+    }
+
+    /// Waits until the track may send: an exchange of offer and answer has agreed on it, so that
+    /// [`codec`](Self::codec) and [`payload_type`](Self::payload_type) know what the peer takes. What is sent before the
+    /// connection is [connected](super::PeerConnection::connected) waits for that, up to
+    /// [`max_queued_packets`](crate::session::SessionConfig::max_queued_packets). Cancel safe.
+    ///
+    /// ```
+    /// use kaon_rtc::peer_connection::{FrameSender, LocalTrack};
+    ///
+    /// /// Whatever encodes VP8 can begin when this returns.
+    /// async fn sender(track: LocalTrack) -> Result<FrameSender, Box<dyn std::error::Error>> {
+    ///     track.negotiated().await?;
+    ///     Ok(track.frames(&track.codec("VP8").ok_or("the peer takes no VP8")?)?)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`PeerConnectionError::Ended`] with the reason that the connection has failed or was closed for;
+    /// [`SessionError::NoTransceiver`] if either side has stopped the transceiver, as a peer does that rejects its media
+    /// section; [`SessionError::NotSending`] if the last exchange has agreed that nothing is sent, by the wish of either
+    /// side, and no other is due or under way.
+    pub async fn negotiated(&self) -> Result<(), PeerConnectionError> {
+        self.handle.wait_for(|state| is_agreed(&state.session, self.id).transpose()).await
     }
 
     /// Whether packets may be sent now.
@@ -183,15 +231,31 @@ impl LocalTrack {
     /// # Errors
     /// [`SessionError::NoTransceiver`].
     pub fn remove(&self) -> Result<(), PeerConnectionError> {
-        Ok(self.handle.shared.with(|state, _| {
-            let transceiver =
-                state.session.transceiver(self.id).ok_or(SessionError::NoTransceiver(self.id))?;
+        Ok(self.handle.shared.change_transceiver(|session| {
+            let transceiver = session.transceiver(self.id).ok_or(SessionError::NoTransceiver(self.id))?;
             let direction = match transceiver.direction().receives() {
                 true => Direction::RecvOnly,
                 false => Direction::Inactive,
             };
-            state.session.set_direction(self.id, direction)
+            session.set_direction(self.id, direction)
         })?)
+    }
+}
+
+/// Whether a transceiver may send; `None` while that is open.
+fn is_agreed(session: &Session, id: TransceiverId) -> Result<Option<()>, PeerConnectionError> {
+    if let Some(reason) = session.failure() {
+        return Err(reason.clone().into());
+    }
+    let transceiver = session.transceiver(id).filter(|transceiver| !transceiver.is_ending());
+    let transceiver = transceiver.ok_or(SessionError::NoTransceiver(id))?;
+    let is_open = transceiver.current_direction().is_none()
+        || session.signaling_state() != SignalingState::Stable
+        || session.is_negotiation_needed();
+    match transceiver.may_send() {
+        true => Ok(Some(())),
+        false if is_open => Ok(None),
+        false => Err(SessionError::NotSending(id).into()),
     }
 }
 

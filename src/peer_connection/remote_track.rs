@@ -18,23 +18,15 @@ use crate::session::{FailureReason, NegotiatedCodec, TrackKind, Transceiver, Tra
 /// Once the last clone is dropped, packets that arrive are thrown away.
 ///
 /// ```
-/// use kaon_rtc::peer_connection::{LocalTrack, OutgoingRtp, RemoteTrack};
+/// use kaon_rtc::peer_connection::{LocalTrack, RemoteTrack};
 ///
 /// /// Sends what one peer says to another. Both take the codec, under numbers of their own.
 /// async fn forward(from: RemoteTrack, to: LocalTrack) {
 ///     while let Some(packet) = from.recv_rtp().await {
-///         let view = packet.as_packet();
-///         let codecs = to.codecs();
-///         let Some(codec) = from.codec_of(&view).and_then(|codec| {
-///             codecs.iter().find(|theirs| theirs.codec.is_compatible(&codec.codec))
-///         }) else {
-///             continue;
-///         };
-///         let payload = packet.packet.payload();
-///         let mut out = OutgoingRtp::new(codec.payload_type, view.timestamp(), view.marker(), payload);
-///         out.sequence_number = Some(view.sequence_number());
+///         let Some(codec) = from.codec_of(&packet.as_packet()) else { continue };
+///         let Some(payload_type) = to.payload_type_for(&codec.codec) else { continue };
 ///         // What cannot be sent now is as good as lost.
-///         let _ = to.send_rtp(out);
+///         let _ = to.send_rtp(packet.to_outgoing(payload_type));
 ///     }
 /// }
 /// ```
@@ -99,7 +91,7 @@ impl RemoteTrack {
 
     /// The simulcast streams of the track, in the order of the peer (RFC 8853); none if it sends one stream.
     pub fn rids(&self) -> Vec<Rid> {
-        self.transceiver().map(|transceiver| transceiver.remote_rids().to_vec()).unwrap_or_default()
+        self.look(|transceiver| transceiver.remote_rids().to_vec()).unwrap_or_default()
     }
 
     /// The simulcast stream that this is; `None` for the track as a whole.
@@ -111,7 +103,7 @@ impl RemoteTrack {
     /// from the track as a whole while it is kept, and key frames are asked for of it alone. Each call with the
     /// same RID leads to the same packets. `None` if the peer sends no such stream.
     pub fn simulcast_stream(&self, rid: Rid) -> Option<Self> {
-        if !self.transceiver()?.remote_rids().contains(&rid) {
+        if !self.look(|transceiver| transceiver.remote_rids().contains(&rid))? {
             return None;
         }
         Some(Self::of_stream(self.reader.handle.clone(), self.id, Some(rid)))
@@ -119,22 +111,29 @@ impl RemoteTrack {
 
     /// Whether it is sound or pictures; `None` once the transceiver is forgotten.
     pub fn kind(&self) -> Option<TrackKind> {
-        self.transceiver().map(|transceiver| transceiver.kind())
+        self.look(Transceiver::kind)
     }
 
     /// The streams and tracks that it belongs to, as the peer says.
     pub fn msids(&self) -> Vec<Msid> {
-        self.transceiver().map(|transceiver| transceiver.remote_msids().to_vec()).unwrap_or_default()
+        self.look(|transceiver| transceiver.remote_msids().to_vec()).unwrap_or_default()
     }
 
     /// The codecs that the peer may send.
     pub fn codecs(&self) -> Vec<NegotiatedCodec> {
-        self.transceiver().map(|transceiver| transceiver.receive_codecs().to_vec()).unwrap_or_default()
+        self.look(|transceiver| transceiver.receive_codecs().to_vec()).unwrap_or_default()
     }
 
-    /// The codec of a packet.
+    /// The codec of a packet, which is that of all packets of its payload type until the next exchange of offer and
+    /// answer: whoever forwards looks it up when the payload type changes.
     pub fn codec_of(&self, packet: &Packet<'_>) -> Option<NegotiatedCodec> {
-        self.codecs().into_iter().find(|codec| codec.payload_type == packet.payload_type())
+        let is_it = |codec: &&NegotiatedCodec| codec.payload_type == packet.payload_type();
+        self.look(|transceiver| transceiver.receive_codecs().iter().find(is_it).cloned())?
+    }
+
+    /// What a look at the transceiver finds; `None` once it is forgotten.
+    fn look<T>(&self, look: impl FnOnce(&Transceiver) -> T) -> Option<T> {
+        self.shared().lock().session.transceiver(self.id).map(look)
     }
 
     /// Why the connection has failed or is closed, while it is.

@@ -1,8 +1,8 @@
 use std::time::Instant;
 
-use crate::layer::{Ecn, Rid, Ssrc};
+use crate::layer::{Ecn, PayloadType, Rid, Ssrc};
 use crate::rtp::{ExtensionValues, OwnedPacket, Packet};
-use crate::session::IncomingRtp;
+use crate::session::{IncomingRtp, OutgoingRtp};
 
 /// An RTP packet that arrived.
 ///
@@ -35,6 +35,19 @@ impl RtpPacket {
     /// The view of the packet.
     pub fn as_packet(&self) -> Packet<'_> {
         self.packet.as_packet()
+    }
+
+    /// The packet as it is forwarded, under the payload type of its codec where it goes: with the sequence number, so that
+    /// gaps stay gaps, the timestamp, the marker, and what its header extensions say of its content. Everything else of
+    /// its header belongs to the connection that it came by. The payload is shared, not copied, also by clones.
+    pub fn to_outgoing(&self, payload_type: PayloadType) -> OutgoingRtp {
+        let packet = self.as_packet();
+        let payload = self.packet.payload();
+        let mut out = OutgoingRtp::new(payload_type, packet.timestamp(), packet.marker(), payload);
+        out.sequence_number = Some(packet.sequence_number());
+        out.audio_level = self.extensions.audio_level;
+        out.video_orientation = self.extensions.video_orientation;
+        out
     }
 
     /// Its source.

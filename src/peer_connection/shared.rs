@@ -236,6 +236,17 @@ impl Shared {
         result
     }
 
+    /// Changes what this side wants of a transceiver. Whoever waits for it is to look whether it may yet be so.
+    pub(super) fn change_transceiver<T>(self: &Arc<Self>, act: impl FnOnce(&mut Session) -> T) -> T {
+        let result = self.with(|state, _| {
+            let result = act(&mut state.session);
+            state.wake_key_frame_requests();
+            result
+        });
+        self.changed.notify_waiters();
+        result
+    }
+
     /// Takes what the session tells and puts the connection on the driver's list.
     fn settle(self: &Arc<Self>, state: &mut State) {
         if state.drain(self.id, &self.endpoint) {
@@ -398,7 +409,7 @@ impl State {
     }
 
     /// Who waits for requests is to look whether there can be any.
-    pub(super) fn wake_key_frame_requests(&self) {
+    fn wake_key_frame_requests(&self) {
         self.key_frames.values().for_each(|requests| requests.changed.notify_waiters());
     }
 

@@ -112,7 +112,8 @@ impl Description {
     }
 }
 
-/// A candidate to signal, or one that was (W3C `RTCIceCandidateInit`).
+/// A candidate to signal, or one that was (W3C `RTCIceCandidateInit`). One that is not empty says of which media section
+/// it is, by its tag or by its place; where they contradict each other, the tag counts.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct IceCandidateInit {
@@ -127,7 +128,8 @@ pub struct IceCandidateInit {
 }
 
 impl IceCandidateInit {
-    /// A candidate of the first media section, as long as no field says otherwise.
+    /// A candidate; [`sdp_mid`](Self::sdp_mid) or [`sdp_m_line_index`](Self::sdp_m_line_index) is to be set, unless it is
+    /// the empty one.
     pub fn new(candidate: impl Into<String>) -> Self {
         Self { candidate: candidate.into(), ..Self::default() }
     }

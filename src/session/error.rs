@@ -100,8 +100,11 @@ pub enum SessionError {
     /// A candidate is malformed.
     #[error(transparent)]
     Candidate(#[from] ParseCandidateError),
-    /// A candidate names no media section.
-    #[error("the candidate names no media section of the remote description")]
+    /// A candidate says nothing of its media section (W3C `TypeError`).
+    #[error("the candidate says of which media section it is neither by its sdpMid nor by its sdpMLineIndex")]
+    UnnamedSection,
+    /// A candidate is of a media section that there is not.
+    #[error("the candidate is of a media section that the remote description does not have")]
     UnknownSection,
     /// There is no remote description yet that a candidate could belong to.
     #[error("a candidate came before the remote description; keep it until set_remote_description")]

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use syn::visit::{self, Visit};
 
+use crate::source::files;
+
 /// A public struct, enum, trait or module with what is written about it.
 #[derive(Debug, Default)]
 pub(crate) struct Documented {
@@ -18,18 +20,7 @@ impl Documented {
     /// Reads all files below `src`.
     pub(crate) fn read(src: &Path) -> Self {
         let mut documented = Self::default();
-        let mut folders = vec![src.to_owned()];
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else if path.extension().is_some_and(|extension| extension == "rs") {
-                    let name = path.strip_prefix(src).unwrap().to_str().unwrap().to_owned();
-                    documented.add(&name, &std::fs::read_to_string(&path).unwrap());
-                }
-            }
-        }
+        files(src).iter().for_each(|(name, text)| documented.add(name, text));
         documented
     }
 

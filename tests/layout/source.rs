@@ -24,6 +24,24 @@ struct Module {
     test_modules: BTreeSet<String>,
 }
 
+/// The files below `src` by their names, with what is in them.
+pub(crate) fn files(src: &Path) -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    let mut folders = vec![src.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(src).unwrap().to_str().unwrap().to_owned();
+                files.push((name, std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    files
+}
+
 impl ModulePath {
     /// The folder of `src/` that the file belongs to.
     pub(crate) fn layer(&self) -> Option<&str> {
@@ -61,20 +79,7 @@ impl fmt::Debug for ModulePath {
 impl Crate {
     /// Reads all files below `src`.
     pub(crate) fn read(src: &Path) -> Self {
-        let mut files = Vec::new();
-        let mut folders = vec![src.to_owned()];
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else if path.extension().is_some_and(|extension| extension == "rs") {
-                    let name = path.strip_prefix(src).unwrap().to_str().unwrap().to_owned();
-                    files.push((name, std::fs::read_to_string(&path).unwrap()));
-                }
-            }
-        }
-        Self::parse(files.iter().map(|(name, text)| (name.as_str(), text.as_str())))
+        Self::parse(files(src).iter().map(|(name, text)| (name.as_str(), text.as_str())))
     }
 
     pub(crate) fn parse<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {

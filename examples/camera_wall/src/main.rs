@@ -26,21 +26,16 @@ use options::Options;
 use own_page::Seats;
 use server::Wall;
 
+/// Where the page is served unless something else is said.
+const LISTEN: &str = "127.0.0.1:8080";
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(line) => {
-            eprintln!("camera_wall: {line}");
-            ExitCode::from(2)
-        }
-    }
+    own_page::exit_code(run().await)
 }
 
 async fn run() -> Result<(), String> {
-    let options = Options::from_command_line()?;
-    let listener = options.listen.bind().await?;
-    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let options: Options = own_page::options()?;
     let cameras = cameras(&options)?;
 
     // One port for all viewers. A demonstration runs on one machine, so its own addresses are candidates too.
@@ -54,9 +49,8 @@ async fn run() -> Result<(), String> {
     let count = cameras.len();
     let wall = Arc::new(Wall { cameras, endpoint, identity, seats: Seats::new(options.max_viewers) });
 
-    own_page::announce(&format!("Camera wall of {count} cameras"), address, false);
-    let hosts: Vec<_> = options.hosts.into_iter().chain(options.listen.name().map(str::to_owned)).collect();
-    own_page::serve(listener, &hosts, server::router(wall)).await.map_err(|error| error.to_string())
+    let what = format!("Camera wall of {count} cameras");
+    options.place.serve(&what, false, server::router(wall)).await
 }
 
 fn cameras(options: &Options) -> Result<Vec<Arc<Camera>>, String> {

@@ -7,19 +7,14 @@ use clap::Parser;
 use kaon_rtc::net::PortRange;
 
 use crate::feed::FeedCodec;
-use crate::own_page::Listen;
+use crate::own_page::Place;
 
 /// A wall of live cameras in the browser.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Options {
-    /// Where the page is served; 0.0.0.0:8080 for other machines too.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
-    pub listen: Listen,
-
-    /// Another name that the page may be asked for by, as when a proxy stands before it. May be given several times.
-    #[arg(long = "host", value_name = "NAME")]
-    pub hosts: Vec<String>,
+    #[command(flatten)]
+    pub place: Place,
 
     /// UDP ports that the media may use; any free port by default.
     #[arg(long, value_name = "FIRST-LAST", value_parser = parse_port_range)]
@@ -81,20 +76,6 @@ fn parse_port_range(text: &str) -> Result<PortRange, String> {
     let parse = |port: &str| port.trim().parse().map_err(|_| format!("{port} is no port"));
     let (first, last) = text.split_once('-').ok_or("expected FIRST-LAST, such as 50000-50099")?;
     PortRange::new(parse(first)?..=parse(last)?).map_err(|error| error.to_string())
-}
-
-impl Options {
-    /// The options given, or one line that says what is wrong with them. Asked for help, it prints that and ends.
-    pub fn from_command_line() -> Result<Self, String> {
-        Self::try_parse().map_err(|error| {
-            if !error.use_stderr() {
-                error.exit();
-            }
-            let text = error.to_string();
-            let line = text.lines().next().unwrap_or_default();
-            format!("{} (--help lists the options)", line.trim_start_matches("error: "))
-        })
-    }
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ impl Outlet {
 
     /// The payload type that the viewer expects of a codec; `None` if it does not take it.
     pub fn payload_type(&self, codec: FeedCodec) -> Option<PayloadType> {
-        self.track.codec(codec.name()).map(|codec| codec.payload_type)
+        self.track.payload_type(codec.name())
     }
 
     /// Sends a feed until it ends or this is dropped. `starting` lets one feed of a viewer begin at a time.

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::any;
 use kaon_rtc::dtls::Identity;
 use kaon_rtc::peer_connection::Endpoint;
 
 use crate::camera::Camera;
 use crate::message::ToPage;
-use crate::own_page::Seats;
+use crate::own_page::{self, Seats};
 use crate::viewer::Viewer;
 
 /// What all viewers share.
@@ -50,15 +50,10 @@ impl Wall {
 }
 
 pub fn router(wall: Arc<Wall>) -> Router {
-    let file = |kind: &'static str, text: &'static str| {
-        get(
-            move || async move { ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], text) },
-        )
-    };
     Router::new()
-        .route("/", file("text/html; charset=utf-8", include_str!("../page/index.html")))
-        .route("/wall.css", file("text/css; charset=utf-8", include_str!("../page/wall.css")))
-        .route("/wall.js", file("text/javascript; charset=utf-8", include_str!("../page/wall.js")))
+        .route("/", own_page::file("text/html", include_str!("../page/index.html")))
+        .route("/wall.css", own_page::file("text/css", include_str!("../page/wall.css")))
+        .route("/wall.js", own_page::file("text/javascript", include_str!("../page/wall.js")))
         .route("/signal", any(signal))
         .with_state(wall)
 }

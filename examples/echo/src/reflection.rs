@@ -1,19 +1,21 @@
 //! Sends back what arrives.
 
+use kaon_rtc::layer::PayloadType;
 use kaon_rtc::peer_connection::{
-    DataChannel, LocalTrack, MessageKind, OutgoingRtp, PeerConnectionError, RemoteTrack, RtpPacket,
+    DataChannel, LocalTrack, MessageKind, PeerConnectionError, RemoteTrack, RtpPacket,
 };
 
 /// Sends the packets of a track back, and the page's wish for key frames to where they are made.
 pub async fn media(remote: RemoteTrack, local: LocalTrack) {
+    // The payload type that was turned around last, and what it is for the page.
+    let mut number = None;
     loop {
         tokio::select! {
             packet = remote.recv_rtp() => {
                 let Some(packet) = packet else { return };
+                let Some(payload_type) = translated(&mut number, &remote, &local, &packet) else { continue };
                 // What cannot be sent, such as before the negotiation is complete, is as good as lost.
-                if let Some(packet) = turned_around(&remote, &local, &packet)
-                    && let Err(PeerConnectionError::Ended(_)) = local.send_rtp(packet)
-                {
+                if let Err(PeerConnectionError::Ended(_)) = local.send_rtp(packet.to_outgoing(payload_type)) {
                     return;
                 }
             }
@@ -25,19 +27,22 @@ pub async fn media(remote: RemoteTrack, local: LocalTrack) {
     }
 }
 
-/// The same numbers and times, so that gaps and order stay as they are; the payload type that the page expects of
-/// this codec.
-fn turned_around(remote: &RemoteTrack, local: &LocalTrack, received: &RtpPacket) -> Option<OutgoingRtp> {
-    let packet = received.as_packet();
-    let codec = remote.codec_of(&packet)?;
-    let payload_type =
-        local.codecs().into_iter().find(|ours| ours.codec.is_compatible(&codec.codec))?.payload_type;
-    let payload = packet.payload().to_vec();
-    let mut back = OutgoingRtp::new(payload_type, packet.timestamp(), packet.marker(), payload.into());
-    back.sequence_number = Some(packet.sequence_number());
-    back.audio_level = received.extensions.audio_level;
-    back.video_orientation = received.extensions.video_orientation;
-    Some(back)
+/// The payload type that the page expects of the codec of a packet. It is looked up when it changes.
+fn translated(
+    last: &mut Option<(PayloadType, PayloadType)>,
+    remote: &RemoteTrack,
+    local: &LocalTrack,
+    packet: &RtpPacket,
+) -> Option<PayloadType> {
+    let packet = packet.as_packet();
+    match *last {
+        Some((theirs, ours)) if theirs == packet.payload_type() => Some(ours),
+        _ => {
+            let ours = local.payload_type_for(&remote.codec_of(&packet)?.codec)?;
+            *last = Some((packet.payload_type(), ours));
+            Some(ours)
+        }
+    }
 }
 
 /// Sends the messages of a channel back.

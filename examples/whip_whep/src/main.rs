@@ -12,69 +12,46 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, post};
 use clap::Parser;
 use kaon_rtc::sdp::Direction;
 
 use hall::{Hall, Refusal};
-use own_page::Listen;
+use own_page::Place;
 
 /// What is sent here by WHIP goes to any number of viewers by WHEP.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Options {
-    /// Where the page is served; 0.0.0.0:8082 for other machines too. Browsers give their camera to pages of this
-    /// machine, or over HTTPS.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8082")]
-    listen: Listen,
-
-    /// Another name that the page may be asked for by, as when a proxy stands before it. May be given several times.
-    #[arg(long = "host", value_name = "NAME")]
-    hosts: Vec<String>,
+    #[command(flatten)]
+    place: Place,
 
     /// How many viewers there may be at a time.
     #[arg(long, value_name = "N", default_value_t = 100)]
     max_viewers: usize,
 }
 
+/// Where the page is served unless something else is said.
+const LISTEN: &str = "127.0.0.1:8082";
 /// The longest offer that is read.
 const MAX_OFFER: usize = 1 << 18;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(line) => {
-            eprintln!("whip_whep: {line}");
-            ExitCode::from(2)
-        }
-    }
+    own_page::exit_code(run().await)
 }
 
 async fn run() -> Result<(), String> {
-    let options = Options::try_parse().map_err(|error| {
-        if !error.use_stderr() {
-            error.exit();
-        }
-        let text = error.to_string();
-        text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
-    })?;
-    let listener = options.listen.bind().await?;
-    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let options: Options = own_page::options()?;
     let hall = Hall::new(options.max_viewers)?;
-    own_page::announce("WHIP and WHEP", address, true);
-    let hosts: Vec<_> = options.hosts.into_iter().chain(options.listen.name().map(str::to_owned)).collect();
-    own_page::serve(listener, &hosts, router(hall)).await.map_err(|error| error.to_string())
+    options.place.serve("WHIP and WHEP", true, router(hall)).await
 }
 
 fn router(hall: Arc<Hall>) -> Router {
-    let file = |kind: &'static str, text: &'static str| {
-        get(move || async move { ([(header::CONTENT_TYPE, kind)], text) })
-    };
     Router::new()
-        .route("/", file("text/html; charset=utf-8", include_str!("../page/index.html")))
-        .route("/page.css", file("text/css; charset=utf-8", include_str!("../page/page.css")))
-        .route("/page.js", file("text/javascript; charset=utf-8", include_str!("../page/page.js")))
+        .route("/", own_page::file("text/html", include_str!("../page/index.html")))
+        .route("/page.css", own_page::file("text/css", include_str!("../page/page.css")))
+        .route("/page.js", own_page::file("text/javascript", include_str!("../page/page.js")))
         .route("/whip", post(whip))
         .route("/whep", post(whep))
         // Neither trickles (RFC 9725 §4.3.1): PATCH is answered with 405, as is all else.

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use kaon_rtc::layer::PayloadType;
 use kaon_rtc::peer_connection::{
-    ConnectionState, LocalTrack, OutgoingRtp, PeerConnection, PeerConnectionEvent, RemoteTrack, RtpPacket,
-    TrackKind,
+    ConnectionState, LocalTrack, PeerConnection, PeerConnectionEvent, RemoteTrack, RtpPacket, TrackKind,
 };
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
@@ -149,21 +148,13 @@ impl Outlet {
             Some((theirs, ours)) if theirs == packet.payload_type() => ours,
             _ => {
                 let Some(codec) = remote.codec_of(&packet) else { return };
-                let codecs = self.track.codecs();
-                let Some(ours) = codecs.iter().find(|ours| ours.codec.is_compatible(&codec.codec)) else {
-                    return;
-                };
-                self.number = Some((packet.payload_type(), ours.payload_type));
-                ours.payload_type
+                let Some(ours) = self.track.payload_type_for(&codec.codec) else { return };
+                self.number = Some((packet.payload_type(), ours));
+                ours
             }
         };
         // The payload is shared, not copied; gaps stay gaps, and are repaired on each hop by itself.
-        let payload = received.packet.payload();
-        let mut out = OutgoingRtp::new(number, packet.timestamp(), packet.marker(), payload);
-        out.sequence_number = Some(packet.sequence_number());
-        out.audio_level = received.extensions.audio_level;
-        out.video_orientation = received.extensions.video_orientation;
         // A viewer that does not keep up, or is gone, is not the others' business.
-        let _ = self.track.send_rtp(out);
+        let _ = self.track.send_rtp(received.to_outgoing(number));
     }
 }

@@ -132,6 +132,8 @@ fn waits(scene: &Scene) -> Vec<Wait> {
     let receives = |chat: DataChannel| async move { while chat.recv().await.is_some() {} };
     let packets = |track: RemoteTrack| async move { while track.recv_rtp().await.is_some() {} };
     let frames = |track: RemoteTrack| async move { while track.frames().recv().await.is_some() {} };
+    let mute = alice.add_track(TrackKind::Video, TransceiverInit::default());
+    let negotiated = async move { mute?.negotiated().await };
     let asked = async move { while local.key_frame_requested().await.is_some() {} };
     let low = {
         let chat = chat.clone();
@@ -169,6 +171,7 @@ fn waits(scene: &Scene) -> Vec<Wait> {
         wait("recv_rtp", packets(remote.clone())),
         wait("frames", frames(remote)),
         wait("key_frame_requested", asked),
+        fallible("negotiated", negotiated),
         wait("recv_feedback", feedback),
         wait("recv_rtcp", rtcp),
         wait("gathering_complete", gathering),

@@ -136,3 +136,135 @@ async fn a_channel_that_closed_early_has_a_name() {
     timeout(LONG, brief.closed()).await.unwrap();
     assert_eq!(channel_of(&bob).await.label(), "brief");
 }
+
+/// What comes of waiting until a track may send, once that is certain.
+async fn negotiated(track: &LocalTrack) -> Result<(), SessionError> {
+    match timeout(LONG, track.negotiated()).await.unwrap() {
+        Ok(()) => Ok(()),
+        Err(PeerConnectionError::Session(error)) => Err(error),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
+async fn a_track_tells_when_it_is_negotiated() {
+    let (alice, bob) = (connection().await, connection().await);
+    let track = alice.add_track(TrackKind::Audio, TransceiverInit::default()).unwrap();
+    assert_eq!(track.payload_type("opus"), None);
+    let waiting = {
+        let track = track.clone();
+        tokio::spawn(async move { track.negotiated().await })
+    };
+    tokio::task::yield_now().await;
+    // An offer of this side alone says nothing yet. Dropped before it is done, the future takes nothing with it.
+    alice.set_local_description(None).unwrap();
+    assert!(timeout(Duration::from_millis(50), track.negotiated()).await.is_err());
+    assert!(!waiting.is_finished());
+    alice.gathering_complete().await;
+    bob.set_remote_description(&alice.local_description().unwrap()).unwrap();
+    bob.set_local_description(None).unwrap();
+    alice.set_remote_description(&bob.local_description().unwrap()).unwrap();
+    timeout(LONG, waiting).await.unwrap().unwrap().unwrap();
+    assert!(track.may_send());
+    for codec in track.codecs() {
+        assert_eq!(track.payload_type_for(&codec.codec), Some(codec.payload_type));
+    }
+    assert_eq!(track.payload_type("OPUS"), Some(track.codec("opus").unwrap().payload_type));
+    assert_eq!(track.payload_type("VP8"), None);
+    assert_eq!(track.payload_type_for(&Codec::vp8()), None);
+    negotiated(&track).await.unwrap();
+
+    // One that comes later waits for the next exchange, also on a transceiver that is known.
+    let reverse = bob.local_track(bob.transceivers()[0].id()).unwrap();
+    assert_eq!(negotiated(&reverse).await, Err(SessionError::NotSending(reverse.id())));
+    bob.set_direction(reverse.id(), Direction::SendRecv).unwrap();
+    assert!(timeout(Duration::from_millis(50), reverse.negotiated()).await.is_err());
+    negotiate(&bob, &alice).await;
+    negotiated(&reverse).await.unwrap();
+
+    alice.close();
+    let error = timeout(LONG, track.negotiated()).await.unwrap().unwrap_err();
+    assert_eq!(error.failure(), Some(&FailureReason::Closed));
+}
+
+#[tokio::test]
+async fn a_track_that_will_not_be_negotiated_says_why() {
+    let waiting = |track: &LocalTrack| {
+        let track = track.clone();
+        tokio::spawn(async move { negotiated(&track).await })
+    };
+    // The peer wants nothing, or gives the section up.
+    for stops in [false, true] {
+        let (alice, bob) = (connection().await, connection().await);
+        let track = alice.add_track(TrackKind::Video, TransceiverInit::default()).unwrap();
+        let waiting = waiting(&track);
+        alice.set_local_description(None).unwrap();
+        alice.gathering_complete().await;
+        bob.set_remote_description(&alice.local_description().unwrap()).unwrap();
+        let there = bob.transceivers()[0].id();
+        match stops {
+            true => bob.stop_transceiver(there).unwrap(),
+            false => bob.set_direction(there, Direction::Inactive).unwrap(),
+        }
+        bob.set_local_description(None).unwrap();
+        alice.set_remote_description(&bob.local_description().unwrap()).unwrap();
+        let expected = match stops {
+            true => SessionError::NoTransceiver(track.id()),
+            false => SessionError::NotSending(track.id()),
+        };
+        assert_eq!(timeout(LONG, waiting).await.unwrap().unwrap(), Err(expected));
+    }
+    // This side does not want it any more, before the peer has heard of it and after that.
+    for is_known in [false, true] {
+        let (alice, bob) = (connection().await, connection().await);
+        let init = TransceiverInit::new(Direction::RecvOnly);
+        let id = alice.add_transceiver(TrackKind::Video, init).unwrap();
+        if is_known {
+            negotiate(&alice, &bob).await;
+        }
+        let track = alice.add_track(TrackKind::Video, TransceiverInit::default()).unwrap();
+        assert_eq!(track.id(), id);
+        let [stopped, removed] = [(); 2].map(|()| waiting(&track));
+        tokio::task::yield_now().await;
+        assert!(!removed.is_finished());
+        if is_known {
+            track.remove().unwrap();
+            let error = timeout(LONG, removed).await.unwrap().unwrap();
+            assert_eq!(error, Err(SessionError::NotSending(id)));
+        } else {
+            alice.stop_transceiver(id).unwrap();
+        }
+        let error = timeout(LONG, stopped).await.unwrap().unwrap();
+        assert!(error.is_err());
+    }
+    let alice = connection().await;
+    let track = alice.add_track(TrackKind::Video, TransceiverInit::default()).unwrap();
+    let waiting = tokio::spawn(async move { track.negotiated().await });
+    tokio::task::yield_now().await;
+    alice.close();
+    let error = timeout(LONG, waiting).await.unwrap().unwrap().unwrap_err();
+    assert_eq!(error.failure(), Some(&FailureReason::Closed));
+}
+
+#[tokio::test]
+async fn what_is_forwarded_is_what_came() {
+    let (_alice, bob, track, remote) = sending(TrackKind::Audio).await;
+    let payload_type = track.payload_type("opus").unwrap();
+    let mut sent = OutgoingRtp::new(payload_type, RtpTimestamp(960), true, Bytes::from("sound"));
+    sent.sequence_number = Some(crate::layer::SequenceNumber(4711));
+    sent.audio_level = Some(crate::rtp::AudioLevel { voice: true, dbov: 42 });
+    track.send_rtp(sent.clone()).unwrap();
+    let packet = timeout(LONG, remote.recv_rtp()).await.unwrap().unwrap();
+    let codec = remote.codec_of(&packet.as_packet()).unwrap();
+    assert!(codec.codec.is("opus"));
+    let back = bob.local_track(remote.id()).unwrap().payload_type_for(&codec.codec).unwrap();
+    let out = packet.to_outgoing(back);
+    assert_eq!(
+        (out.timestamp, out.marker, out.sequence_number),
+        (sent.timestamp, true, sent.sequence_number)
+    );
+    assert_eq!((out.audio_level, out.video_orientation), (sent.audio_level, None));
+    // Shared, not copied.
+    assert_eq!(out.payload, "sound");
+    assert_eq!(out.payload.as_ptr(), packet.packet.payload().as_ptr());
+}

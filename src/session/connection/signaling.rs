@@ -92,7 +92,9 @@ impl Session {
     /// not that of the peer's description is of another generation, or of this side, and is ignored (RFC 8838 §9).
     ///
     /// # Errors
-    /// [`SessionError::NoRemoteDescription`], [`SessionError::UnknownSection`], [`SessionError::Candidate`],
+    /// [`SessionError::UnnamedSection`] if it has neither `sdp_mid` nor `sdp_m_line_index` and is not the empty one,
+    /// [`SessionError::UnknownSection`] if the remote description has no section of that `sdp_mid`, or, without it, of
+    /// that `sdp_m_line_index`, [`SessionError::NoRemoteDescription`], [`SessionError::Candidate`],
     /// [`SessionError::Limit`] and [`SessionError::Ended`].
     pub fn add_ice_candidate(
         &mut self,
@@ -108,6 +110,12 @@ impl Session {
 
     fn take_remote_candidate(&mut self, candidate: &IceCandidateInit) -> Result<(), SessionError> {
         self.check_open()?;
+        // Some have no tag and write an empty one.
+        let mid = candidate.sdp_mid.as_deref().map(str::trim).filter(|mid| !mid.is_empty());
+        let line = candidate_line(&candidate.candidate);
+        if line.is_some() && mid.is_none() && candidate.sdp_m_line_index.is_none() {
+            return Err(SessionError::UnnamedSection);
+        }
         let ufrag = candidate.username_fragment.as_deref().filter(|ufrag| !ufrag.is_empty());
         // RFC 8838 §9: of a generation that is none of the peer's, such as one's own that signalling has sent back.
         if ufrag.is_some_and(|ufrag| self.jsep.is_own_ufrag(ufrag)) {
@@ -116,24 +124,14 @@ impl Session {
         if self.jsep.remote_description().is_none() {
             return Err(SessionError::NoRemoteDescription);
         }
-        // Some have no tag and write an empty one.
-        let mid = candidate.sdp_mid.as_deref().map(str::trim).filter(|mid| !mid.is_empty());
         if !self.jsep.has_remote_section(mid, candidate.sdp_m_line_index) {
             return Err(SessionError::UnknownSection);
         }
-        let parsed = match candidate.candidate.trim() {
-            "" => None,
-            // As it stands in descriptions.
-            "end-of-candidates" | "a=end-of-candidates" => None,
-            text => {
-                let text = text.strip_prefix("a=").unwrap_or(text);
-                match text.strip_prefix("candidate:").unwrap_or(text).parse::<Candidate>() {
-                    Ok(candidate) => Some(candidate),
-                    // RFC 8839 §5.1: to be ignored, since the others may do.
-                    Err(ParseCandidateError::Unsupported { .. }) => return Ok(()),
-                    Err(error) => return Err(error.into()),
-                }
-            }
+        let parsed = match line.map(str::parse::<Candidate>).transpose() {
+            Ok(parsed) => parsed,
+            // RFC 8839 §5.1: to be ignored, since the others may do.
+            Err(ParseCandidateError::Unsupported { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
         };
         // Component 2 is RTCP without rtcp-mux, which was refused.
         if parsed.as_ref().is_none_or(|candidate| candidate.component == 1) {
@@ -225,5 +223,15 @@ impl Session {
             }
         }
         self.jsep.forget_stopped();
+    }
+}
+
+/// What a candidate says, without what stands before it in descriptions; `None` for the end of candidates.
+fn candidate_line(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let text = text.strip_prefix("a=").unwrap_or(text);
+    match text {
+        "" | "end-of-candidates" => None,
+        text => Some(text.strip_prefix("candidate:").unwrap_or(text)),
     }
 }

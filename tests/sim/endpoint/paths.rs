@@ -13,7 +13,8 @@ fn who_was_only_sent_to_keeps_its_path() {
         let server = world.server;
         let candidate = "candidate:1 1 udp 2130706431 10.0.1.2 4000 typ host";
         world.with(server, squatting.there, |session| {
-            let init = IceCandidateInit::new(candidate);
+            let mut init = IceCandidateInit::new(candidate);
+            init.sdp_m_line_index = Some(0);
             session.add_ice_candidate(now, &init).unwrap();
         });
         world.simulation.run_for(Duration::from_millis(seed * 7));

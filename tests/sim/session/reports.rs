@@ -68,7 +68,8 @@ fn late_candidates_of_who_does_not_say_that_it_trickles_are_taken() {
         peers.simulation.network().set_default_link(link());
         let now = peers.simulation.now();
         let late = "candidate:9 1 udp 2130706431 10.0.0.1 5000 typ host";
-        let late = kaon_rtc::session::IceCandidateInit::new(late);
+        let mut late = kaon_rtc::session::IceCandidateInit::new(late);
+        late.sdp_m_line_index = Some(0);
         peers.session(1).add_ice_candidate(now, &late).unwrap();
         peers.connect();
     }

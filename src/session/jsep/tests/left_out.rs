@@ -269,7 +269,7 @@ fn the_level_of_an_answer_is_not_above_the_offers() {
 }
 
 #[test]
-fn a_candidate_may_name_its_section_by_place_alone() {
+fn a_candidate_names_its_section_by_its_tag_or_by_its_place() {
     let candidate = |mid: Option<&str>, index: Option<u16>| IceCandidateInit {
         candidate: "candidate:2 1 udp 2130706430 192.0.2.2 20000 typ host".to_owned(),
         sdp_mid: mid.map(str::to_owned),
@@ -280,15 +280,52 @@ fn a_candidate_may_name_its_section_by_place_alone() {
         let mut ours = side(1);
         ours.set_remote(&Description::offer(&text).unwrap()).unwrap();
         let now = ours.now;
-        for (mid, index) in [(Some(""), Some(0)), (Some(""), None), (None, Some(0)), (Some("  "), Some(0))] {
+        for (mid, index) in [(Some(""), Some(0)), (None, Some(0)), (Some("  "), Some(0))] {
             ours.add_ice_candidate(now, &candidate(mid, index)).unwrap();
         }
         // The tag that this side gave it, which its own candidates tell.
         let mid = ours.transceivers().next().unwrap().mid().unwrap();
-        ours.add_ice_candidate(now, &candidate(Some(mid.as_str()), None)).unwrap();
-        for (mid, index) in [(Some("x"), Some(0)), (None, Some(1)), (Some(""), Some(7))] {
-            let error = ours.add_ice_candidate(now, &candidate(mid, index)).unwrap_err();
-            assert_eq!(error, SessionError::UnknownSection, "{mid:?} {index:?}");
+        // The tag counts where the place contradicts it.
+        for index in [None, Some(0), Some(7)] {
+            ours.add_ice_candidate(now, &candidate(Some(mid.as_str()), index)).unwrap();
+        }
+        for (mid, index) in [(Some("x"), None), (Some("x"), Some(0)), (None, Some(1)), (Some(""), Some(7))] {
+            for end in [false, true] {
+                let mut candidate = candidate(mid, index);
+                if end {
+                    candidate.candidate.clear();
+                }
+                let error = ours.add_ice_candidate(now, &candidate).unwrap_err();
+                assert_eq!(error, SessionError::UnknownSection, "{mid:?} {index:?}");
+            }
+        }
+    }
+}
+
+/// W3C `addIceCandidate`: a `TypeError`, before anything else is looked at.
+#[test]
+fn a_candidate_that_names_no_section_is_refused() {
+    let mut ours = side(1);
+    for has_offer in [false, true] {
+        if has_offer {
+            ours.set_remote(&Description::offer(OFFER).unwrap()).unwrap();
+        }
+        let now = ours.now;
+        for mid in [None, Some(""), Some(" ")] {
+            for text in ["candidate:2 1 udp 2130706430 192.0.2.2 20000 typ host", "candidate:nonsense", "x"] {
+                let mut init = IceCandidateInit::new(text);
+                init.sdp_mid = mid.map(str::to_owned);
+                let error = ours.add_ice_candidate(now, &init).unwrap_err();
+                assert_eq!(error, SessionError::UnnamedSection, "{mid:?} {text}");
+            }
+            // That there will be no further one is of the whole description.
+            for text in ["", " ", "end-of-candidates", "a=end-of-candidates"] {
+                let mut init = IceCandidateInit::new(text);
+                init.sdp_mid = mid.map(str::to_owned);
+                let result = ours.add_ice_candidate(now, &init);
+                let expected = if has_offer { Ok(()) } else { Err(SessionError::NoRemoteDescription) };
+                assert_eq!(result, expected, "{mid:?} {text:?}");
+            }
         }
     }
 }

@@ -1,10 +1,7 @@
-use std::thread::sleep;
-use std::time::Instant;
+use kaon_interop::{Browser, Kind, Program, Thumbnail};
+use serde_json::Value;
 
-use kaon_interop::{Browser, Kind, Program, Rectangle, Thumbnail};
-use serde_json::{Value, json};
-
-use crate::wall::{LIMIT, POLL, artefact, program};
+use crate::wall::{LIMIT, artefact, picture_of, program, until};
 
 #[test]
 fn what_is_sent_to_echo_comes_back() {
@@ -14,15 +11,6 @@ fn what_is_sent_to_echo_comes_back() {
         let line = echo.next_line(LIMIT);
         browser.resize(1200, 900);
         browser.open(line.trim_start_matches("Echo: "));
-        let until = |browser: &mut Browser, what: &str, test: &str| {
-            let began = Instant::now();
-            while browser.eval(&format!("return {test};"), Value::Null) != true {
-                let state =
-                    browser.eval("return [kaon.connectionState, kaon.media, kaon.messages];", Value::Null);
-                assert!(began.elapsed() < LIMIT, "{kind:?}: {what}: {state}");
-                sleep(POLL);
-            }
-        };
         until(&mut browser, "the connection", "kaon.send('hello')");
         until(&mut browser, "the message", "kaon.messages.every(({ roundTrip }) => roundTrip > 0)");
         until(&mut browser, "the picture", "kaon.media.framesDecoded > 30");
@@ -33,15 +21,7 @@ fn what_is_sent_to_echo_comes_back() {
         let path = artefact(&format!("echo_{}.png", kind.name()));
         browser.screenshot(&path);
         // What comes back is a little late, and there is little that moves.
-        let [own, returned] = ["own", "returned"].map(|id| {
-            let place = browser.eval(
-                "const { x, y, width, height } = document.getElementById(args).getBoundingClientRect();
-                 return [x, y, width, height].map(Math.round);",
-                json!(id),
-            );
-            let [x, y, width, height] = [0, 1, 2, 3].map(|at| place[at].as_u64().unwrap() as u32);
-            Thumbnail::of_part(&path, Rectangle { x, y, width, height })
-        });
+        let [own, returned] = ["own", "returned"].map(|id| picture_of(&mut browser, &path, id));
         let (Some(own), Some(returned)) = (own, returned) else { return };
         assert!(own.distance(&Thumbnail::black()) > 20.0, "{kind:?}: the own picture is black");
         assert!(own.distance(&returned) < 20.0, "{kind:?}: what came back is another picture");

@@ -1,6 +1,7 @@
 //! The camera wall as its users see it: in a real browser. And the other examples with a page.
 
 mod echo;
+mod forward;
 mod keyboard;
 mod layout;
 mod page;

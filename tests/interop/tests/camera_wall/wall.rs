@@ -1,11 +1,11 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use kaon_interop::{Browser, Kind, Program};
-use serde_json::Value;
+use kaon_interop::{Browser, Kind, Program, Rectangle, Thumbnail};
+use serde_json::{Value, json};
 
 pub const LIMIT: Duration = Duration::from_secs(30);
 pub const POLL: Duration = Duration::from_millis(200);
@@ -16,7 +16,7 @@ pub fn program(name: &str) -> PathBuf {
     BUILT.get_or_init(|| {
         let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
         let status = Command::new(cargo)
-            .args(["build", "--quiet", "-p", "camera_wall", "-p", "echo", "-p", "whip_whep"])
+            .args(["build", "--quiet", "-p", "camera_wall", "-p", "echo", "-p", "forward", "-p", "whip_whep"])
             .status()
             .unwrap();
         assert!(status.success());
@@ -30,6 +30,29 @@ pub fn artefact(name: &str) -> PathBuf {
     let target = program("..").join("test-artefacts");
     std::fs::create_dir_all(&target).unwrap();
     target.join(name)
+}
+
+/// Waits until an expression of the page is true.
+pub fn until(browser: &mut Browser, what: &str, test: &str) {
+    let began = Instant::now();
+    while browser.eval(&format!("return {test};"), Value::Null) != true {
+        if began.elapsed() > LIMIT {
+            let told = "return document.querySelector('[role=status]')?.textContent;";
+            panic!("{what}; the page says {}", browser.eval(told, Value::Null));
+        }
+        sleep(POLL);
+    }
+}
+
+/// A picture of a part of the page: of the element of this id on a picture of the whole.
+pub fn picture_of(browser: &mut Browser, page: &Path, id: &str) -> Option<Thumbnail> {
+    let place = browser.eval(
+        "const { x, y, width, height } = document.getElementById(args).getBoundingClientRect();
+         return [x, y, width, height].map(Math.round);",
+        json!(id),
+    );
+    let [x, y, width, height] = [0, 1, 2, 3].map(|at| place[at].as_u64().unwrap() as u32);
+    Thumbnail::of_part(page, Rectangle { x, y, width, height })
 }
 
 /// Starts the wall where the browser is, and tells its URL.

@@ -1,10 +1,7 @@
-use std::thread::sleep;
-use std::time::Instant;
-
-use kaon_interop::{Browser, Kind, Program, Rectangle, Thumbnail};
+use kaon_interop::{Browser, Kind, Program, Thumbnail};
 use serde_json::{Value, json};
 
-use crate::wall::{LIMIT, POLL, artefact, program};
+use crate::wall::{LIMIT, artefact, picture_of, program, until};
 
 fn start(browser: &mut Browser) -> (Program, String) {
     let command = &mut browser.neighbour(&program("whip_whep"));
@@ -13,14 +10,6 @@ fn start(browser: &mut Browser) -> (Program, String) {
     browser.resize(1200, 700);
     browser.open(&url);
     (hall, url)
-}
-
-fn until(browser: &mut Browser, what: &str, test: &str) {
-    let began = Instant::now();
-    while browser.eval(&format!("return {test};"), Value::Null) != true {
-        assert!(began.elapsed() < LIMIT, "{what}");
-        sleep(POLL);
-    }
 }
 
 #[test]
@@ -64,15 +53,7 @@ fn what_one_publishes_many_watch() {
 fn same_picture(browser: &mut Browser, kind: Kind) {
     let path = artefact(&format!("whip_whep_{}.png", kind.name()));
     browser.screenshot(&path);
-    let [own, watched] = ["own", "watched"].map(|id| {
-        let place = browser.eval(
-            "const { x, y, width, height } = document.getElementById(args).getBoundingClientRect();
-             return [x, y, width, height].map(Math.round);",
-            json!(id),
-        );
-        let [x, y, width, height] = [0, 1, 2, 3].map(|at| place[at].as_u64().unwrap() as u32);
-        Thumbnail::of_part(&path, Rectangle { x, y, width, height })
-    });
+    let [own, watched] = ["own", "watched"].map(|id| picture_of(browser, &path, id));
     let (Some(own), Some(watched)) = (own, watched) else { return };
     assert!(own.distance(&Thumbnail::black()) > 20.0, "{kind:?}: the own picture is black");
     assert!(own.distance(&watched) < 25.0, "{kind:?}: what is watched is another picture");
