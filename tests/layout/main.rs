@@ -286,7 +286,7 @@ fn programs_have_as_many_lines_as_is_said() {
         assert_eq!(cells[3], counted.sum::<usize>().to_string(), "{row}");
         programs += 1;
     }
-    assert_eq!(programs, 6);
+    assert_eq!(programs, 7);
     assert_eq!(lines_of_code("// One.\n\nfn f() {\n    g(); // here\n}\n"), 3);
     let hidden = "#![cfg_attr(a, doc = \"```\")]\n#![cfg_attr(b, doc = \"```ignore\")]\n\
                   //! # hidden();\n//! shown();\n//! ```";
