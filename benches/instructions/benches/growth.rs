@@ -117,6 +117,14 @@ fn endpoint_100_answers_to_nothing(mut strays: Box<Strays>) -> Box<Strays> {
     strays
 }
 
+#[library_benchmark(config = at_most(1))]
+#[bench::of_2(args = (2), setup = Sources::sections)]
+#[bench::of_250(args = (250), setup = Sources::sections)]
+fn session_100_candidates_among_sections(mut sources: Box<Sources>) -> Box<Sources> {
+    sources.take_candidates();
+    sources
+}
+
 #[library_benchmark(config = at_most(16_500_000))]
 #[bench::of_10(args = (10), setup = Sources::counted)]
 #[bench::of_1000(args = (1000), setup = Sources::counted)]
@@ -138,6 +146,7 @@ library_benchmark_group!(
         session_100_reports_on_streams,
         session_100_new_sources,
         session_100_new_sources_among_sections,
+        session_100_candidates_among_sections,
         session_statistics_of_1000_streams,
         media_100_late_arrivals,
         endpoint_100_answers_to_nothing,

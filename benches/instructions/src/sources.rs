@@ -10,7 +10,8 @@ use kaon_rtc::layer::{
 };
 use kaon_rtc::rtcp::{CompoundWriter, Pli, ReceiverReport, Records, ReportBlock};
 use kaon_rtc::session::{
-    Codec, Description, OutgoingRtp, Session, SessionConfig, TrackKind, TransceiverId, TransceiverInit,
+    Codec, Description, IceCandidateInit, OutgoingRtp, Session, SessionConfig, TrackKind, TransceiverId,
+    TransceiverInit,
 };
 
 use crate::{Pair, address};
@@ -61,6 +62,27 @@ impl Sources {
         let Pair { ends, now, .. } = &mut self.pair;
         let times = 1000 / ends[0].transceivers().count();
         (0..times).map(|_| ends[0].stats(*now).iter().count()).sum()
+    }
+
+    /// Two sessions with so many media sections.
+    #[must_use]
+    pub fn sections(sections: usize) -> Box<Self> {
+        let pair = connected(sections, TrackKind::Video, Codec::vp8(), |offer| offer);
+        Box::new(Self { pair, side: 0, packets: Vec::new() })
+    }
+
+    /// Takes a hundred candidates of the peer, one after the other, all of the last section.
+    pub fn take_candidates(&mut self) {
+        let Pair { ends, now, .. } = &mut self.pair;
+        let index = ends[0].transceivers().count() - 1;
+        let mid = ends[0].transceivers().last().and_then(|last| last.mid()).expect("it is negotiated");
+        for number in 0..100 {
+            let text = format!("candidate:1 1 udp {} 10.0.1.{number} 5000 typ host", 2_130_706_431 - number);
+            let mut candidate = IceCandidateInit::new(text);
+            candidate.sdp_mid = Some(mid.to_string());
+            candidate.sdp_m_line_index = u16::try_from(index).ok();
+            ends[0].add_ice_candidate(*now, &candidate).expect("it is of a section");
+        }
     }
 
     /// A hundred requests for key frames of tracks of this side, of which there are so many. The application has not

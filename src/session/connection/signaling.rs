@@ -103,7 +103,8 @@ impl Session {
     ) -> Result<(), SessionError> {
         self.act(now, |session| {
             session.take_remote_candidate(candidate)?;
-            session.follow(now);
+            // Nothing else of the agreement has changed, whatever number of sections it has.
+            session.transport.follow(now, &session.jsep);
             Ok(())
         })
     }

@@ -407,12 +407,16 @@ impl Jsep {
             return false;
         };
         let given = if self.offered.is_empty() { &self.agreement.sections } else { &self.offered };
-        match (mid, index) {
-            (Some(mid), _) => sdp.media.iter().enumerate().any(|(place, media)| {
-                let own = media.mid().or_else(|| Some(given.get(place)?.mid));
-                own.is_some_and(|own| own.as_str() == mid)
-            }),
-            (None, Some(index)) => usize::from(index) < sdp.media.len(),
+        let is_at = |place: usize, mid: &str| {
+            let media = sdp.media.get(place)?;
+            let own = media.mid().or_else(|| Some(given.get(place)?.mid))?;
+            Some(own.as_str() == mid)
+        };
+        match (mid, index.map(usize::from)) {
+            // Who says both is right as a rule, and need not be looked for among many.
+            (Some(mid), Some(index)) if is_at(index, mid) == Some(true) => true,
+            (Some(mid), _) => (0..sdp.media.len()).any(|place| is_at(place, mid) == Some(true)),
+            (None, Some(index)) => index < sdp.media.len(),
             (None, None) => true,
         }
     }

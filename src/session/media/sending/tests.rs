@@ -146,7 +146,7 @@ impl<P: Pacer> Bench<P> {
 #[test]
 fn audio_goes_first_then_what_is_missed() {
     let transceivers =
-        [TrackKind::Video, TrackKind::Audio].map(|kind| transceiver(kind as u32, kind, Direction::SendOnly));
+        [TrackKind::Audio, TrackKind::Video].map(|kind| transceiver(kind as u32, kind, Direction::SendOnly));
     let (video, audio) = (TrackKind::Video as u32, TrackKind::Audio as u32);
     let mut bench = Bench::new(Instant::now(), Unpaced, &transceivers);
     bench.send(video, 1);
