@@ -24,7 +24,7 @@ use std::time::Duration;
 use command_line::{BadInput, Result};
 use kaon_rtc::layer::{PayloadType, RtpTimestamp};
 use kaon_rtc::peer_connection::{
-    ConnectionState, Endpoint, LocalTrack, PeerConnection, PeerConnectionEvent, RemoteTrack, TrackKind,
+    ConnectionState, Endpoint, PeerConnection, PeerConnectionEvent, RtpReceiver, RtpSender, TrackKind,
     TransceiverInit,
 };
 use kaon_rtc::sdp::Direction;
@@ -35,7 +35,7 @@ const FRAMES: usize = 60;
 
 /// What is sent to each subscriber, and the number that VP8 has there: looked up once, when it is negotiated.
 struct Subscriber {
-    track: LocalTrack,
+    track: RtpSender,
     vp8: PayloadType,
 }
 
@@ -91,7 +91,7 @@ async fn served(endpoint: &Endpoint) -> Result<PeerConnection> {
     Ok(PeerConnection::builder().endpoint(endpoint).build().await?)
 }
 
-async fn track_of(connection: &PeerConnection) -> Result<RemoteTrack> {
+async fn track_of(connection: &PeerConnection) -> Result<RtpReceiver> {
     while let Some(event) = connection.next_event().await {
         match event {
             PeerConnectionEvent::Track(track) => return Ok(track),
@@ -103,7 +103,7 @@ async fn track_of(connection: &PeerConnection) -> Result<RemoteTrack> {
 }
 
 /// The publisher: thirty frames a second, a key frame whenever one is asked for.
-async fn publish(track: LocalTrack) -> Result<()> {
+async fn publish(track: RtpSender) -> Result<()> {
     track.negotiated().await?;
     let vp8 = track.codec("VP8").ok_or("the server does not take VP8")?;
     let mut frames = track.frames(&vp8)?;
@@ -130,7 +130,7 @@ async fn publish(track: LocalTrack) -> Result<()> {
 }
 
 /// The server: each packet to everyone.
-async fn forward(remote: RemoteTrack, subscribers: Subscribers) {
+async fn forward(remote: RtpReceiver, subscribers: Subscribers) {
     while let Some(packet) = remote.recv_rtp().await {
         for Subscriber { track, vp8 } in subscribers.lock().values() {
             // The payload is shared, not copied. A subscriber that does not keep up, or is gone, is not the others'
@@ -144,7 +144,7 @@ async fn forward(remote: RemoteTrack, subscribers: Subscribers) {
 async fn subscribe(
     number: usize,
     endpoint: Endpoint,
-    publisher: RemoteTrack,
+    publisher: RtpReceiver,
     subscribers: Subscribers,
 ) -> Result<String> {
     let (subscriber, server) = (client().await?, served(&endpoint).await?);

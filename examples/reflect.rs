@@ -35,8 +35,8 @@ use std::process::ExitCode;
 
 use command_line::{BadInput, Result};
 use kaon_rtc::peer_connection::{
-    ConnectionState, DataChannel, DescriptionKind, LocalTrack, PeerConnection, PeerConnectionError,
-    PeerConnectionEvent, RemoteTrack,
+    ConnectionState, DataChannel, DescriptionKind, PeerConnection, PeerConnectionError, PeerConnectionEvent,
+    RtpReceiver, RtpSender,
 };
 use kaon_rtc::sdp::Direction;
 
@@ -68,7 +68,7 @@ async fn run() -> Result<()> {
         match event {
             PeerConnectionEvent::DataChannel(channel) => drop(tokio::spawn(return_messages(channel))),
             PeerConnectionEvent::Track(remote) => {
-                let local = connection.local_track(remote.id())?;
+                let local = connection.sender(remote.id())?;
                 tokio::spawn(pass_on_key_frame_requests(local.clone(), remote.clone()));
                 tokio::spawn(return_packets(remote, local));
             }
@@ -99,14 +99,14 @@ async fn return_messages(channel: DataChannel) {
     }
 }
 
-async fn return_packets(remote: RemoteTrack, local: LocalTrack) {
+async fn return_packets(remote: RtpReceiver, local: RtpSender) {
     while let Some(packet) = remote.recv_rtp().await {
         // The payload types of an answer are those of the offer. A peer that only sends gets nothing back.
         let _ = local.send_rtp(packet.to_outgoing(packet.as_packet().payload_type()));
     }
 }
 
-async fn pass_on_key_frame_requests(local: LocalTrack, remote: RemoteTrack) {
+async fn pass_on_key_frame_requests(local: RtpSender, remote: RtpReceiver) {
     while local.key_frame_requested().await.is_some() {
         remote.request_key_frame();
     }

@@ -35,7 +35,7 @@ use command_line::{BadInput, Result};
 use kaon_rtc::container::{AnnexBWriter, IvfCodec, IvfHeader, IvfWriter, OggOpusWriter, OpusHead, OpusTags};
 use kaon_rtc::peer_connection::{
     ConnectionState, DescriptionKind, Frame, NegotiatedCodec, PeerConnection, PeerConnectionEvent,
-    RemoteTrack,
+    RtpReceiver,
 };
 use kaon_rtc::rtp::payload::h264::StreamFormat;
 use tokio::task::JoinSet;
@@ -79,7 +79,7 @@ async fn run() -> Result<()> {
     files.join_all().await.into_iter().collect()
 }
 
-async fn save(track: RemoteTrack, name: String) -> Result<()> {
+async fn save(track: RtpReceiver, name: String) -> Result<()> {
     let mut frames = track.frames();
     let mut sink = None;
     let (mut last, mut ticks, mut count) = (None, 0u64, 0);

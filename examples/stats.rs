@@ -19,7 +19,7 @@ use std::time::Duration;
 use command_line::{BadInput, Result};
 use kaon_rtc::layer::RtpTimestamp;
 use kaon_rtc::peer_connection::{
-    ConnectionState, DataChannel, LocalTrack, PeerConnection, PeerConnectionEvent, Stats, StatsReport,
+    ConnectionState, DataChannel, PeerConnection, PeerConnectionEvent, RtpSender, Stats, StatsReport,
     TrackKind, TransceiverInit,
 };
 
@@ -127,7 +127,7 @@ async fn watch(connection: PeerConnection) {
 }
 
 /// Thirty frames a second of about a megabit.
-async fn send_video(track: LocalTrack) -> Result<()> {
+async fn send_video(track: RtpSender) -> Result<()> {
     let vp8 = track.codec("VP8").ok_or("the peer does not take VP8")?;
     let mut frames = track.frames(&vp8)?;
     let mut clock = tokio::time::interval(Duration::from_millis(33));

@@ -6,8 +6,8 @@ use super::error::PeerConnectionError;
 use super::event::PeerConnectionEvent;
 use super::handle::Handle;
 use super::inbox::ChannelInbox;
-use super::local_track::LocalTrack;
-use super::remote_track::RemoteTrack;
+use super::rtp_receiver::RtpReceiver;
+use super::rtp_sender::RtpSender;
 use super::shared::{State, Told};
 use super::stable_id::{StableId, same_if_stable_id_is};
 use crate::datachannel::ChannelInit;
@@ -283,11 +283,11 @@ impl PeerConnection {
     /// Adds something to send, on a transceiver that does not send yet if there is one (W3C `addTrack`).
     ///
     /// ```
-    /// use kaon_rtc::peer_connection::{LocalTrack, PeerConnection, PeerConnectionError, TrackKind, TransceiverInit};
+    /// use kaon_rtc::peer_connection::{RtpSender, PeerConnection, PeerConnectionError, TrackKind, TransceiverInit};
     /// use kaon_rtc::sdp::Direction;
     ///
     /// /// A camera and its microphone, which a browser plays in sync. The next offer has them.
-    /// fn add_camera(connection: &PeerConnection) -> Result<[LocalTrack; 2], PeerConnectionError> {
+    /// fn add_camera(connection: &PeerConnection) -> Result<[RtpSender; 2], PeerConnectionError> {
     ///     let init = TransceiverInit::new(Direction::SendOnly).stream("porch");
     ///     Ok([
     ///         connection.add_track(TrackKind::Video, init.clone())?,
@@ -302,9 +302,9 @@ impl PeerConnection {
         &self,
         kind: TrackKind,
         init: TransceiverInit,
-    ) -> Result<LocalTrack, PeerConnectionError> {
+    ) -> Result<RtpSender, PeerConnectionError> {
         let id = self.with(|state, _| state.session.add_track(kind, init))?;
-        Ok(LocalTrack::new(self.handle.clone(), id))
+        Ok(RtpSender::new(self.handle.clone(), id))
     }
 
     /// Adds a transceiver (W3C `addTransceiver`).
@@ -335,9 +335,9 @@ impl PeerConnection {
     ///
     /// # Errors
     /// [`SessionError::NoTransceiver`].
-    pub fn local_track(&self, id: TransceiverId) -> Result<LocalTrack, PeerConnectionError> {
+    pub fn sender(&self, id: TransceiverId) -> Result<RtpSender, PeerConnectionError> {
         match self.transceiver(id) {
-            Some(_) => Ok(LocalTrack::new(self.handle.clone(), id)),
+            Some(_) => Ok(RtpSender::new(self.handle.clone(), id)),
             None => Err(SessionError::NoTransceiver(id).into()),
         }
     }
@@ -345,7 +345,7 @@ impl PeerConnection {
     /// Changes the direction that this side wants; it is negotiated by the next exchange.
     ///
     /// To mute, send nothing for a while instead. A direction that does not send ends the peer's track: after the
-    /// exchange its [`RemoteTrack`] gives nothing more, and when this side sends again the peer gets a new
+    /// exchange its [`RtpReceiver`] gives nothing more, and when this side sends again the peer gets a new
     /// [`PeerConnectionEvent::Track`].
     ///
     /// # Errors
@@ -504,7 +504,7 @@ impl PeerConnection {
 
     fn with_handles(&self, told: Told) -> PeerConnectionEvent {
         match told {
-            Told::Track(id) => PeerConnectionEvent::Track(RemoteTrack::new(self.handle.clone(), id)),
+            Told::Track(id) => PeerConnectionEvent::Track(RtpReceiver::new(self.handle.clone(), id)),
             Told::DataChannel(id) => {
                 let init = self.handle.shared.lock().take_announced(id);
                 PeerConnectionEvent::DataChannel(DataChannel::new(self.handle.clone(), id, init))

@@ -4,7 +4,7 @@ use crate::session::{
 };
 
 use super::data_channel::DataChannel;
-use super::remote_track::RemoteTrack;
+use super::rtp_receiver::RtpReceiver;
 
 /// What a connection tells (W3C: the events of `RTCPeerConnection`).
 ///
@@ -44,7 +44,7 @@ pub enum PeerConnectionEvent {
         reason: Option<FailureReason>,
     },
     /// The peer sends a track.
-    Track(RemoteTrack),
+    Track(RtpReceiver),
     /// The peer does not send on this transceiver any more.
     TrackEnded(TransceiverId),
     /// The peer opened a data channel.

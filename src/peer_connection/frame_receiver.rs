@@ -2,8 +2,8 @@ use std::time::Instant;
 
 use tokio::time::timeout_at;
 
-use super::remote_track::RemoteTrack;
 use super::rtp_packet::RtpPacket;
+use super::rtp_receiver::RtpReceiver;
 use crate::layer::{Rid, Ssrc};
 use crate::media::{Frame, FrameAssembler, FrameAssemblerConfig, FrameAssemblerStatistics, FrameFormat};
 use crate::rtp::payload::h264::ParameterSets;
@@ -14,14 +14,14 @@ use crate::session::{FailureReason, NegotiatedCodec};
 ///
 /// Packets of a codec that cannot be put together ([`FrameFormat`] has those that can) are left out, and of a
 /// peer that sends several simulcast streams, all but the one that came first:
-/// [`RemoteTrack::simulcast_stream`] chooses one. Once a receiver of frames is there,
-/// [`RemoteTrack::recv_rtp`] should not be called: each would get some of the packets.
+/// [`RtpReceiver::simulcast_stream`] chooses one. Once a receiver of frames is there,
+/// [`RtpReceiver::recv_rtp`] should not be called: each would get some of the packets.
 ///
 /// ```
-/// use kaon_rtc::peer_connection::RemoteTrack;
+/// use kaon_rtc::peer_connection::RtpReceiver;
 ///
 /// /// Hands the frames of a peer to a decoder.
-/// async fn watch(track: RemoteTrack, mut decode: impl FnMut(&[u8], bool)) {
+/// async fn watch(track: RtpReceiver, mut decode: impl FnMut(&[u8], bool)) {
 ///     let mut frames = track.frames();
 ///     while let Some(frame) = frames.recv().await {
 ///         decode(&frame.data, frame.key_frame);
@@ -31,7 +31,7 @@ use crate::session::{FailureReason, NegotiatedCodec};
 /// ```
 #[derive(Debug)]
 pub struct FrameReceiver {
-    track: RemoteTrack,
+    track: RtpReceiver,
     stream: Option<Stream>,
     has_ended: bool,
 }
@@ -47,14 +47,14 @@ struct Stream {
     assembler: FrameAssembler,
 }
 
-impl RemoteTrack {
+impl RtpReceiver {
     /// The track as frames, in the form that a decoder takes.
     pub fn frames(&self) -> FrameReceiver {
         FrameReceiver { track: self.clone(), stream: None, has_ended: false }
     }
 }
 
-impl RemoteTrack {
+impl RtpReceiver {
     /// What the peer's description says of the H.264 that it sends.
     fn parameter_sets(&self, codec: &NegotiatedCodec) -> ParameterSets {
         // The parameters of the peer are those of its codecs as this side sends them.
@@ -116,7 +116,7 @@ impl FrameReceiver {
     }
 
     /// The track.
-    pub fn track(&self) -> &RemoteTrack {
+    pub fn track(&self) -> &RtpReceiver {
         &self.track
     }
 

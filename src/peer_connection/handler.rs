@@ -3,7 +3,7 @@ use async_trait::async_trait;
 use super::connection::PeerConnection;
 use super::data_channel::DataChannel;
 use super::event::PeerConnectionEvent;
-use super::remote_track::RemoteTrack;
+use super::rtp_receiver::RtpReceiver;
 use crate::session::{ConnectionState, FailureReason, IceCandidateInit};
 
 /// Takes the events of a connection, for those who like methods better than a
@@ -70,7 +70,7 @@ pub trait PeerConnectionHandler: Send + 'static {
     }
 
     /// The peer sends a track.
-    async fn on_track(&mut self, connection: &PeerConnection, track: RemoteTrack) {
+    async fn on_track(&mut self, connection: &PeerConnection, track: RtpReceiver) {
         let _ = (connection, track);
     }
 

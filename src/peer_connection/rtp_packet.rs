@@ -7,9 +7,9 @@ use crate::session::{IncomingRtp, OutgoingRtp};
 /// An RTP packet that arrived.
 ///
 /// ```
-/// use kaon_rtc::peer_connection::RemoteTrack;
+/// use kaon_rtc::peer_connection::RtpReceiver;
 ///
-/// async fn show(track: RemoteTrack) {
+/// async fn show(track: RtpReceiver) {
 ///     while let Some(packet) = track.recv_rtp().await {
 ///         let view = packet.as_packet();
 ///         println!("{:?} {:?}: {} bytes", view.ssrc(), view.sequence_number(), view.payload().len());

@@ -276,7 +276,7 @@ async fn video_frames_arrive_as_packets() {
 }
 
 /// A connection that sends a track to another.
-async fn sending(kind: TrackKind) -> (PeerConnection, PeerConnection, LocalTrack, RemoteTrack) {
+async fn sending(kind: TrackKind) -> (PeerConnection, PeerConnection, RtpSender, RtpReceiver) {
     let (alice, bob) = (connection().await, connection().await);
     let track = alice.add_track(kind, TransceiverInit::default()).unwrap();
     negotiate(&alice, &bob).await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kaon_rtc::layer::RtpTimestamp;
 use kaon_rtc::peer_connection::{
-    Description, LocalTrack, OutgoingRtp, PeerConnection, TrackKind, TransceiverInit,
+    Description, RtpSender, OutgoingRtp, PeerConnection, TrackKind, TransceiverInit,
 };
 use kaon_rtc::sdp::Direction;
 use serde_json::json;
@@ -85,7 +85,7 @@ impl Drop for Clients {
     }
 }
 
-async fn send(track: LocalTrack, tick: Duration, packets: usize, size: usize) {
+async fn send(track: RtpSender, tick: Duration, packets: usize, size: usize) {
     let payload_type = track.codec("VP8").expect("VP8").payload_type;
     let payload = Bytes::from(vec![7; size]);
     let mut clock = tokio::time::interval(tick);

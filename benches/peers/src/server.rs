@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kaon_rtc::layer::{PayloadType, RtpTimestamp};
 use kaon_rtc::peer_connection::{
-    Description, Endpoint, LocalTrack, OutgoingRtp, PeerConnection, PeerConnectionEvent, RemoteTrack,
+    Description, Endpoint, RtpSender, OutgoingRtp, PeerConnection, PeerConnectionEvent, RtpReceiver,
     TrackKind, TransceiverInit,
 };
 use kaon_rtc::sdp::Direction;
@@ -22,10 +22,10 @@ pub const PACKETS: usize = 6;
 pub const PAYLOAD: usize = 1042;
 
 #[derive(Clone, Default)]
-struct Subscribers(Arc<Mutex<Vec<(LocalTrack, PayloadType)>>>);
+struct Subscribers(Arc<Mutex<Vec<(RtpSender, PayloadType)>>>);
 
 impl Subscribers {
-    fn each(&self, mut act: impl FnMut(&LocalTrack, PayloadType)) {
+    fn each(&self, mut act: impl FnMut(&RtpSender, PayloadType)) {
         let subscribers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         subscribers.iter().for_each(|(track, payload_type)| act(track, *payload_type));
     }
@@ -98,7 +98,7 @@ impl Server {
                 connection.set_remote_description(&answer).expect("a sound answer");
                 connection.connected().await.expect("a connection");
                 let id = connection.transceivers()[0].id();
-                let track = connection.local_track(id).expect("a track");
+                let track = connection.sender(id).expect("a track");
                 let payload_type = track.codec("VP8").expect("VP8").payload_type;
                 let mut subscribers = self.subscribers.0.lock().unwrap_or_else(PoisonError::into_inner);
                 subscribers.push((track, payload_type));
@@ -133,7 +133,7 @@ async fn forward(connection: PeerConnection, subscribers: Subscribers) {
 }
 
 /// The track that the other side sends.
-pub(crate) async fn track_of(connection: &PeerConnection) -> Option<RemoteTrack> {
+pub(crate) async fn track_of(connection: &PeerConnection) -> Option<RtpReceiver> {
     loop {
         if let PeerConnectionEvent::Track(track) = connection.next_event().await? {
             return Some(track);

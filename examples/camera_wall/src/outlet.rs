@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kaon_rtc::layer::{PayloadType, RtpTimestamp, SequenceNumber};
-use kaon_rtc::peer_connection::{LocalTrack, OutgoingRtp, PeerConnectionError, TrackKind};
+use kaon_rtc::peer_connection::{OutgoingRtp, PeerConnectionError, RtpSender, TrackKind};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
@@ -15,7 +15,7 @@ use crate::feed::{Feed, FeedCodec, FeedPacket, Unit};
 /// A track of a viewer's connection. It outlives the camera that it shows: numbers and times go on with the next.
 #[derive(Debug)]
 pub struct Outlet {
-    pub track: LocalTrack,
+    pub track: RtpSender,
     pub kind: TrackKind,
     /// Of pictures, the viewer's connection carries key frames and no others.
     key_frames_only: AtomicBool,
@@ -38,7 +38,7 @@ const BURST_INTERVAL: Duration = Duration::from_millis(4);
 const RESTART_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Outlet {
-    pub fn new(track: LocalTrack, kind: TrackKind) -> Arc<Self> {
+    pub fn new(track: RtpSender, kind: TrackKind) -> Arc<Self> {
         let numbering = Numbering { next: SequenceNumber(1), last_timestamp: None, began: None };
         let key_frames_only = AtomicBool::new(false);
         Arc::new(Self { track, kind, key_frames_only, numbering: Mutex::new(numbering) })

@@ -238,7 +238,7 @@ impl Viewer {
             .stream(format!("tile-{tile}"))
             .codecs(codec.negotiable());
         let id = self.connection.add_transceiver(codec.kind(), init)?;
-        Ok(Outlet::new(self.connection.local_track(id)?, codec.kind()))
+        Ok(Outlet::new(self.connection.sender(id)?, codec.kind()))
     }
 
     fn remove(&mut self, id: u32) -> Result<(), ViewerError> {

@@ -2,11 +2,11 @@
 
 use kaon_rtc::layer::PayloadType;
 use kaon_rtc::peer_connection::{
-    DataChannel, LocalTrack, MessageKind, PeerConnectionError, RemoteTrack, RtpPacket,
+    DataChannel, MessageKind, PeerConnectionError, RtpPacket, RtpReceiver, RtpSender,
 };
 
 /// Sends the packets of a track back, and the page's wish for key frames to where they are made.
-pub async fn media(remote: RemoteTrack, local: LocalTrack) {
+pub async fn media(remote: RtpReceiver, local: RtpSender) {
     // The payload type that was turned around last, and what it is for the page.
     let mut number = None;
     loop {
@@ -30,8 +30,8 @@ pub async fn media(remote: RemoteTrack, local: LocalTrack) {
 /// The payload type that the page expects of the codec of a packet. It is looked up when it changes.
 fn translated(
     last: &mut Option<(PayloadType, PayloadType)>,
-    remote: &RemoteTrack,
-    local: &LocalTrack,
+    remote: &RtpReceiver,
+    local: &RtpSender,
     packet: &RtpPacket,
 ) -> Option<PayloadType> {
     let packet = packet.as_packet();

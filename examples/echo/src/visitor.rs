@@ -65,7 +65,7 @@ async fn signal(connection: &PeerConnection, socket: &mut WebSocket) -> Result<(
                     Some(text_of(Signal::Candidate { candidate: candidate.into() }))
                 }
                 Some(PeerConnectionEvent::Track(remote)) => {
-                    let local = connection.local_track(remote.id())?;
+                    let local = connection.sender(remote.id())?;
                     tokio::spawn(reflection::media(remote, local));
                     None
                 }

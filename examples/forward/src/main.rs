@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use axum::{Router, extract::State, http::StatusCode, routing::post};
 use kaon_rtc::layer::PayloadType;
 use kaon_rtc::peer_connection::{
-    Codec, Description, Endpoint, LocalTrack, MediaConfig, PeerConnection, PeerConnectionBuilder,
-    PeerConnectionError, PeerConnectionEvent, RemoteTrack, TrackKind, TransceiverId,
+    Codec, Description, Endpoint, MediaConfig, PeerConnection, PeerConnectionBuilder, PeerConnectionError,
+    PeerConnectionEvent, RtpReceiver, RtpSender, TrackKind, TransceiverId,
 };
 use kaon_rtc::sdp::Direction;
 
@@ -28,14 +28,14 @@ struct Server {
 /// What one publishes, and to whom it goes. It lasts as long as the publisher's connection.
 #[derive(Default)]
 struct Stage {
-    tracks: Mutex<Vec<RemoteTrack>>,
+    tracks: Mutex<Vec<RtpReceiver>>,
     outlets: Mutex<Vec<Outlet>>,
 }
 
 /// A track to one who watches.
 struct Outlet {
     connection: PeerConnection,
-    track: LocalTrack,
+    track: RtpSender,
     kind: TrackKind,
     /// What its codec is called there.
     payload_type: PayloadType,
@@ -91,7 +91,7 @@ async fn watch(State(server): State<Arc<Server>>, offer: String) -> Result<Strin
 }
 
 /// The packets of a track to everyone.
-async fn forward(track: RemoteTrack, stage: Arc<Stage>) {
+async fn forward(track: RtpReceiver, stage: Arc<Stage>) {
     let Some(kind) = track.kind() else { return };
     lock(&stage.tracks).push(track.clone());
     while let Some(packet) = track.recv_rtp().await {
@@ -106,12 +106,12 @@ async fn forward(track: RemoteTrack, stage: Arc<Stage>) {
 /// A track to one who watches, and its requests for key frames back, until it is gone.
 async fn admit(stage: Weak<Stage>, connection: PeerConnection, id: TransceiverId) -> Option<()> {
     connection.connected().await.ok()?;
-    let (track, kind) = (connection.local_track(id).ok()?, connection.transceiver(id)?.kind());
+    let (track, kind) = (connection.sender(id).ok()?, connection.transceiver(id)?.kind());
     let payload_type = track.codecs().first()?.payload_type;
     lock(&stage.upgrade()?.outlets).push(Outlet { connection, track: track.clone(), kind, payload_type });
     loop {
         // The first is for itself: it comes in the middle of the stream.
-        lock(&stage.upgrade()?.tracks).iter().for_each(RemoteTrack::request_key_frame);
+        lock(&stage.upgrade()?.tracks).iter().for_each(RtpReceiver::request_key_frame);
         track.key_frame_requested().await?;
     }
 }

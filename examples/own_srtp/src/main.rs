@@ -21,7 +21,7 @@ use kaon_rtc::crypto::aws_lc_rs::provider;
 use kaon_rtc::dtls::Identity;
 use kaon_rtc::layer::{MasterKey, RtpTimestamp, SrtpError, SrtpTransport};
 use kaon_rtc::peer_connection::{
-    PeerConnection, PeerConnectionEvent, RemoteTrack, TrackKind, TransceiverInit,
+    PeerConnection, PeerConnectionEvent, RtpReceiver, TrackKind, TransceiverInit,
 };
 use kaon_rtc::session::Transports;
 use kaon_rtc::{ice, sctp, srtp};
@@ -96,7 +96,7 @@ async fn video_arrives() -> Result<usize, Box<dyn Error>> {
     Ok(arrived)
 }
 
-async fn track_of(connection: &PeerConnection) -> Option<RemoteTrack> {
+async fn track_of(connection: &PeerConnection) -> Option<RtpReceiver> {
     loop {
         if let PeerConnectionEvent::Track(track) = connection.next_event().await? {
             return Some(track);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kaon_rtc::layer::PayloadType;
 use kaon_rtc::peer_connection::{
-    ConnectionState, LocalTrack, PeerConnection, PeerConnectionEvent, RemoteTrack, RtpPacket, TrackKind,
+    ConnectionState, PeerConnection, PeerConnectionEvent, RtpPacket, RtpReceiver, RtpSender, TrackKind,
 };
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
@@ -30,7 +30,7 @@ pub struct Stage {
 #[derive(Debug)]
 struct Outlet {
     kind: TrackKind,
-    track: LocalTrack,
+    track: RtpSender,
     /// The payload type that was forwarded last, and what it is for this viewer.
     number: Option<(PayloadType, PayloadType)>,
 }
@@ -85,7 +85,7 @@ impl Watching {
         let mut outlets = Vec::new();
         if matches!(timeout(CONNECT_TIME, connection.connected()).await, Ok(Ok(()))) {
             for transceiver in connection.transceivers() {
-                let Ok(track) = connection.local_track(transceiver.id()) else { continue };
+                let Ok(track) = connection.sender(transceiver.id()) else { continue };
                 outlets.push(track.clone());
                 self.stage.lock().push(Outlet {
                     kind: transceiver.kind(),
@@ -126,7 +126,7 @@ async fn next_event(connection: &PeerConnection) -> Option<PeerConnectionEvent> 
 }
 
 /// Each packet to all who take its kind, and a wish for a key frame back.
-async fn forward(remote: RemoteTrack, stage: Arc<Stage>) {
+async fn forward(remote: RtpReceiver, stage: Arc<Stage>) {
     let kind = remote.kind();
     loop {
         tokio::select! {
@@ -142,7 +142,7 @@ async fn forward(remote: RemoteTrack, stage: Arc<Stage>) {
 }
 
 impl Outlet {
-    fn send(&mut self, remote: &RemoteTrack, received: &RtpPacket) {
+    fn send(&mut self, remote: &RtpReceiver, received: &RtpPacket) {
         let packet = received.as_packet();
         let number = match self.number {
             Some((theirs, ours)) if theirs == packet.payload_type() => ours,

@@ -20,8 +20,8 @@ use crate::{ice, sctp};
 struct Scene {
     alice: PeerConnection,
     chat: DataChannel,
-    local: LocalTrack,
-    remote: RemoteTrack,
+    local: RtpSender,
+    remote: RtpReceiver,
     bob: PeerConnection,
     /// The reason, if it was told before the rest was there.
     told: Option<FailureReason>,
@@ -130,8 +130,8 @@ fn waits(scene: &Scene) -> Vec<Wait> {
         async move { while chat.send_text("text").await.is_ok() {} }
     };
     let receives = |chat: DataChannel| async move { while chat.recv().await.is_some() {} };
-    let packets = |track: RemoteTrack| async move { while track.recv_rtp().await.is_some() {} };
-    let frames = |track: RemoteTrack| async move { while track.frames().recv().await.is_some() {} };
+    let packets = |track: RtpReceiver| async move { while track.recv_rtp().await.is_some() {} };
+    let frames = |track: RtpReceiver| async move { while track.frames().recv().await.is_some() {} };
     let mute = alice.add_track(TrackKind::Video, TransceiverInit::default());
     let negotiated = async move { mute?.negotiated().await };
     let asked = async move { while local.key_frame_requested().await.is_some() {} };

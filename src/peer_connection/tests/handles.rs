@@ -23,14 +23,14 @@ async fn handles_of_the_same_are_equal_and_others_are_not() {
         .collect();
     assert!(tracks.iter().all(|track| track.id() == tracks[0].id()), "unique in its connection only");
     assert_eq!(tracks.iter().collect::<HashSet<_>>().len(), connections.len());
-    assert!(connections[0].local_track(tracks[0].id()).unwrap() == tracks[0]);
+    assert!(connections[0].sender(tracks[0].id()).unwrap() == tracks[0]);
     let channels: Vec<_> = connections
         .iter()
         .flat_map(|connection| ["one", "other"].map(|label| connection.create_data_channel(label).unwrap()))
         .collect();
     assert_eq!(channels.iter().cloned().collect::<HashSet<_>>().len(), channels.len());
     // What is sent and what is received on a transceiver are two things.
-    let received = RemoteTrack::new(connections[0].handle.clone(), tracks[0].id());
+    let received = RtpReceiver::new(connections[0].handle.clone(), tracks[0].id());
     assert!(received == received.clone());
     assert_ne!(received.stable_id(), tracks[0].stable_id());
     let texts: HashSet<_> = channels.iter().map(|channel| channel.stable_id().to_string()).collect();

@@ -3,7 +3,7 @@
 use super::*;
 use crate::session::OutgoingRtp;
 
-async fn track_pair(mtu: Option<usize>) -> (PeerConnection, PeerConnection, LocalTrack, RemoteTrack) {
+async fn track_pair(mtu: Option<usize>) -> (PeerConnection, PeerConnection, RtpSender, RtpReceiver) {
     let mut builder = PeerConnection::builder().loopback(true);
     if let Some(mtu) = mtu {
         builder = builder.session(move |config| config.set_mtu(mtu));

@@ -3,7 +3,7 @@ use crate::layer::Ssrc;
 use crate::rtcp::{Encode, Packet, Pli, packets};
 
 /// A connection that sends video to another; both read RTCP themselves.
-async fn sending_video() -> (PeerConnection, PeerConnection, LocalTrack) {
+async fn sending_video() -> (PeerConnection, PeerConnection, RtpSender) {
     let build = || {
         let builder = PeerConnection::builder().loopback(true);
         let builder = builder.session(|config| {

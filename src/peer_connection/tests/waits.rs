@@ -138,7 +138,7 @@ async fn a_channel_that_closed_early_has_a_name() {
 }
 
 /// What comes of waiting until a track may send, once that is certain.
-async fn negotiated(track: &LocalTrack) -> Result<(), SessionError> {
+async fn negotiated(track: &RtpSender) -> Result<(), SessionError> {
     match timeout(LONG, track.negotiated()).await.unwrap() {
         Ok(()) => Ok(()),
         Err(PeerConnectionError::Session(error)) => Err(error),
@@ -175,7 +175,7 @@ async fn a_track_tells_when_it_is_negotiated() {
     negotiated(&track).await.unwrap();
 
     // One that comes later waits for the next exchange, also on a transceiver that is known.
-    let reverse = bob.local_track(bob.transceivers()[0].id()).unwrap();
+    let reverse = bob.sender(bob.transceivers()[0].id()).unwrap();
     assert_eq!(negotiated(&reverse).await, Err(SessionError::NotSending(reverse.id())));
     bob.set_direction(reverse.id(), Direction::SendRecv).unwrap();
     assert!(timeout(Duration::from_millis(50), reverse.negotiated()).await.is_err());
@@ -189,7 +189,7 @@ async fn a_track_tells_when_it_is_negotiated() {
 
 #[tokio::test]
 async fn a_track_that_will_not_be_negotiated_says_why() {
-    let waiting = |track: &LocalTrack| {
+    let waiting = |track: &RtpSender| {
         let track = track.clone();
         tokio::spawn(async move { negotiated(&track).await })
     };
@@ -257,7 +257,7 @@ async fn what_is_forwarded_is_what_came() {
     let packet = timeout(LONG, remote.recv_rtp()).await.unwrap().unwrap();
     let codec = remote.codec_of(&packet.as_packet()).unwrap();
     assert!(codec.codec.is("opus"));
-    let back = bob.local_track(remote.id()).unwrap().payload_type_for(&codec.codec).unwrap();
+    let back = bob.sender(remote.id()).unwrap().payload_type_for(&codec.codec).unwrap();
     let out = packet.to_outgoing(back);
     assert_eq!(
         (out.timestamp, out.marker, out.sequence_number),

@@ -10,7 +10,7 @@ use browser_pair::{BROWSERS, LONG, Pair, SOURCES, text, webrtc_rs};
 use kaon_interop::{Kind, Rectangle, Thumbnail, Tone};
 use kaon_rtc::layer::Rid;
 use kaon_rtc::peer_connection::{
-    Codec, Description, OutgoingRtp, PeerConnection, RemoteTrack, Stats, TrackKind, TransceiverInit,
+    Codec, Description, OutgoingRtp, PeerConnection, RtpReceiver, Stats, TrackKind, TransceiverInit,
 };
 use kaon_rtc::sdp::Direction;
 use serde_json::{Value, json};
@@ -20,9 +20,9 @@ use tokio::time::timeout;
 type Heard = Arc<Mutex<VecDeque<Vec<u8>>>>;
 
 /// Sends back what comes, on the same transceiver.
-fn reflect(kaon: &PeerConnection, remote: RemoteTrack, heard: Heard) {
+fn reflect(kaon: &PeerConnection, remote: RtpReceiver, heard: Heard) {
     let is_sound = remote.kind() == Some(TrackKind::Audio);
-    let local = kaon.local_track(remote.id()).unwrap();
+    let local = kaon.sender(remote.id()).unwrap();
     let key_frames = (local.clone(), remote.clone());
     tokio::spawn(async move {
         while key_frames.0.key_frame_requested().await.is_some() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use kaon_interop::{Program, Tone, missing, opus_tone};
 use kaon_rtc::layer::{PayloadType, RtpTimestamp, SequenceNumber, Ssrc};
 use kaon_rtc::peer_connection::{
-    Description, Endpoint, OutgoingRtp, PeerConnection, PeerConnectionEvent, RemoteTrack, TrackKind,
+    Description, Endpoint, OutgoingRtp, PeerConnection, PeerConnectionEvent, RtpReceiver, TrackKind,
     TransceiverInit,
 };
 use kaon_rtc::rtp::{Header, Packet, PacketWriter};
@@ -159,7 +159,7 @@ async fn described(kaon: &PeerConnection) -> String {
     kaon.local_description().unwrap().text()
 }
 
-async fn track(kaon: &PeerConnection) -> RemoteTrack {
+async fn track(kaon: &PeerConnection) -> RtpReceiver {
     let found = async {
         loop {
             if let PeerConnectionEvent::Track(track) = kaon.next_event().await.unwrap() {
@@ -175,7 +175,7 @@ async fn converse(kaon: &PeerConnection, telephone: &Telephone, theirs: &str) {
     let (Some(high), Some(low)) = (opus_tone(1000, 3), opus_tone(400, 3)) else { return };
     let remote = track(kaon).await;
     timeout(LONG, kaon.connected()).await.expect("in time").expect("a connection");
-    let local = kaon.local_track(remote.id()).unwrap();
+    let local = kaon.sender(remote.id()).unwrap();
     let codec = local.codec("opus").unwrap();
     assert_eq!(codec.payload_type.value(), OPUS);
     let talking = async {

@@ -17,7 +17,7 @@ use kaon_rtc::dtls::Identity;
 use kaon_rtc::layer::FingerprintAlgorithm;
 use kaon_rtc::peer_connection::{
     DataChannel, Description, Endpoint, PeerConnection, PeerConnectionBuilder, PeerConnectionEvent,
-    RemoteTrack,
+    RtpReceiver,
 };
 use kaon_rtc::session::Transports;
 use kaon_rtc::{ice, sctp};
@@ -122,7 +122,7 @@ impl Pair {
         .await
     }
 
-    pub async fn track(&self) -> RemoteTrack {
+    pub async fn track(&self) -> RtpReceiver {
         self.event(|event| match event {
             PeerConnectionEvent::Track(track) => Some(track),
             _ => None,

@@ -10,7 +10,7 @@ use kaon_interop::{Thumbnail, Tone, missing, opus_tone};
 use kaon_rtc::container::{AnnexBReader, IvfCodec, IvfHeader, IvfReader, IvfWriter};
 use kaon_rtc::layer::RtpTimestamp;
 use kaon_rtc::media::Frame;
-use kaon_rtc::peer_connection::{Codec, LocalTrack, RemoteTrack, TrackKind, TransceiverInit};
+use kaon_rtc::peer_connection::{Codec, RtpReceiver, RtpSender, TrackKind, TransceiverInit};
 use kaon_rtc::sdp::Direction;
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -73,7 +73,7 @@ async fn negotiate(
     pair: &mut Pair,
     peer_offers: bool,
     kinds: &[(TrackKind, Codec)],
-) -> Vec<(LocalTrack, RemoteTrack)> {
+) -> Vec<(RtpSender, RtpReceiver)> {
     for (kind, codec) in kinds {
         let name = if *kind == TrackKind::Video { "video" } else { "audio" };
         pair.tell(json!({ "do": "media", "kind": name, "codec": codec.name, "offers": peer_offers }));
@@ -98,17 +98,17 @@ async fn negotiate(
     let mut tracks = Vec::new();
     while tracks.len() < kinds.len() {
         let remote = pair.track().await;
-        tracks.push((pair.kaon.local_track(remote.id()).unwrap(), remote));
+        tracks.push((pair.kaon.sender(remote.id()).unwrap(), remote));
     }
     tracks
 }
 
-fn of_kind(tracks: &[(LocalTrack, RemoteTrack)], kind: TrackKind) -> &(LocalTrack, RemoteTrack) {
+fn of_kind(tracks: &[(RtpSender, RtpReceiver)], kind: TrackKind) -> &(RtpSender, RtpReceiver) {
     tracks.iter().find(|(_, remote)| remote.kind() == Some(kind)).unwrap()
 }
 
 /// Sends frames at their pace, again and again.
-fn send(track: &LocalTrack, codec: &str, frames: Vec<Vec<u8>>, pace: Duration, ticks: u32) -> JoinHandle<()> {
+fn send(track: &RtpSender, codec: &str, frames: Vec<Vec<u8>>, pace: Duration, ticks: u32) -> JoinHandle<()> {
     let codec = track.codec(codec).unwrap_or_else(|| panic!("{codec}: {:?}", track.codecs()));
     let mut sender = track.frames(&codec).unwrap();
     tokio::spawn(async move {
@@ -122,7 +122,7 @@ fn send(track: &LocalTrack, codec: &str, frames: Vec<Vec<u8>>, pace: Duration, t
     })
 }
 
-async fn listen(track: &RemoteTrack) -> Vec<Bytes> {
+async fn listen(track: &RtpReceiver) -> Vec<Bytes> {
     let mut received = track.frames();
     let mut heard = Vec::new();
     while heard.len() < SOUNDS {
@@ -133,7 +133,7 @@ async fn listen(track: &RemoteTrack) -> Vec<Bytes> {
 }
 
 /// Sends the clip, and looks at what comes back.
-async fn watch(clip: &Clip, peer: Peer, (local, remote): &(LocalTrack, RemoteTrack)) {
+async fn watch(clip: &Clip, peer: Peer, (local, remote): &(RtpSender, RtpReceiver)) {
     let sending = send(local, &clip.codec.name, clip.frames.clone(), Duration::from_millis(33), 3000);
     let mut received = remote.frames();
     let mut frames: Vec<Frame> = Vec::new();

@@ -1,6 +1,6 @@
 use kaon_interop::Restart;
 use kaon_rtc::peer_connection::{
-    PeerConnectionEvent, RemoteTrack, SignalingState, TrackKind, TransceiverInit,
+    PeerConnectionEvent, RtpReceiver, SignalingState, TrackKind, TransceiverInit,
 };
 use serde_json::json;
 use tokio::time::timeout;
@@ -44,7 +44,7 @@ async fn tracks_are_added_and_removed_ten_times() {
 }
 
 /// The peer sends its track, and not only says so. (libdatachannel says of each section that it sends.)
-async fn packets_come(pair: &mut Pair) -> RemoteTrack {
+async fn packets_come(pair: &mut Pair) -> RtpReceiver {
     let track = pair
         .event(|event| match event {
             PeerConnectionEvent::Track(track) if track.kind() == Some(TrackKind::Video) => {

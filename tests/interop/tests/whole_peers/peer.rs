@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use kaon_interop::{Program, missing};
 use kaon_rtc::peer_connection::{
-    DataChannel, Description, Endpoint, PeerConnection, PeerConnectionEvent, RemoteTrack,
+    DataChannel, Description, Endpoint, PeerConnection, PeerConnectionEvent, RtpReceiver,
 };
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -242,7 +242,7 @@ impl Pair {
         channel.await
     }
 
-    pub async fn track(&mut self) -> RemoteTrack {
+    pub async fn track(&mut self) -> RtpReceiver {
         let track = self.event(|event| match event {
             PeerConnectionEvent::Track(track) => Some(track.clone()),
             _ => None,

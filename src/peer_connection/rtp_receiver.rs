@@ -18,10 +18,10 @@ use crate::session::{FailureReason, NegotiatedCodec, TrackKind, Transceiver, Tra
 /// Once the last clone is dropped, packets that arrive are thrown away.
 ///
 /// ```
-/// use kaon_rtc::peer_connection::{LocalTrack, RemoteTrack};
+/// use kaon_rtc::peer_connection::{RtpSender, RtpReceiver};
 ///
 /// /// Sends what one peer says to another. Both take the codec, under numbers of their own.
-/// async fn forward(from: RemoteTrack, to: LocalTrack) {
+/// async fn forward(from: RtpReceiver, to: RtpSender) {
 ///     while let Some(packet) = from.recv_rtp().await {
 ///         let Some(codec) = from.codec_of(&packet.as_packet()) else { continue };
 ///         let Some(payload_type) = to.payload_type_for(&codec.codec) else { continue };
@@ -31,7 +31,7 @@ use crate::session::{FailureReason, NegotiatedCodec, TrackKind, Transceiver, Tra
 /// }
 /// ```
 #[derive(Clone, Debug)]
-pub struct RemoteTrack {
+pub struct RtpReceiver {
     id: TransceiverId,
     /// Of several simulcast streams, this one alone.
     rid: Option<Rid>,
@@ -61,7 +61,7 @@ impl Drop for Reader {
     }
 }
 
-impl RemoteTrack {
+impl RtpReceiver {
     pub(super) fn new(handle: Arc<Handle>, id: TransceiverId) -> Self {
         Self::of_stream(handle, id, None)
     }
@@ -189,4 +189,4 @@ impl RemoteTrack {
     }
 }
 
-same_if_stable_id_is!(RemoteTrack);
+same_if_stable_id_is!(RtpReceiver);

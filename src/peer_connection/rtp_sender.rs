@@ -16,7 +16,7 @@ use crate::session::{
 
 /// What a connection sends on a transceiver (W3C `RTCRtpSender`). Cheap to clone; it keeps the connection open.
 ///
-/// Frames are split into packets by [`FrameSender`](LocalTrack::frames); packets of one's own go out with
+/// Frames are split into packets by [`FrameSender`](RtpSender::frames); packets of one's own go out with
 /// [`send_rtp`](Self::send_rtp).
 ///
 /// # When it may send
@@ -31,15 +31,15 @@ use crate::session::{
 ///
 /// Sending nothing is how to mute: it takes no exchange, the peer's track stays, and what comes later plays on it.
 /// [`remove`](Self::remove) and [`set_direction`](super::PeerConnection::set_direction) to one that does not send are
-/// negotiated: they end the peer's [`RemoteTrack`](super::RemoteTrack), and when this side sends again the peer gets a
+/// negotiated: they end the peer's [`RtpReceiver`](super::RtpReceiver), and when this side sends again the peer gets a
 /// new one, with a new [`Track`](super::PeerConnectionEvent::Track) event.
 ///
 /// # Forwarding
 ///
-/// A packet of a [`RemoteTrack`](super::RemoteTrack) goes out as what [`RtpPacket::to_outgoing`] makes of it, under the
+/// A packet of a [`RtpReceiver`](super::RtpReceiver) goes out as what [`RtpPacket::to_outgoing`] makes of it, under the
 /// payload type that is negotiated [here](Self::payload_type_for); its payload is shared, not copied.
 /// [`key_frame_requested`](Self::key_frame_requested) is passed on to
-/// [`request_key_frame`](super::RemoteTrack::request_key_frame). The example `forward` does both for any number of
+/// [`request_key_frame`](super::RtpReceiver::request_key_frame). The example `forward` does both for any number of
 /// viewers.
 ///
 /// [`RtpPacket::to_outgoing`]: super::RtpPacket::to_outgoing
@@ -47,10 +47,10 @@ use crate::session::{
 /// ```
 /// use bytes::Bytes;
 /// use kaon_rtc::layer::RtpTimestamp;
-/// use kaon_rtc::peer_connection::{LocalTrack, OutgoingRtp};
+/// use kaon_rtc::peer_connection::{RtpSender, OutgoingRtp};
 ///
 /// /// Sends one packet of Opus, once the exchange of offer and answer is done.
-/// fn send(track: &LocalTrack, opus: Bytes, sent: u32) -> Result<(), Box<dyn std::error::Error>> {
+/// fn send(track: &RtpSender, opus: Bytes, sent: u32) -> Result<(), Box<dyn std::error::Error>> {
 ///     let payload_type = track.payload_type("opus").ok_or("the peer takes no Opus")?;
 ///     // Packets of 20 ms, on a clock of 48 kHz.
 ///     let timestamp = RtpTimestamp(sent.wrapping_mul(960));
@@ -59,12 +59,12 @@ use crate::session::{
 /// }
 /// ```
 #[derive(Clone, Debug)]
-pub struct LocalTrack {
+pub struct RtpSender {
     handle: Arc<Handle>,
     id: TransceiverId,
 }
 
-impl LocalTrack {
+impl RtpSender {
     pub(super) fn new(handle: Arc<Handle>, id: TransceiverId) -> Self {
         Self { handle, id }
     }
@@ -101,7 +101,7 @@ impl LocalTrack {
     }
 
     /// The payload type under which the peer takes what is encoded as `codec` says, such as the
-    /// [codec of a packet](super::RemoteTrack::codec_of) that is forwarded. It holds until the next exchange of offer
+    /// [codec of a packet](super::RtpReceiver::codec_of) that is forwarded. It holds until the next exchange of offer
     /// and answer.
     pub fn payload_type_for(&self, codec: &Codec) -> Option<PayloadType> {
         self.look(|codecs| Some(codecs.iter().find(|ours| ours.codec.is_compatible(codec))?.payload_type))?
@@ -118,10 +118,10 @@ impl LocalTrack {
     /// [`max_queued_packets`](crate::session::SessionConfig::max_queued_packets). Cancel safe.
     ///
     /// ```
-    /// use kaon_rtc::peer_connection::{FrameSender, LocalTrack};
+    /// use kaon_rtc::peer_connection::{FrameSender, RtpSender};
     ///
     /// /// Whatever encodes VP8 can begin when this returns.
-    /// async fn sender(track: LocalTrack) -> Result<FrameSender, Box<dyn std::error::Error>> {
+    /// async fn sender(track: RtpSender) -> Result<FrameSender, Box<dyn std::error::Error>> {
     ///     track.negotiated().await?;
     ///     Ok(track.frames(&track.codec("VP8").ok_or("the peer takes no VP8")?)?)
     /// }
@@ -263,11 +263,11 @@ fn is_agreed(session: &Session, id: TransceiverId) -> Result<Option<()>, PeerCon
 ///
 /// ```
 /// use kaon_rtc::layer::RtpTimestamp;
-/// use kaon_rtc::peer_connection::LocalTrack;
+/// use kaon_rtc::peer_connection::RtpSender;
 ///
 /// /// Sends what an encoder makes, a key frame whenever the peer asks for one.
 /// async fn play(
-///     track: LocalTrack,
+///     track: RtpSender,
 ///     mut encode: impl FnMut(bool) -> Vec<u8>,
 /// ) -> Result<(), Box<dyn std::error::Error>> {
 ///     let mut sender = track.frames(&track.codec("VP8").ok_or("the peer takes no VP8")?)?;
@@ -288,7 +288,7 @@ fn is_agreed(session: &Session, id: TransceiverId) -> Result<Option<()>, PeerCon
 /// }
 /// ```
 pub struct FrameSender {
-    track: LocalTrack,
+    track: RtpSender,
     codec: NegotiatedCodec,
     packetizer: Box<dyn Packetizer + Send>,
 }
@@ -301,7 +301,7 @@ impl FrameSender {
     /// `timestamp` counts in the codec's clock rate.
     ///
     /// # Errors
-    /// [`PeerConnectionError::Frame`] when the frame is malformed, else as [`LocalTrack::send_rtp`].
+    /// [`PeerConnectionError::Frame`] when the frame is malformed, else as [`RtpSender::send_rtp`].
     pub fn send(&mut self, frame: &[u8], timestamp: RtpTimestamp) -> Result<(), PeerConnectionError> {
         let payload_type = self.codec.payload_type;
         let mut packets = Vec::new();
@@ -329,4 +329,4 @@ impl std::fmt::Debug for FrameSender {
     }
 }
 
-same_if_stable_id_is!(LocalTrack);
+same_if_stable_id_is!(RtpSender);
