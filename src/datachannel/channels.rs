@@ -309,7 +309,7 @@ impl DataChannels {
                     _ => self.end = End::Unread,
                 }
             }
-            _ => {}
+            SctpEvent::Readable | SctpEvent::Writable => {}
         }
     }
 

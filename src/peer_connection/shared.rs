@@ -513,7 +513,7 @@ impl State {
                 }
             }
             // The stream was reset, and no channel of the application is touched.
-            _ => {}
+            ChannelEvent::Refused { .. } => {}
         }
     }
 

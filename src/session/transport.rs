@@ -431,7 +431,13 @@ impl Transport {
                 SctpEvent::Closed(close) => {
                     self.data_end.get_or_insert(FailureReason::Sctp(close));
                 }
-                _ => {}
+                SctpEvent::Established { .. }
+                | SctpEvent::Readable
+                | SctpEvent::BufferedAmountLow(_)
+                | SctpEvent::IncomingStreamReset(_)
+                | SctpEvent::AllIncomingStreamsReset
+                | SctpEvent::OutgoingStreamReset(_)
+                | SctpEvent::StreamResetRefused(_) => {}
             }
         }
         if matches!(self.dtls_end, Some(DtlsEnd::Failed(_))) && self.data_end.is_none() {
