@@ -1,3 +1,5 @@
+//! The clocks that scenarios run by.
+
 use std::cell::Cell;
 use std::time::Instant;
 

@@ -1,3 +1,5 @@
+//! What a DTLS connection must do.
+
 use std::slice;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! The heap, where an allocator counts.
+
 /// What a counting allocator tells; without one, scenarios about memory are not run.
 pub trait Heap {
     /// Bytes in use by the whole process.

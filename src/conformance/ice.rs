@@ -1,3 +1,5 @@
+//! What an ICE agent must do.
+
 use std::time::{Duration, Instant};
 
 use super::kit::Kit;

@@ -1,3 +1,5 @@
+//! The run of all scenarios.
+
 use std::fmt;
 
 use super::clock::Clock;

@@ -1,3 +1,5 @@
+//! Whether memory is left behind.
+
 use std::time::Duration;
 
 use super::kit::Kit;

@@ -1,3 +1,5 @@
+//! The two sides of a scenario.
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -1,3 +1,5 @@
+//! What came out.
+
 use std::fmt;
 
 use thiserror::Error;

@@ -1,3 +1,5 @@
+//! One scenario.
+
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

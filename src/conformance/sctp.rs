@@ -1,3 +1,5 @@
+//! What an SCTP association must do.
+
 use std::time::Duration;
 
 use bytes::Bytes;

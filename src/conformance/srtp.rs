@@ -1,3 +1,5 @@
+//! What an SRTP context must do.
+
 use super::kit::Kit;
 use super::leak::leaves_nothing;
 use super::report::Report;

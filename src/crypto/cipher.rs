@@ -1,3 +1,5 @@
+//! Ciphers: AEAD, AES in counter mode, and single blocks.
+
 use super::CryptoError;
 
 /// The length of the nonce of every AEAD algorithm here, in bytes.

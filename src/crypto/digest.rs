@@ -1,3 +1,5 @@
+//! Hash functions and HMAC.
+
 use std::fmt;
 use std::ops::Deref;
 

@@ -1,3 +1,5 @@
+//! The forms that shares and public keys have in TLS.
+
 use super::{NamedGroup, PublicKey};
 
 /// Whether a share has the one form that its group has in TLS (RFC 8422 §5.4.1, RFC 7748 §6.1). Libraries

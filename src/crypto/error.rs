@@ -1,3 +1,5 @@
+//! Errors of a crypto provider.
+
 use thiserror::Error;
 
 /// Why a provider refused an operation. Says nothing that an attacker could use.

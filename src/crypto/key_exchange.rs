@@ -1,3 +1,5 @@
+//! Ephemeral key exchange.
+
 use std::fmt;
 
 use zeroize::Zeroizing;

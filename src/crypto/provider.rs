@@ -1,3 +1,5 @@
+//! The crypto provider: everything that the layers compute with.
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! Sources of random bytes.
+
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,3 +1,5 @@
+//! Signing keys and signatures.
+
 use std::fmt;
 
 use zeroize::Zeroizing;

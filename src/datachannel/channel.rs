@@ -1,3 +1,5 @@
+//! Channels: what they are made as, what they count, and what they tell.
+
 use super::channel_id::ChannelId;
 use super::error::DcepError;
 use crate::layer::{Reliability, StreamId};

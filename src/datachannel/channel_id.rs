@@ -1,3 +1,5 @@
+//! Names of channels.
+
 use std::fmt;
 
 /// A channel of a [`DataChannels`](super::DataChannels). Not the identifier of its stream, which a channel has

@@ -1,3 +1,5 @@
+//! The table of channels of one association, RFC 8831 §6.
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 

@@ -1,3 +1,5 @@
+//! Messages of the establishment protocol, RFC 8832 §5.
+
 use std::time::Duration;
 
 use bytes::Bytes;

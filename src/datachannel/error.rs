@@ -1,3 +1,5 @@
+//! Errors of data channels.
+
 use thiserror::Error;
 
 use super::channel_id::ChannelId;

@@ -1,3 +1,5 @@
+//! The establishment protocol, RFC 8832 §6.
+
 use std::time::Instant;
 
 use bytes::Bytes;

@@ -1,3 +1,5 @@
+//! Streams that channels of this side may take.
+
 use std::collections::BTreeSet;
 
 use crate::layer::{DtlsRole, StreamId};

@@ -1,3 +1,5 @@
+//! Alerts, RFC 5246 §7.2.
+
 use super::wire::{Malformed, Reader};
 
 /// An alert (RFC 5246 §7.2).

@@ -1,3 +1,5 @@
+//! Records after the handshake.
+
 use super::alert::{Alert, AlertDescription};
 use super::handshake::{Fragment, HandshakeType};
 use super::record::{ContentType, Epoch, Record, RecordOpener, SequenceExhausted, WriteEpochs};

@@ -1,3 +1,5 @@
+//! Cipher suites of DTLS 1.2.
+
 use crate::crypto::{AeadAlgorithm, HashAlgorithm};
 
 /// A cipher suite of DTLS 1.2: ephemeral elliptic-curve Diffie-Hellman with an AEAD cipher.

@@ -1,3 +1,5 @@
+//! A connection from the first datagram to the last.
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;

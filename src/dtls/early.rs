@@ -1,3 +1,5 @@
+//! Records that arrive before they can be used.
+
 use std::fmt;
 
 use super::record::{ContentType, Epoch, ProtocolVersion, Record, SequenceNumber};

@@ -1,3 +1,5 @@
+//! Why a handshake fails.
+
 use super::alert::AlertDescription;
 use super::wire::Malformed;
 use crate::crypto::CryptoError;

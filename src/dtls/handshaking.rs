@@ -1,3 +1,5 @@
+//! A connection during its handshake.
+
 use std::sync::Arc;
 use std::time::Instant;
 

@@ -1,3 +1,5 @@
+//! How the peer's certificate is judged.
+
 use super::alert::AlertDescription;
 use super::failure::Failure;
 use super::identity::fingerprint;

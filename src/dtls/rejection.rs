@@ -1,3 +1,5 @@
+//! What becomes of a record that is not taken.
+
 use super::alert::Alert;
 use super::failure::Failure;
 use super::record::Refusal;

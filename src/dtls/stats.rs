@@ -1,3 +1,5 @@
+//! What connections and listeners count.
+
 use super::record::Refusal;
 use crate::layer::DtlsError;
 

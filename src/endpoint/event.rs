@@ -1,3 +1,5 @@
+//! What an endpoint tells.
+
 use super::session_id::SessionId;
 use crate::layer::FiveTuple;
 use crate::session::SessionEvent;

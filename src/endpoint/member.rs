@@ -1,3 +1,5 @@
+//! How an endpoint holds a session.
+
 use std::time::Instant;
 
 use crate::layer::{Datagram, Layer};

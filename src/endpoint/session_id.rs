@@ -1,3 +1,5 @@
+//! Names of sessions.
+
 /// Names a session on its endpoint. The owner of the endpoint chooses it, and never the same again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(u64);

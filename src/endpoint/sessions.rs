@@ -1,3 +1,5 @@
+//! Sessions behind a socket, and whose turn it is.
+
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Instant;

@@ -1,3 +1,5 @@
+//! The check list, RFC 8445 §6.1.
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 

@@ -1,3 +1,5 @@
+//! The configuration of an agent.
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Consent freshness, RFC 7675.
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 

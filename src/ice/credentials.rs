@@ -1,3 +1,5 @@
+//! User-name fragments and passwords, RFC 8445 §5.3.
+
 use crate::crypto::{CryptoProvider, SecureRandom};
 use crate::layer::IceCredentials;
 use crate::stun::IntegrityKey;

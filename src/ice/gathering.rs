@@ -1,3 +1,5 @@
+//! Gathering of server-reflexive candidates, RFC 8445 §5.1.1.2.
+
 use std::net::SocketAddr;
 use std::time::Instant;
 

@@ -1,3 +1,5 @@
+//! Local candidates and their bases, RFC 8445 §5.1.
+
 use std::net::{IpAddr, SocketAddr};
 
 use super::address_rewrite::{AddressRewriteRule, told_addresses};

@@ -1,3 +1,5 @@
+//! Messages that an agent sends.
+
 use super::credentials::KeyedCredentials;
 use crate::crypto::SecureRandom;
 use crate::layer::{FiveTuple, IceRole};

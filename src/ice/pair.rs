@@ -1,3 +1,5 @@
+//! Candidate pairs, RFC 8445 §6.1.2.
+
 use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;

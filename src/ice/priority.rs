@@ -1,3 +1,5 @@
+//! Priorities, RFC 8445 §5.1.2.
+
 use std::net::IpAddr;
 
 use crate::layer::{CandidateKind, IceRole};

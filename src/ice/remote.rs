@@ -1,3 +1,5 @@
+//! Remote candidates.
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 

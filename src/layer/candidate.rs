@@ -1,3 +1,5 @@
+//! Candidates, RFC 8839 §5.1.
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;

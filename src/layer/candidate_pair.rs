@@ -1,3 +1,5 @@
+//! Candidate pairs.
+
 use std::fmt;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! What every layer obeys.
+
 use std::time::Instant;
 
 use super::{Datagram, Transmit, TransmitBatch};

@@ -1,3 +1,5 @@
+//! Datagrams that arrive, and paths.
+
 use std::fmt;
 use std::net::SocketAddr;
 

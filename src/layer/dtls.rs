@@ -1,3 +1,5 @@
+//! The seam for DTLS.
+
 use std::fmt::{self, Write};
 use std::str::FromStr;
 use std::time::Instant;

@@ -1,3 +1,5 @@
+//! The seam for ICE.
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;

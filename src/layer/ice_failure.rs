@@ -1,3 +1,5 @@
+//! Why ICE has failed.
+
 use std::fmt;
 use std::net::SocketAddr;
 

@@ -1,3 +1,5 @@
+//! What was used longest ago.
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 

@@ -1,3 +1,5 @@
+//! The seam for SCTP.
+
 use std::fmt;
 use std::time::{Duration, Instant};
 

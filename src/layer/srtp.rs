@@ -1,3 +1,5 @@
+//! The seam for SRTP.
+
 use std::fmt;
 use std::str::FromStr;
 

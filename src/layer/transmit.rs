@@ -1,3 +1,5 @@
+//! Datagrams to send, in batches.
+
 use std::ops::Range;
 
 use super::{Ecn, FiveTuple};

@@ -1,3 +1,5 @@
+//! A driver for one layer on one socket.
+
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;

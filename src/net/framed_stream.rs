@@ -1,3 +1,5 @@
+//! Datagrams over a stream, RFC 4571.
+
 use std::fmt;
 use std::io;
 

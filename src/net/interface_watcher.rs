@@ -1,3 +1,5 @@
+//! Addresses that come and go.
+
 use std::fmt;
 use std::io;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! The addresses of this machine.
+
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};

@@ -1,3 +1,5 @@
+//! Ranges of ports to bind in.
+
 use std::fmt;
 use std::ops::RangeInclusive;
 

@@ -1,3 +1,5 @@
+//! Buffers that a socket fills.
+
 use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};

@@ -1,3 +1,5 @@
+//! A UDP socket that moves datagrams in batches.
+
 mod kernel;
 
 use std::io;

@@ -1,3 +1,5 @@
+//! What a UDP socket counts.
+
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 

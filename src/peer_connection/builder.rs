@@ -1,3 +1,5 @@
+//! How connections are made.
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! A data channel as a stream of bytes.
+
 use std::future::Future;
 use std::io;
 use std::pin::Pin;

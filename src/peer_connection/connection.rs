@@ -1,3 +1,5 @@
+//! A connection, W3C `RTCPeerConnection`.
+
 use std::sync::Arc;
 use std::time::Instant;
 

@@ -1,3 +1,5 @@
+//! Data channels, W3C `RTCDataChannel`.
+
 use std::sync::Arc;
 use std::time::Instant;
 

@@ -1,3 +1,5 @@
+//! Errors of connections.
+
 use std::io;
 
 use crate::datachannel::DataChannelError;

@@ -1,3 +1,5 @@
+//! What a connection tells.
+
 use crate::layer::{CandidatePair, IceConnectionState};
 use crate::session::{
     ConnectionState, FailureReason, GatheringState, IceCandidateInit, SignalingState, TransceiverId,

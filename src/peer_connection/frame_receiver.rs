@@ -1,3 +1,5 @@
+//! Frames of what a peer sends.
+
 use std::time::Instant;
 
 use tokio::time::timeout_at;

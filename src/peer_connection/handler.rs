@@ -1,3 +1,5 @@
+//! A trait for what a connection tells.
+
 use async_trait::async_trait;
 
 use super::connection::PeerConnection;

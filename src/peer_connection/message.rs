@@ -1,3 +1,5 @@
+//! Messages of data channels.
+
 use bytes::Bytes;
 
 use crate::datachannel::MessageKind;

@@ -1,3 +1,5 @@
+//! RTP packets that arrived.
+
 use std::time::Instant;
 
 use crate::layer::{Ecn, PayloadType, Rid, Ssrc};

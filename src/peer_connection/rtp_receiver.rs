@@ -1,3 +1,5 @@
+//! What a peer sends on a transceiver, W3C `RTCRtpReceiver`.
+
 use std::sync::Arc;
 
 use tokio::sync::Notify;

@@ -1,3 +1,5 @@
+//! What a connection sends on a transceiver, W3C `RTCRtpSender`.
+
 use std::sync::Arc;
 
 use bytes::Bytes;

@@ -1,3 +1,5 @@
+//! The configuration of an association.
+
 use std::time::Duration;
 
 use super::congestion::{CongestionControl, NewReno};

@@ -1,3 +1,5 @@
+//! Congestion control, RFC 9260 §7.2.
+
 use std::fmt;
 
 /// Decides how many bytes may be in flight (RFC 9260 §7.2).

@@ -1,3 +1,5 @@
+//! The state cookie, RFC 9260 §5.1.3.
+
 use std::fmt;
 use std::time::Duration;
 

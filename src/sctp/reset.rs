@@ -1,3 +1,5 @@
+//! Re-configuration of streams, RFC 6525.
+
 use std::collections::VecDeque;
 
 use smallvec::SmallVec;

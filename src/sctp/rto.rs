@@ -1,3 +1,5 @@
+//! The retransmission timeout, RFC 9260 §6.3.1.
+
 use std::time::Duration;
 
 use super::Config;

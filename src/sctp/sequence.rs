@@ -1,3 +1,5 @@
+//! Sequence numbers and their arithmetic, RFC 9260 §1.6.
+
 use std::fmt;
 
 /// A transmission sequence number (RFC 9260 §1.6): serial arithmetic over 32 bits.

@@ -1,3 +1,5 @@
+//! The timers of an association, RFC 9260 §16.
+
 use std::time::Instant;
 
 /// The timers of an association (RFC 9260 §16 and RFC 6525 §5.1.1).

@@ -1,3 +1,5 @@
+//! Links with delay, loss, reordering and a rate.
+
 use std::time::{Duration, Instant};
 
 use crate::crypto::SeededRandom;

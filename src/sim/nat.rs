@@ -1,3 +1,5 @@
+//! Network address translators, RFC 4787.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 

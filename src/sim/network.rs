@@ -1,3 +1,5 @@
+//! Hosts and the datagrams between them.
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::net::{IpAddr, SocketAddr};

@@ -1,3 +1,5 @@
+//! Layers on hosts, by the virtual clock.
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 

@@ -1,3 +1,5 @@
+//! The configuration of a context.
+
 /// Limits and policy of a [`Context`](super::Context).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -1,3 +1,5 @@
+//! Both directions of a session.
+
 use std::fmt;
 
 use super::config::Config;

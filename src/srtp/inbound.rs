@@ -1,3 +1,5 @@
+//! The receiving direction.
+
 use rustc_hash::FxHashMap;
 
 use super::SrtpError;

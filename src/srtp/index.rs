@@ -1,3 +1,5 @@
+//! Packet indices, RFC 3711 §3.3.1.
+
 /// The index of an SRTP packet: 32 bits of rollover counter and 16 of sequence number (RFC 3711 §3.3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct PacketIndex(u64);

@@ -1,3 +1,5 @@
+//! Session keys from master keys, RFC 3711 §4.3.
+
 use zeroize::Zeroizing;
 
 use super::{MasterKey, SrtpError};

@@ -1,3 +1,5 @@
+//! The sending direction.
+
 use super::SrtpError;
 use super::config::{Config, RepeatedIndex};
 use super::index::PacketIndex;

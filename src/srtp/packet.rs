@@ -1,3 +1,5 @@
+//! Where the parts of a packet begin.
+
 use super::SrtpError;
 
 /// What SRTP needs to know of an RTP packet.

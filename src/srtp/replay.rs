@@ -1,3 +1,5 @@
+//! The replay list, RFC 3711 §3.3.2.
+
 /// Which of the last indices were received (RFC 3711 §3.3.2).
 #[derive(Clone, Debug)]
 pub(super) struct ReplayWindow {

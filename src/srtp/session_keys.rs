@@ -1,3 +1,5 @@
+//! The keys of one direction, and what is done with them.
+
 use zeroize::Zeroizing;
 
 use super::key_derivation::{KeyDerivation, Label};

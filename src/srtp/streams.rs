@@ -1,3 +1,5 @@
+//! What is known of each SSRC.
+
 use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;

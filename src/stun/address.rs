@@ -1,3 +1,5 @@
+//! Addresses in attributes, RFC 8489 §14.1.
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::header::{MAGIC_COOKIE, TransactionId};

@@ -1,3 +1,5 @@
+//! Attributes and their types, RFC 8489 §14.
+
 /// An attribute as it stands in a message, without padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attribute<'a> {

@@ -1,3 +1,5 @@
+//! Writing a message.
+
 use std::net::SocketAddr;
 
 use super::address;

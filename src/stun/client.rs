@@ -1,3 +1,5 @@
+//! A client of Binding.
+
 use std::net::SocketAddr;
 use std::time::Instant;
 

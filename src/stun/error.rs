@@ -1,3 +1,5 @@
+//! Errors of the wire format and of credentials.
+
 use thiserror::Error;
 
 /// Why bytes are no STUN message.

@@ -1,3 +1,5 @@
+//! Error codes, RFC 8489 §14.8.
+
 use std::fmt;
 
 /// Why a request was refused: a number from 300 to 699 (RFC 8489 §14.8).

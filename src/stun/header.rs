@@ -1,3 +1,5 @@
+//! The header of a message, RFC 8489 §5.
+
 use std::fmt;
 
 use crate::crypto::SecureRandom;

@@ -1,3 +1,5 @@
+//! MESSAGE-INTEGRITY, RFC 8489 §14.5.
+
 use std::fmt;
 
 use crate::crypto::{CryptoProvider, Digest, HashAlgorithm, Hmac};

@@ -1,3 +1,5 @@
+//! Reading a message.
+
 use std::net::SocketAddr;
 
 use super::address;

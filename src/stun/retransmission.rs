@@ -1,3 +1,5 @@
+//! Repetition of requests over UDP, RFC 8489 §6.2.1.
+
 use std::time::{Duration, Instant};
 
 /// How a request is repeated over UDP (RFC 8489 §6.2.1).

@@ -1,3 +1,5 @@
+//! A server of Binding.
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;

@@ -245,6 +245,18 @@ fn every_number_of_a_configuration_says_its_default() {
     assert_eq!(documented.without_default, Vec::<String>::new());
 }
 
+#[test]
+fn every_file_opens_with_what_it_is_for() {
+    let files = source::files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let is_of_tests = |name: &str| name.split(['/', '.']).any(|part| part == "tests");
+    let silent: Vec<_> = files
+        .iter()
+        .filter(|(name, text)| !is_of_tests(name) && !text.starts_with("//!"))
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(silent, Vec::<&String>::new());
+}
+
 /// The compiler and clippy see what is public in the end, as no reader of source text does.
 #[test]
 fn every_public_item_is_asked_for_its_documentation_and_its_errors() {

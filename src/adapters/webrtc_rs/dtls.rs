@@ -1,3 +1,5 @@
+//! The crate `dtls` behind the seam.
+
 mod alert;
 mod config;
 mod handshake;

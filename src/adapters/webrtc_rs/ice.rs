@@ -1,3 +1,5 @@
+//! The crate `webrtc-ice` behind the seam.
+
 mod base;
 mod config;
 mod conn;

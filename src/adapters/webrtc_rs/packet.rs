@@ -1,3 +1,5 @@
+//! Packets as the crate `rtp` has them, and as this one does.
+
 use bytes::Bytes;
 use rtp::header as webrtc;
 

@@ -1,3 +1,5 @@
+//! The crate `webrtc-sctp` behind the seam.
+
 mod tasks;
 #[cfg(test)]
 mod tests;

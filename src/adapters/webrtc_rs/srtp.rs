@@ -1,3 +1,5 @@
+//! The crate `webrtc-srtp` behind the seam.
+
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -1,3 +1,5 @@
+//! Hash functions and HMAC of AWS-LC.
+
 use aws_lc_rs::{digest, hmac};
 
 use super::sha1_hmac::Sha1Hmac;

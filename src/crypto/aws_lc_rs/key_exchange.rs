@@ -1,3 +1,5 @@
+//! Key exchange by AWS-LC.
+
 use aws_lc_rs::agreement::{self, EphemeralPrivateKey, PublicKey, UnparsedPublicKey};
 use aws_lc_rs::rand::SystemRandom;
 

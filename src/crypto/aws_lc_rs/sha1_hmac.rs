@@ -1,3 +1,5 @@
+//! HMAC-SHA1 beside AWS-LC.
+
 use hmac::{KeyInit, Mac};
 use sha1::Sha1;
 

@@ -1,3 +1,5 @@
+//! Ciphers of the RustCrypto crates.
+
 use aes::{Aes128, Aes256};
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::{Aes128Gcm, Aes256Gcm};

@@ -1,3 +1,5 @@
+//! Hash functions and HMAC of the RustCrypto crates.
+
 use hmac::{EagerHash, KeyInit, Mac};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};

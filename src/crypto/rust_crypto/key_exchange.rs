@@ -1,3 +1,5 @@
+//! Key exchange by the RustCrypto and dalek crates.
+
 use p256::elliptic_curve::sec1::ToSec1Point;
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;

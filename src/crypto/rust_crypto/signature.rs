@@ -1,3 +1,5 @@
+//! Signatures by the RustCrypto crates.
+
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use p256::pkcs8::{DecodePrivateKey, EncodePrivateKey};

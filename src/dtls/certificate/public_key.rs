@@ -1,3 +1,5 @@
+//! The public key in a certificate, RFC 5280 §4.1.
+
 use der::asn1::AnyRef;
 use der::oid::db::rfc5912::{ID_EC_PUBLIC_KEY, RSA_ENCRYPTION, SECP_256_R_1, SECP_384_R_1};
 use der::oid::db::rfc8410::ID_ED_25519;

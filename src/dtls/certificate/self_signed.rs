@@ -1,3 +1,5 @@
+//! Self-signed certificates.
+
 use std::time::Duration;
 
 use der::asn1::{Any, BitString, BitStringRef};

@@ -1,3 +1,5 @@
+//! Flights of this side, RFC 6347 §4.2.4.
+
 use std::fmt;
 
 use crate::dtls::handshake::{HANDSHAKE_HEADER_LEN, HandshakeHeader, HandshakeType, MessageSeq};

@@ -1,3 +1,5 @@
+//! The retransmission timer of flights, RFC 6347 §4.2.4.1.
+
 use std::time::{Duration, Instant};
 
 /// After how many retransmissions without an answer a flight is taken to be too large for the path (RFC 6347

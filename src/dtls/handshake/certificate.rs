@@ -1,3 +1,5 @@
+//! Certificate, CertificateRequest and CertificateVerify.
+
 use crate::crypto::SignatureScheme;
 use crate::dtls::wire::{Malformed, Reader, U16List, put_u16, put_vector8, put_vector16, put_vector24};
 

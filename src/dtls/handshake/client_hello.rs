@@ -1,3 +1,5 @@
+//! ClientHello.
+
 use super::extensions::{ClientExtensions, put_client_extensions};
 use super::random::Random;
 use crate::crypto::{NamedGroup, SignatureScheme};

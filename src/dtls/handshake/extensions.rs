@@ -1,3 +1,5 @@
+//! Extensions of both hellos.
+
 use crate::dtls::wire::{Malformed, Reader, U16List, put_u16, put_vector8, put_vector16};
 use crate::layer::SrtpProfile;
 

@@ -1,3 +1,5 @@
+//! Finished.
+
 use crate::dtls::wire::{Malformed, Reader};
 
 /// The length of `verify_data` with every suite here (RFC 5246 §7.4.9).

@@ -1,3 +1,5 @@
+//! HelloVerifyRequest.
+
 use crate::dtls::record::ProtocolVersion;
 use crate::dtls::wire::{Malformed, Reader, put_u16, put_vector8};
 

@@ -1,3 +1,5 @@
+//! ServerKeyExchange and ClientKeyExchange.
+
 use crate::crypto::SignatureScheme;
 use crate::dtls::wire::{Malformed, Reader, put_u16, put_vector8, put_vector16};
 

@@ -1,3 +1,5 @@
+//! Handshake messages and their fragments.
+
 use crate::dtls::wire::{Malformed, Reader, put_u16, put_u24};
 
 /// The length of the header of a handshake message or of a fragment of one.

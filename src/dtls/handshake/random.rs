@@ -1,3 +1,5 @@
+//! The random of a hello.
+
 use crate::crypto::SecureRandom;
 
 /// The random of a hello (RFC 5246 §7.4.1.2). All of it is random: nothing reads a clock, and RFC 9325

@@ -1,3 +1,5 @@
+//! Handshake messages from fragments, RFC 6347 §4.2.3.
+
 use std::collections::VecDeque;
 use std::fmt;
 

@@ -1,3 +1,5 @@
+//! ServerHello.
+
 use super::extensions::ServerExtensions;
 use super::random::Random;
 use crate::dtls::cipher_suite::CipherSuite;

@@ -1,3 +1,5 @@
+//! The transcript of a handshake.
+
 use std::fmt;
 
 use super::message::{HANDSHAKE_HEADER_LEN, HandshakeHeader, HandshakeType, MessageSeq};

@@ -1,3 +1,5 @@
+//! Stateless cookies, RFC 6347 §4.2.1.
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};

@@ -1,3 +1,5 @@
+//! A server of many clients behind one socket.
+
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

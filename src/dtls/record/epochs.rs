@@ -1,3 +1,5 @@
+//! The epochs of a connection, RFC 6347 §4.1.
+
 use super::header::{ContentType, Epoch, ProtocolVersion, RECORD_HEADER_LEN, SequenceNumber, put_header};
 use super::protection::{RecordSealer, SequenceExhausted};
 

@@ -1,3 +1,5 @@
+//! Records and their headers, RFC 6347 §4.1.
+
 use crate::dtls::wire::{Malformed, Reader, put_u16};
 
 /// The length of the header of a DTLS 1.2 record.

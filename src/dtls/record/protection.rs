@@ -1,3 +1,5 @@
+//! Sealing and opening records, RFC 5246 §6.2.3.3.
+
 use std::fmt;
 
 use zeroize::Zeroizing;

@@ -1,3 +1,5 @@
+//! The replay window, RFC 6347 §4.1.2.6.
+
 use super::header::SequenceNumber;
 
 /// Which records of an epoch arrived already (RFC 6347 §4.1.2.6). Fed with authenticated records only, so

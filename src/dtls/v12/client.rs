@@ -1,3 +1,5 @@
+//! The client's state machine of DTLS 1.2.
+
 use subtle::ConstantTimeEq;
 
 use super::exchange::{Completed, Exchange, Message, Step};

@@ -1,3 +1,5 @@
+//! What both state machines of DTLS 1.2 share.
+
 use std::fmt;
 use std::sync::Arc;
 

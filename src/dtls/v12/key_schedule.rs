@@ -1,3 +1,5 @@
+//! The key schedule of DTLS 1.2, RFC 5246 §8.
+
 use std::fmt;
 
 use smallvec::SmallVec;

@@ -1,3 +1,5 @@
+//! The server's state machine of DTLS 1.2.
+
 use std::fmt;
 
 use subtle::ConstantTimeEq;

@@ -1,3 +1,5 @@
+//! The ICE agent, RFC 8445.
+
 mod places;
 mod receive;
 mod schedule;

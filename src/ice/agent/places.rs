@@ -1,3 +1,5 @@
+//! Who has a place when there are more candidates than places.
+
 use std::time::Instant;
 
 use smallvec::SmallVec;
@@ -8,7 +10,6 @@ use crate::ice::pair::{Claim, Nomination, Pair, PairState};
 use crate::ice::remote::Place;
 use crate::layer::{Candidate, CandidateAddress, CandidateKind, IceError};
 
-/// Who has a place when there are more candidates than places.
 impl Agent {
     /// The host address that was added last is a base from now on.
     pub(super) fn take_newest_base(&mut self, now: Instant) {

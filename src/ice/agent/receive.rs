@@ -1,3 +1,5 @@
+//! What arrives at an agent.
+
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -10,7 +12,6 @@ use crate::ice::remote::on_link_of;
 use crate::layer::{CandidateKind, Datagram, FiveTuple, IceError, IceRole, IceTransport, PathProof};
 use crate::stun::{AttributeType, Class, ErrorCode, Message, Method};
 
-/// What arrives.
 impl Agent {
     pub(super) fn receive(&mut self, now: Instant, datagram: &Datagram<'_>) -> Result<(), IceError> {
         if self.is_closed() {

@@ -1,3 +1,5 @@
+//! What an agent does when.
+
 use std::time::Instant;
 
 use super::Agent;
@@ -11,7 +13,6 @@ use crate::stun::{Retransmission, RetransmissionStep, TransactionId};
 /// Questions to servers that a failure names at most.
 const MAX_SERVER_ERRORS: usize = 32;
 
-/// What is due.
 impl Agent {
     pub(super) fn update(&mut self, now: Instant) {
         if self.is_closed() {

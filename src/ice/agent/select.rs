@@ -1,3 +1,5 @@
+//! Nomination and the selected pair, RFC 8445 §8.
+
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 

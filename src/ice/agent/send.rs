@@ -1,3 +1,5 @@
+//! What an agent sends.
+
 use super::Agent;
 use crate::ice::message::{
     CheckRequest, Content, Generation, Outgoing, write_check, write_response, write_server_query,
@@ -6,7 +8,6 @@ use crate::ice::pair::Nomination;
 use crate::layer::{FiveTuple, IceRole};
 use crate::stun::TransactionId;
 
-/// What goes out.
 impl Agent {
     pub(super) fn send(&mut self, path: FiveTuple, id: TransactionId, content: Content) {
         // A repetition of what was not even taken from here yet would only make the queue grow.

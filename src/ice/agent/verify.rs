@@ -1,3 +1,5 @@
+//! Pairs that are asked whether they still work.
+
 use std::net::SocketAddr;
 use std::time::Instant;
 

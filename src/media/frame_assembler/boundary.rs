@@ -1,3 +1,5 @@
+//! Where frames begin and end.
+
 /// What a payload means for the frame under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Boundary {

@@ -1,3 +1,5 @@
+//! Answers to questions for names of this machine, RFC 6762 §6.
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};

@@ -1,3 +1,5 @@
+//! Names below `.local`, RFC 6762 §3.
+
 use std::fmt;
 use std::str::FromStr;
 

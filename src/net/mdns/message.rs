@@ -1,3 +1,5 @@
+//! DNS messages of mDNS.
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use simple_dns::rdata::{A, AAAA, RData};

@@ -1,3 +1,5 @@
+//! Questions for names on the local link, RFC 6762 §5.
+
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};

@@ -1,3 +1,5 @@
+//! A querier on sockets.
+
 use std::io;
 use std::net::IpAddr;
 use std::time::Instant;

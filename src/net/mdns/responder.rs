@@ -1,3 +1,5 @@
+//! An answerer on sockets.
+
 use std::io;
 use std::net::IpAddr;
 

@@ -1,3 +1,5 @@
+//! The sockets of mDNS, one for each interface.
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::task::{Context, Poll};

@@ -1,3 +1,5 @@
+//! The chunks of an association that is established.
+
 use std::time::Instant;
 
 use super::input::Next;

@@ -1,3 +1,5 @@
+//! Set-up of an association, RFC 9260 §5.
+
 use std::time::Instant;
 
 use super::input::Next;

@@ -1,3 +1,5 @@
+//! Packets on their way in, RFC 9260 §8.5.
+
 use std::time::Instant;
 
 use super::reply::Reply;

@@ -1,3 +1,5 @@
+//! Packets on their way out.
+
 use std::time::Instant;
 
 use super::state::{Association, State};

@@ -1,3 +1,5 @@
+//! Packets that answer one of the peer's and belong to no state.
+
 use std::borrow::Cow;
 
 use smallvec::SmallVec;

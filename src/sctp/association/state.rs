@@ -1,3 +1,5 @@
+//! The state of an association, RFC 9260 §4.
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 

@@ -1,3 +1,5 @@
+//! The end of an association, RFC 9260 §9.
+
 use std::borrow::Cow;
 use std::time::Instant;
 

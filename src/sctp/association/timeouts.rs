@@ -1,3 +1,5 @@
+//! What the timers of an association do.
+
 use std::time::Instant;
 
 use super::state::{Association, State};

@@ -1,3 +1,5 @@
+//! An association as a layer, behind the seam.
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;

@@ -1,3 +1,5 @@
+//! The receiving half of an association.
+
 use std::time::{Duration, Instant};
 
 use super::delivery::Delivery;

@@ -1,3 +1,5 @@
+//! Which TSNs have arrived.
+
 use std::collections::BTreeMap;
 
 use smallvec::SmallVec;

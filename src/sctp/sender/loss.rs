@@ -1,3 +1,5 @@
+//! Missing reports and fast retransmit, RFC 9260 §7.2.4.
+
 use crate::sctp::sequence::Tsn;
 
 /// Counts missing reports without touching the chunks (RFC 9260 §7.2.4).

@@ -1,3 +1,5 @@
+//! What was sent and is not acknowledged.
+
 use std::collections::VecDeque;
 use std::time::Instant;
 

@@ -1,3 +1,5 @@
+//! The sending half of an association.
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 

@@ -1,3 +1,5 @@
+//! Error causes, RFC 9260 §3.3.10.
+
 use std::fmt::Write;
 
 use super::Parameters;

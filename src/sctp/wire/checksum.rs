@@ -1,3 +1,5 @@
+//! The checksum, RFC 9260 §6.8.
+
 /// The CRC32c of `bytes` (RFC 9260 appendix A) as the little-endian field of the common header holds it.
 pub fn checksum(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes)

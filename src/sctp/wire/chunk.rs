@@ -1,3 +1,5 @@
+//! Chunks, RFC 9260 §3.2.
+
 use super::WireError;
 use crate::layer::{PayloadProtocol, StreamId};
 use crate::sctp::sequence::{Ssn, Tsn};

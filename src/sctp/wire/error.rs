@@ -1,3 +1,5 @@
+//! Errors of the wire format.
+
 use thiserror::Error;
 
 /// Why bytes are not a packet, chunk or parameter.

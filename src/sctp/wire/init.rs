@@ -1,3 +1,5 @@
+//! INIT and INIT ACK.
+
 use super::{ChunkType, Parameter, ParameterType, Parameters, WireError};
 use crate::sctp::sequence::Tsn;
 

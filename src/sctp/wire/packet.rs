@@ -1,3 +1,5 @@
+//! Packets, RFC 9260 §3.
+
 use super::{ChunkType, Chunks, WireError, checksum};
 
 /// The common header of a packet (RFC 9260 §3.1).

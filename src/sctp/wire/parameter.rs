@@ -1,3 +1,5 @@
+//! Parameters of chunks, RFC 9260 §3.2.1.
+
 use super::{UnknownAction, WireError};
 
 /// The type of a parameter (RFC 9260 §3.2.1).

@@ -1,3 +1,5 @@
+//! Parameters of RE-CONFIG, RFC 6525 §4.
+
 use super::{Parameter, ParameterType, WireError};
 use crate::layer::StreamId;
 use crate::sctp::sequence::Tsn;

@@ -1,3 +1,5 @@
+//! SACK.
+
 use super::{ChunkType, PacketWriter, WireError};
 use crate::sctp::sequence::Tsn;
 

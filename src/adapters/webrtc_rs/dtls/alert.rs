@@ -1,3 +1,5 @@
+//! Alerts, RFC 5246 §7.2.
+
 /// An alert (RFC 5246 §7.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Alert {

@@ -1,3 +1,5 @@
+//! The configuration of connections.
+
 use std::time::Duration;
 
 use super::identity::DtlsIdentity;

@@ -1,3 +1,5 @@
+//! A certificate with its private key.
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! The configuration of agents.
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
