@@ -311,7 +311,7 @@ impl DataChannels {
                     _ => self.end = End::Unread,
                 }
             }
-            SctpEvent::Readable | SctpEvent::Writable => {}
+            SctpEvent::Readable => {}
         }
     }
 
