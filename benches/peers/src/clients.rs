@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kaon_rtc::layer::RtpTimestamp;
 use kaon_rtc::peer_connection::{
-    Description, RtpSender, OutgoingRtp, PeerConnection, TrackKind, TransceiverInit,
+    Description, OutgoingRtp, PeerConnection, RtpSender, TrackKind, TransceiverInit,
 };
 use kaon_rtc::sdp::Direction;
 use serde_json::json;

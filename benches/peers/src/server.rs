@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kaon_rtc::layer::{PayloadType, RtpTimestamp};
 use kaon_rtc::peer_connection::{
-    Description, Endpoint, RtpSender, OutgoingRtp, PeerConnection, PeerConnectionEvent, RtpReceiver,
+    Description, Endpoint, OutgoingRtp, PeerConnection, PeerConnectionEvent, RtpReceiver, RtpSender,
     TrackKind, TransceiverInit,
 };
 use kaon_rtc::sdp::Direction;
