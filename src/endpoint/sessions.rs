@@ -1,11 +1,16 @@
+//! Sessions that share a socket.
+
+mod claiming;
+mod receiving;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 
-use super::claims::{Claims, Verdict};
-use super::classify::{Address, is_protected, questions};
+use super::claims::Claims;
+use super::classify::questions;
 use super::event::EndpointEvent;
 use super::member::Member;
 use super::routes::Routes;
@@ -218,126 +223,6 @@ impl<M: Member> Endpoint<M> {
         if let Some(at) = timer {
             self.timers.insert((at, id));
         }
-    }
-
-    /// Hands a datagram to the session that it is for.
-    fn receive(&mut self, now: Instant, mut datagram: Datagram<'_>) -> Result<(), SessionError> {
-        let path = datagram.path;
-        let (id, question) = match Address::of(datagram.bytes) {
-            Address::Check { ufrag } => {
-                let named = ufrag.and_then(|ufrag| self.routes.by_ufrag(ufrag));
-                (named.or_else(|| self.routes.owner(&path)), None)
-            }
-            Address::Response(question) => (self.routes.by_question(question), Some(question)),
-            Address::Path => (self.routes.owner(&path), None),
-        };
-        let id = id.ok_or(SessionError::Ignored("it is for no session of this endpoint"))?;
-        if is_protected(&datagram) && self.claims.claimant(id, &path).is_some() {
-            return self.receive_disputed(now, id, datagram.reborrow());
-        }
-        let is_protected = is_protected(&datagram);
-        self.hand_over(now, id, datagram)?;
-        if let Some(question) = question {
-            self.routes.answered(id, question);
-        }
-        if !is_protected {
-            self.follow_proof(now, id, path);
-        }
-        Ok(())
-    }
-
-    fn hand_over(&mut self, now: Instant, id: SessionId, datagram: Datagram<'_>) -> Result<(), SessionError> {
-        let entry = self.members.get_mut(&id);
-        let entry = entry.ok_or(SessionError::Ignored("it is for a session that is gone"))?;
-        let result = entry.member.receive(now, datagram);
-        entry.wake(id, &mut self.due, &mut self.news);
-        result
-    }
-
-    /// While it is not known who is at the other end of a path, the one that it does not belong to gets what the other
-    /// refuses: a peer that was restarted begins its handshake at once.
-    fn receive_disputed(
-        &mut self,
-        now: Instant,
-        owner: SessionId,
-        mut datagram: Datagram<'_>,
-    ) -> Result<(), SessionError> {
-        let path = datagram.path;
-        let refusal = match self.hand_over(now, owner, datagram.reborrow()) {
-            Ok(()) => return Ok(()),
-            Err(refusal) => refusal,
-        };
-        match self.claims.claimant(owner, &path) {
-            Some(claimant) => self.hand_over(now, claimant, datagram),
-            None => Err(refusal),
-        }
-    }
-
-    /// An authentic message of its peer shows that a path leads there.
-    fn follow_proof(&mut self, now: Instant, id: SessionId, path: FiveTuple) {
-        let Some(entry) = self.members.get_mut(&id) else { return };
-        if entry.member.with(Session::take_path_proof).is_none() {
-            return;
-        }
-        match self.routes.owner(&path) {
-            Some(owner) if owner == id => self.settle_claims(now, id),
-            Some(owner) if self.is_in_use(now, owner, &path) => self.claim(now, owner, path, id),
-            _ => self.take_path(id, path),
-        }
-    }
-
-    fn is_in_use(&mut self, now: Instant, owner: SessionId, path: &FiveTuple) -> bool {
-        let owner = self.members.get_mut(&owner);
-        owner.is_some_and(|owner| owner.member.with(|session| session.owns_path(now, path)))
-    }
-
-    /// The peers of two sessions have proved the same path: the session that uses it finds out whether its own is
-    /// still there.
-    fn claim(&mut self, now: Instant, owner: SessionId, path: FiveTuple, claimant: SessionId) {
-        if self.claims.add(now, owner, path, claimant) {
-            self.with(owner, |session| session.verify_path(now, &path));
-        }
-    }
-
-    /// Decides on the paths of a session that others claim.
-    fn settle_claims(&mut self, now: Instant, owner: SessionId) {
-        if !self.claims.concern(owner) {
-            return;
-        }
-        let Some(entry) = self.members.get_mut(&owner) else { return };
-        let settled = entry.member.with(|session| {
-            self.claims.settle(now, owner, |claim| {
-                if !session.owns_path(now, &claim.path) {
-                    Verdict::Granted
-                } else if session.last_heard(&claim.path).is_some_and(|heard| heard > claim.asked) {
-                    Verdict::Refused
-                } else {
-                    Verdict::Open
-                }
-            })
-        });
-        for (claim, verdict) in settled {
-            match verdict {
-                Verdict::Granted => self.take_path(claim.claimant, claim.path),
-                Verdict::Refused => {
-                    if let Some(entry) = self.members.get_mut(&claim.claimant) {
-                        entry.refused = Some((claim.path, owner));
-                        entry.wake(claim.claimant, &mut self.due, &mut self.news);
-                    }
-                }
-                Verdict::Open => {}
-            }
-        }
-    }
-
-    fn take_path(&mut self, id: SessionId, path: FiveTuple) {
-        let Some(entry) = self.members.get_mut(&id) else { return };
-        let routes = &mut self.routes;
-        entry.member.with(|session| {
-            let selected = session.selected_pair().map(|pair| pair.path);
-            routes.take_path(id, path, |other| selected == Some(*other));
-        });
-        self.wake(id);
     }
 }
 
