@@ -28,15 +28,19 @@
 //! }
 //! ```
 
+mod batch;
 mod claims;
 mod classify;
 mod event;
+mod incoming;
 mod member;
 mod routes;
 mod session_id;
 mod sessions;
 
+pub use batch::ReceivedCounts;
 pub use event::EndpointEvent;
+pub use incoming::{Incoming, IncomingLimits};
 pub use member::Member;
 pub use session_id::SessionId;
 pub use sessions::Endpoint;

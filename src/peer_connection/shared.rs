@@ -263,6 +263,17 @@ impl Shared {
         self.changed.notify_waiters();
     }
 
+    /// Has the session take what has come, under one lock.
+    fn receiving<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let had_rtcp = state.session.has_unread_rtcp();
+        let result = act(&mut state);
+        if !had_rtcp && state.session.has_unread_rtcp() {
+            self.changed.notify_waiters();
+        }
+        result
+    }
+
     pub(super) fn close(self: &Arc<Self>) {
         self.close_for(FailureReason::Closed);
     }
@@ -294,13 +305,11 @@ impl Member for Arc<Shared> {
     }
 
     fn receive(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), SessionError> {
-        let mut state = self.lock();
-        let had_rtcp = state.session.has_unread_rtcp();
-        let result = state.receive(now, datagram);
-        if !had_rtcp && state.session.has_unread_rtcp() {
-            self.changed.notify_waiters();
-        }
-        result
+        self.receiving(|state| state.receive(now, datagram))
+    }
+
+    fn receive_run<'d>(&mut self, now: Instant, run: impl Iterator<Item = Datagram<'d>>) -> usize {
+        self.receiving(|state| run.filter_map(|datagram| state.receive(now, datagram).ok()).count())
     }
 
     fn serve(&mut self, act: impl FnOnce(&mut Session)) -> bool {
