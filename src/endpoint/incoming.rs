@@ -1,6 +1,6 @@
 //! Checks for user-name fragments that no session has.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
@@ -41,7 +41,7 @@ pub struct IncomingLimits {
     pub max_strangers: usize,
     /// The most of them on one path, so that no address takes all places. 4 by default.
     pub max_strangers_per_path: usize,
-    /// The most bytes that they take, each with an overhead of 256. 128 KiB by default.
+    /// The most bytes that they take, each with an overhead of 512. 256 KiB by default.
     pub max_bytes: usize,
     /// How long a stranger is remembered. 5 s by default. Who repeats its checks for longer is told again.
     pub remember: Duration,
@@ -52,7 +52,7 @@ impl Default for IncomingLimits {
         Self {
             max_strangers: 256,
             max_strangers_per_path: 4,
-            max_bytes: 128 << 10,
+            max_bytes: 256 << 10,
             remember: Duration::from_secs(5),
         }
     }
@@ -62,13 +62,12 @@ impl Default for IncomingLimits {
 #[derive(Debug)]
 pub(super) struct Strangers {
     limits: IncomingLimits,
-    /// In a tree, because a stranger chooses what the keys are.
-    of_path: BTreeMap<FiveTuple, SmallVec<[Stranger; 1]>>,
-    /// All of them, the oldest first, and some that are gone.
-    order: VecDeque<(FiveTuple, u64)>,
-    /// Those that the application has not been told of, the oldest first, and some that are gone.
-    untold: VecDeque<(FiveTuple, u64)>,
-    count: usize,
+    /// In trees, because a stranger chooses what the keys are.
+    of_path: BTreeMap<FiveTuple, SmallVec<[Box<Stranger>; 1]>>,
+    /// All of them by number, the oldest first.
+    order: BTreeMap<u64, FiveTuple>,
+    /// The application has been told of those before it.
+    untold: u64,
     bytes: usize,
     next: u64,
     forgotten: u64,
@@ -79,13 +78,15 @@ struct Stranger {
     number: u64,
     came: Instant,
     ufrag: String,
-    /// `None` once it was told.
-    incoming: Option<Incoming>,
+    remote_ufrag: String,
+    ecn: Option<Ecn>,
+    /// Empty once it was told.
+    datagram: Vec<u8>,
     bytes: usize,
 }
 
 /// What a stranger takes besides the bytes of its check.
-const OVERHEAD: usize = 256;
+const OVERHEAD: usize = 512;
 /// The longest check that is kept. One with fragments of 256 bytes has some 650.
 const MAX_CHECK: usize = 1024;
 
@@ -94,9 +95,8 @@ impl Strangers {
         Self {
             limits,
             of_path: BTreeMap::new(),
-            order: VecDeque::new(),
-            untold: VecDeque::new(),
-            count: 0,
+            order: BTreeMap::new(),
+            untold: 0,
             bytes: 0,
             next: 0,
             forgotten: 0,
@@ -112,90 +112,74 @@ impl Strangers {
     pub(super) fn note(&mut self, now: Instant, datagram: &Datagram<'_>) {
         self.forget_old(now);
         let Some((ufrag, remote_ufrag)) = fragments(datagram.bytes) else { return };
-        let of_path = self.of_path.get(&datagram.path);
-        if of_path.is_some_and(|strangers| strangers.iter().any(|stranger| stranger.ufrag == ufrag)) {
+        let of_path = self.of_path.get(&datagram.path).map(|strangers| &**strangers).unwrap_or_default();
+        if of_path.iter().any(|stranger| stranger.ufrag == ufrag) {
             return;
         }
-        if of_path.is_some_and(|strangers| strangers.len() >= self.limits.max_strangers_per_path.max(1)) {
-            let oldest = of_path.and_then(|strangers| strangers.first()).map(|stranger| stranger.number);
-            oldest.into_iter().for_each(|number| self.forget(datagram.path, number));
-        }
-        let bytes = OVERHEAD + datagram.bytes.len() + ufrag.len();
+        let bytes = OVERHEAD + ufrag.len() + remote_ufrag.len() + datagram.bytes.len();
         if bytes > self.limits.max_bytes || self.limits.max_strangers == 0 {
             return;
         }
-        while self.count >= self.limits.max_strangers || self.bytes + bytes > self.limits.max_bytes {
-            let Some((path, number)) = self.order.pop_front() else { return };
-            self.forget(path, number);
+        if of_path.len() >= self.limits.max_strangers_per_path.max(1)
+            && let Some(oldest) = of_path.first()
+        {
+            self.forget(oldest.number);
         }
-        let incoming = Incoming {
+        while self.order.len() >= self.limits.max_strangers || self.bytes + bytes > self.limits.max_bytes {
+            let Some((oldest, _)) = self.order.first_key_value() else { return };
+            self.forget(*oldest);
+        }
+        let stranger = Stranger {
+            number: self.next,
+            came: now,
             ufrag: ufrag.to_owned(),
             remote_ufrag: remote_ufrag.to_owned(),
-            path: datagram.path,
             ecn: datagram.ecn,
             datagram: datagram.bytes.to_vec(),
+            bytes,
         };
-        self.add(now, incoming, bytes);
-    }
-
-    fn add(&mut self, now: Instant, incoming: Incoming, bytes: usize) {
-        let (path, number) = (incoming.path, self.next);
+        self.order.insert(self.next, datagram.path);
+        self.of_path.entry(datagram.path).or_default().push(Box::new(stranger));
         self.next += 1;
-        self.count += 1;
         self.bytes += bytes;
-        let (came, ufrag) = (now, incoming.ufrag.clone());
-        let stranger = Stranger { number, came, ufrag, incoming: Some(incoming), bytes };
-        self.of_path.entry(path).or_default().push(stranger);
-        self.order.push_back((path, number));
-        self.untold.push_back((path, number));
-        // Half of them may be gone.
-        if self.order.len() > 2 * self.count + 16 || self.untold.len() > 2 * self.count + 16 {
-            let of_path = &self.of_path;
-            let is_there = |(path, number): &(FiveTuple, u64)| {
-                of_path.get(path).is_some_and(|all| all.iter().any(|stranger| stranger.number == *number))
-            };
-            self.order.retain(is_there);
-            self.untold.retain(is_there);
-        }
     }
 
     /// The stranger that waits longest to be told, with the time when it came.
     pub(super) fn poll(&mut self) -> Option<(Instant, Incoming)> {
-        while let Some((path, number)) = self.untold.pop_front() {
-            let of_path = self.of_path.get_mut(&path).into_iter().flatten();
-            let Some(stranger) = of_path.into_iter().find(|stranger| stranger.number == number) else {
-                continue;
-            };
-            let Some(incoming) = stranger.incoming.take() else { continue };
-            self.bytes -= incoming.datagram.len();
-            stranger.bytes -= incoming.datagram.len();
-            return Some((stranger.came, incoming));
-        }
-        None
+        let (number, path) = self.order.range(self.untold..).next()?;
+        let (number, path) = (*number, *path);
+        self.untold = number + 1;
+        let of_path = self.of_path.get_mut(&path)?;
+        let stranger = of_path.iter_mut().find(|stranger| stranger.number == number)?;
+        let datagram = std::mem::take(&mut stranger.datagram);
+        stranger.bytes -= datagram.len();
+        self.bytes -= datagram.len();
+        let (ufrag, remote_ufrag) = (stranger.ufrag.clone(), stranger.remote_ufrag.clone());
+        Some((stranger.came, Incoming { ufrag, remote_ufrag, path, ecn: stranger.ecn, datagram }))
     }
 
     fn forget_old(&mut self, now: Instant) {
-        while let Some((path, number)) = self.order.front().copied() {
-            let of_path = self.of_path.get(&path).into_iter().flatten();
-            let came = of_path.into_iter().find(|stranger| stranger.number == number).map(|s| s.came);
-            if came.is_some_and(|came| now.saturating_duration_since(came) < self.limits.remember) {
+        while let Some((number, path)) = self.order.first_key_value() {
+            let (number, of_path) = (*number, self.of_path.get(path));
+            let oldest = of_path.into_iter().flatten().find(|stranger| stranger.number == number);
+            let is_old = |came| now.saturating_duration_since(came) >= self.limits.remember;
+            if oldest.is_some_and(|oldest| !is_old(oldest.came)) {
                 return;
             }
-            self.order.pop_front();
-            self.forget(path, number);
+            self.forget(number);
         }
     }
 
-    fn forget(&mut self, path: FiveTuple, number: u64) {
+    fn forget(&mut self, number: u64) {
+        let Some(path) = self.order.remove(&number) else { return };
+        self.forgotten += u64::from(number >= self.untold);
         let Some(of_path) = self.of_path.get_mut(&path) else { return };
-        let Some(at) = of_path.iter().position(|stranger| stranger.number == number) else { return };
-        let stranger = of_path.remove(at);
+        if let Some(at) = of_path.iter().position(|stranger| stranger.number == number) {
+            self.bytes -= of_path.remove(at).bytes;
+        }
         if of_path.is_empty() {
             self.of_path.remove(&path);
         }
-        self.count -= 1;
-        self.bytes -= stranger.bytes;
-        self.forgotten += u64::from(stranger.incoming.is_some());
     }
 }
 
@@ -249,7 +233,7 @@ mod tests {
             note(&mut strangers, now, 1, check("here:there", transaction));
             note(&mut strangers, now, 2, check("here:there", transaction));
         }
-        assert_eq!(strangers.count, 2);
+        assert_eq!(strangers.order.len(), 2);
         let (_, first) = strangers.poll().unwrap();
         assert_eq!((&*first.ufrag, &*first.remote_ufrag, first.path), ("here", "there", path(1)));
         assert_eq!(first.datagram, check("here:there", 0));
@@ -260,7 +244,7 @@ mod tests {
         let later = now + strangers.limits.remember;
         note(&mut strangers, later, 1, check("here:there", 102));
         assert_eq!(strangers.poll().unwrap().1.datagram, check("here:there", 102));
-        assert_eq!((strangers.count, strangers.forgotten()), (1, 0));
+        assert_eq!((strangers.order.len(), strangers.forgotten()), (1, 0));
     }
 
     #[test]
@@ -270,26 +254,25 @@ mod tests {
         let mut strangers = Strangers::new(limits.clone());
         for number in 0..1000u16 {
             note(&mut strangers, now, number, check(&format!("here{number}:there"), 1));
-            assert!(strangers.count <= 10 && strangers.order.len() < 64 && strangers.untold.len() < 64);
+            assert!(strangers.order.len() <= 10 && strangers.of_path.len() <= 10);
         }
-        assert_eq!((strangers.count, strangers.forgotten()), (10, 990));
+        assert_eq!((strangers.order.len(), strangers.forgotten()), (10, 990));
         assert_eq!(strangers.poll().unwrap().1.ufrag, "here990");
         // One path has a few places.
         for number in 0..1000u16 {
             note(&mut strangers, now, 7, check(&format!("here{number}:there"), 1));
         }
         assert_eq!(strangers.of_path[&path(7)].len(), 4);
-        assert!(strangers.order.len() < 64 && strangers.untold.len() < 64);
         assert!(std::iter::from_fn(|| strangers.poll()).count() <= 10);
 
-        limits.max_bytes = 1000;
+        limits.max_bytes = 2000;
         let mut strangers = Strangers::new(limits);
         for number in 0..1000u16 {
             note(&mut strangers, now, number, check(&format!("{number:0>200}:there"), 1));
-            assert!(strangers.bytes <= 1000 && strangers.count <= 2);
+            assert!(strangers.bytes <= 2000 && strangers.order.len() <= 2);
         }
         note(&mut strangers, now + Duration::from_secs(60), 1, vec![0; 20]);
-        assert_eq!((strangers.count, strangers.bytes, strangers.order.len()), (0, 0, 0));
+        assert_eq!((strangers.of_path.len(), strangers.bytes, strangers.order.len()), (0, 0, 0));
     }
 
     #[test]
@@ -304,6 +287,6 @@ mod tests {
         {
             note(&mut strangers, now, 1, datagram);
         }
-        assert!(strangers.poll().is_none() && strangers.count == 0);
+        assert!(strangers.poll().is_none() && strangers.order.len() == 0);
     }
 }
