@@ -119,7 +119,7 @@ fn a_batch_is_not_allocated_for() {
     let mut play = Play::new(CLIENTS);
     let (mut allocations, mut taken) = (0, 0);
     let mut batch = Vec::new();
-    for round in 0..60u32 {
+    for round in 0..240u32 {
         play.now += Duration::from_millis(2);
         // Reports are made beside the batches.
         play.server.handle_timeout(play.now);
@@ -140,13 +140,14 @@ fn a_batch_is_not_allocated_for() {
             taken += counts.taken;
             assert_eq!((counts.refused, counts.unknown), (0, 2));
         });
-        if round >= 45 && counted > 0 {
+        // The tables of the sessions have their size then.
+        if round >= 120 && counted > 0 {
             println!("round {round}: {counted} allocations");
             allocations += counted;
         }
         play.exchange();
     }
-    assert!(taken >= 60 * 40 * CLIENTS, "{taken}");
+    assert!(taken >= 240 * 40 * CLIENTS, "{taken}");
     assert_eq!(allocations, 0);
 }
 
