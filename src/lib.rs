@@ -41,7 +41,7 @@
 )]
 #![cfg_attr(
     feature = "session",
-    doc = "| `session` | [`endpoint`] | many sessions behind one socket, found by path, user name or transaction |"
+    doc = "| `session` | [`endpoint`] | many sessions behind sockets, found by path, user name or transaction |"
 )]
 #![cfg_attr(
     feature = "serde",

@@ -1,11 +1,14 @@
 //! Several sessions behind one port, and strangers and peers who would like what belongs to others: datagrams from any
-//! address, recorded ones from another, candidates with the addresses of others, names, sessions that come and go. An
-//! honest pair among them still connects and has its messages echoed.
+//! address, recorded ones from another, candidates with the addresses of others, names, sessions that come and go, batches,
+//! and strangers for whom a session is made when their check comes. An honest pair among them still connects and has its
+//! messages echoed. Which session is handed what is compared with a model that looks through lists.
 //!
 //! The input is a list of steps: a byte that says what, a byte that says from where, a length byte, and so many bytes.
 
 #![no_main]
 
+#[path = "endpoint/model.rs"]
+mod model;
 mod oracle;
 
 use std::net::SocketAddr;
@@ -15,14 +18,23 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use kaon_rtc::crypto::{SeededRandom, aws_lc_rs};
 use kaon_rtc::datachannel::{ChannelEvent, ChannelId, ChannelInit, MessageKind};
-use kaon_rtc::endpoint::{Endpoint, EndpointEvent, SessionId};
-use kaon_rtc::layer::{Datagram, FiveTuple, Layer, TransmitBatch};
+use kaon_rtc::endpoint::{Endpoint, EndpointEvent, Incoming, IncomingLimits, SessionId};
+use kaon_rtc::layer::{
+    Datagram, Fingerprint, FingerprintAlgorithm, FiveTuple, IceCredentials, Layer, TransmitBatch,
+};
 use kaon_rtc::session::{Description, IceCandidateInit, Session, SessionConfig, SessionEvent};
 use libfuzzer_sys::fuzz_target;
+use model::{SharedModel, Watched};
 
 static CONFIG: LazyLock<SessionConfig> = LazyLock::new(|| {
     let provider = aws_lc_rs::provider().with_random(Arc::new(SeededRandom::new(1)));
     SessionConfig::generate(provider).expect("a certificate")
+});
+/// Of sessions that are made when the first check comes.
+static DIRECT: LazyLock<SessionConfig> = LazyLock::new(|| {
+    let mut config = CONFIG.clone();
+    config.transports.dangerously_accept_any_certificate();
+    config
 });
 
 const HONEST: usize = 0;
@@ -48,7 +60,8 @@ struct Connection {
 }
 
 struct Play {
-    server: Endpoint<Session>,
+    server: Endpoint<Watched>,
+    model: SharedModel,
     clients: [Endpoint<Session>; HOSTS],
     now: Instant,
     next_id: u64,
@@ -62,6 +75,7 @@ impl Play {
     fn new() -> Self {
         let mut play = Self {
             server: Endpoint::new(),
+            model: SharedModel::default(),
             clients: [Endpoint::new(), Endpoint::new(), Endpoint::new()],
             now: Instant::now(),
             next_id: 0,
@@ -69,6 +83,9 @@ impl Play {
             recorded: Vec::new(),
             echoed: Vec::new(),
         };
+        let mut limits = IncomingLimits::default();
+        limits.max_strangers = 16;
+        play.server.set_incoming(Some(limits));
         play.connect(HOSTILE);
         play.run(Duration::from_secs(1));
         play
@@ -96,10 +113,56 @@ impl Play {
         let answer = answerer.local_description().expect("an answer").text();
         offerer.set_remote_description(now, &Description::answer(&answer).expect("good")).expect("good");
         self.clients[host].insert(here, offerer);
-        self.server.insert(there, answerer);
+        self.insert(there, answerer);
         let connection = Connection { host, here, there };
         self.connections.push(connection);
         (connection, channel)
+    }
+
+    fn insert(&mut self, id: SessionId, session: Session) {
+        self.model.borrow_mut().add(id, &session);
+        self.server.insert(id, Watched::new(id, session, &self.model));
+    }
+
+    /// A client that knows the server's address and certificate, and chooses the credentials of both sides.
+    fn dial(&mut self, host: usize, number: u8) {
+        let now = self.now;
+        let ufrag = format!("direct/{number:024}");
+        let credentials = IceCredentials::new(&*ufrag, &*ufrag).expect("good credentials");
+        let mut session = Session::with_ice_credentials(now, CONFIG.clone(), credentials).expect("a session");
+        session.add_host_address(now, client(host)).expect("a good address");
+        session.end_of_host_addresses(now);
+        session.create_data_channel(now, ChannelInit::new("echo")).expect("room");
+        session.set_local_description(now, None).expect("an offer");
+        let fingerprint = CONFIG.transports.fingerprints[0].clone();
+        let answer = direct(&ufrag, &fingerprint, "passive");
+        let _ = session.set_remote_description(now, &Description::answer(&answer).expect("good"));
+        self.next_id += 1;
+        self.clients[host].insert(SessionId::new(self.next_id), session);
+    }
+
+    /// A stranger is let in if its fragments are those of one who dials.
+    fn accept(&mut self, incoming: Incoming) {
+        let now = self.now;
+        let Ok(credentials) = IceCredentials::new(&*incoming.ufrag, &*incoming.ufrag) else { return };
+        let mut session = Session::with_ice_credentials(now, DIRECT.clone(), credentials).expect("a session");
+        session.add_host_address(now, incoming.path.local).expect("a good address");
+        session.end_of_host_addresses(now);
+        let unknown = Fingerprint::new(FingerprintAlgorithm::Sha256, &[0xff; 32]).expect("32 bytes");
+        let offer = direct(&incoming.ufrag, &unknown, "active");
+        let Ok(offer) = Description::offer(&offer) else { return };
+        if session.set_remote_description(now, &offer).is_err() {
+            return;
+        }
+        session.set_local_description(now, None).expect("an answer");
+        self.next_id += 1;
+        let id = SessionId::new(self.next_id);
+        self.model.borrow_mut().add(id, &session);
+        let session = Watched::new(id, session, &self.model);
+        if self.server.accept(now, id, session, incoming).is_err() {
+            self.model.borrow_mut().remove(id);
+            assert!(self.server.get_mut(id).is_none(), "a session that refused its check stays");
+        }
     }
 
     /// All exchange what they have, and time passes.
@@ -131,7 +194,9 @@ impl Play {
                 quiet = false;
                 let to = transmit.path.expect("a session names its paths").remote;
                 let host = (0..HOSTS).find(|host| client(*host) == to);
+                let served = self.model.borrow().served;
                 for bytes in batch.datagrams_mut(&transmit) {
+                    self.model.borrow_mut().note_sent(served, bytes);
                     if let Some(host) = host {
                         let path = FiveTuple::udp(to, server());
                         let _ = self.clients[host].handle_datagram(self.now, Datagram::new(path, bytes));
@@ -139,6 +204,7 @@ impl Play {
                 }
                 batch.clear();
             }
+            let mut arrived = Vec::new();
             for host in 0..HOSTS {
                 while let Some(transmit) = self.clients[host].poll_transmit(self.now, &mut batch) {
                     quiet = false;
@@ -148,13 +214,13 @@ impl Play {
                             self.recorded.push(bytes.to_vec());
                         }
                         if is_for_server {
-                            let path = FiveTuple::udp(server(), client(host));
-                            let _ = self.server.handle_datagram(self.now, Datagram::new(path, bytes));
+                            arrived.push((FiveTuple::udp(server(), client(host)), bytes.to_vec()));
                         }
                     }
                     batch.clear();
                 }
             }
+            self.receive_all(arrived);
             self.drain();
             if quiet {
                 return;
@@ -165,11 +231,15 @@ impl Play {
 
     fn drain(&mut self) {
         while let Some(event) = self.server.poll_event() {
-            // The server echoes.
-            if let EndpointEvent::Session { id, event: SessionEvent::DataChannel(event) } = event
-                && let ChannelEvent::OpenedByPeer(_) | ChannelEvent::Readable(_) = event
-            {
-                self.echo(id);
+            match event {
+                // The server echoes.
+                EndpointEvent::Session {
+                    id,
+                    event:
+                        SessionEvent::DataChannel(ChannelEvent::OpenedByPeer(_) | ChannelEvent::Readable(_)),
+                } => self.echo(id),
+                EndpointEvent::Incoming(incoming) => self.accept(*incoming),
+                _ => {}
             }
         }
         for host in 0..HOSTS {
@@ -206,7 +276,19 @@ impl Play {
 
     fn receive(&mut self, from: SocketAddr, bytes: &mut [u8]) {
         let path = FiveTuple::udp(server(), from);
-        let _ = self.server.handle_datagram(self.now, Datagram::new(path, bytes));
+        self.receive_all(vec![(path, bytes.to_vec())]);
+    }
+
+    fn receive_all(&mut self, mut arrived: Vec<(FiveTuple, Vec<u8>)>) {
+        let handed = self.model.borrow().handed;
+        let count = arrived.len();
+        let sure = arrived.iter().filter(|(_, bytes)| self.model.borrow().is_for_somebody(bytes)).count();
+        let datagrams = arrived.iter_mut().map(|(path, bytes)| Datagram::new(*path, bytes));
+        let counts = self.server.handle_datagrams(self.now, datagrams);
+        assert_eq!(counts.taken + counts.refused + counts.unknown, count);
+        assert!(counts.taken + counts.refused >= sure, "a session did not get what names it");
+        // A datagram that is disputed, or of namesakes, is handed to a second session when the first refuses it.
+        assert!(self.model.borrow().handed - handed >= counts.taken + counts.refused);
     }
 
     fn step(&mut self, what: u8, from: u8, bytes: &[u8]) {
@@ -216,7 +298,7 @@ impl Play {
             3 => server(),
             _ => ([10, 0, 2, from], 1 + u16::from(from)).into(),
         };
-        match what % 10 {
+        match what % 12 {
             0 => self.receive(address, &mut bytes.to_vec()),
             1 => self.receive(address, &mut [&[bytes.len() as u8 & 3, from], bytes].concat()),
             2 => self.receive(address, &mut [&[20 + (from & 3), 254, 253], bytes].concat()),
@@ -252,10 +334,26 @@ impl Play {
                     let Connection { host, here, there } = self.connections.swap_remove(at);
                     match bytes.len() % 3 {
                         0 => drop(self.clients[host].remove(here)),
-                        1 => drop(self.server.remove(there)),
+                        1 => {
+                            self.model.borrow_mut().remove(there);
+                            drop(self.server.remove(there));
+                        }
                         _ => drop(self.server.with(there, |session| session.close(now))),
                     }
                 }
+            }
+            9 => self.dial(usize::from(from) % HOSTS, from),
+            10 => {
+                // Several from one address and from others, at once.
+                let path = FiveTuple::udp(server(), address);
+                let others = self.recorded.iter().take(usize::from(from) % 8);
+                let others =
+                    others.map(|recorded| (FiveTuple::udp(server(), client(HOSTILE)), recorded.clone()));
+                let pieces = bytes.chunks(8).map(|piece| (path, piece.to_vec()));
+                let mut arrived: Vec<_> = pieces.chain(others).collect();
+                let by = usize::from(from) % arrived.len().max(1);
+                arrived.rotate_left(by);
+                self.receive_all(arrived);
             }
             _ => {
                 for connection in self.connections.clone() {
@@ -270,6 +368,20 @@ impl Play {
             }
         }
     }
+}
+
+/// The description that one side makes of the other when there is no signalling.
+fn direct(ufrag: &str, fingerprint: &Fingerprint, setup: &str) -> String {
+    let server = server();
+    format!(
+        "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n\
+         m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\n\
+         a=ice-ufrag:{ufrag}\r\na=ice-pwd:{ufrag}\r\na=fingerprint:{fingerprint}\r\na=setup:{setup}\r\n\
+         a=sctp-port:5000\r\na=max-message-size:16384\r\n\
+         a=candidate:1 1 udp 1 {} {} typ host\r\na=end-of-candidates\r\n",
+        server.ip(),
+        server.port()
+    )
 }
 
 fn steps(play: &mut Play, rest: &mut &[u8], count: usize) {

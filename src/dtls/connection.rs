@@ -15,6 +15,7 @@ use super::early::{EarlyRecord, EarlyRecords};
 use super::failure::Failure;
 use super::handshake::MessageSeq;
 use super::handshaking::{Handshaking, Progress};
+use super::identity::fingerprint;
 use super::peer_authentication::{PeerAuthentication, PeerVerification, VerifiedPeer};
 use super::record::{
     ContentType, EXPLICIT_NONCE_LEN, MAX_PLAINTEXT, RECORD_HEADER_LEN, Record, SequenceExhausted,
@@ -25,8 +26,8 @@ use super::stats::{Ignored, Stats};
 use super::v12::{Completed, Exporter, FinalFlight};
 use crate::crypto::TAG_LEN;
 use crate::layer::{
-    Datagram, DtlsError, DtlsEvent, DtlsRole, DtlsTransport, Fingerprint, Layer, SrtpKeyingMaterial,
-    SrtpProfile, Transmit, TransmitBatch,
+    Datagram, DtlsError, DtlsEvent, DtlsRole, DtlsTransport, Fingerprint, FingerprintAlgorithm, Layer,
+    SrtpKeyingMaterial, SrtpProfile, Transmit, TransmitBatch,
 };
 
 /// The label of SRTP's keying material (RFC 5764 §4.2).
@@ -537,6 +538,10 @@ impl DtlsTransport for Connection {
 
     fn cipher_suite_name(&self) -> Option<&'static str> {
         self.cipher_suite().map(CipherSuite::name)
+    }
+
+    fn peer_fingerprint(&self, algorithm: FingerprintAlgorithm) -> Option<Fingerprint> {
+        fingerprint(&*self.config.provider.digests, algorithm, self.peer_certificate()?)
     }
 
     fn srtp_keying_material(&self) -> Result<SrtpKeyingMaterial, DtlsError> {

@@ -21,6 +21,12 @@ pub enum PeerVerification {
     /// tests, and for applications that check
     /// [`peer_certificate`](super::Connection::peer_certificate) themselves.
     AcceptAny,
+    /// **Dangerous:** any certificate will do, but there must be one, and the peer must prove that it has the key. The
+    /// connection is one with *somebody* until the application has compared
+    /// [`peer_fingerprint`](crate::layer::DtlsTransport::peer_fingerprint) with what it learns of the peer by a way of its
+    /// own. For protocols that authenticate the peer after the handshake and bind that to the certificate, as
+    /// WebRTC-direct of libp2p does.
+    DangerousAnyCertificate,
 }
 
 /// The proof that the peer was authenticated as the application wished. Nothing but
@@ -69,9 +75,11 @@ impl PeerAuthentication {
                 Ok(())
             }
             // RFC 5246 §7.4.6: handshake_failure for a certificate that is missing.
-            PeerVerification::Fingerprints(_) | PeerVerification::FingerprintsLater => Err(Failure::new(
+            PeerVerification::Fingerprints(_)
+            | PeerVerification::FingerprintsLater
+            | PeerVerification::DangerousAnyCertificate => Err(Failure::new(
                 AlertDescription::HANDSHAKE_FAILURE,
-                "the peer has no certificate, but a fingerprint was announced",
+                "the peer has no certificate, and one is needed",
             )),
         }
     }
@@ -103,7 +111,7 @@ impl PeerAuthentication {
         let Presented::Unjudged(certificate) = &self.presented else { return Ok(()) };
         match &self.verification {
             PeerVerification::FingerprintsLater => return Ok(()),
-            PeerVerification::AcceptAny => {}
+            PeerVerification::AcceptAny | PeerVerification::DangerousAnyCertificate => {}
             PeerVerification::Fingerprints(announced) => check(digests, announced, certificate)?,
         }
         let certificate = Some(certificate.clone());
@@ -157,6 +165,17 @@ mod tests {
         assert_eq!(expected, format!("{}, {}", right(Sha256), wrong(Sha512)));
         assert_eq!(actual, right(Sha512).to_string());
         assert!(judge(Vec::new()).is_err(), "no fingerprint matches nothing");
+    }
+
+    #[test]
+    fn any_certificate_is_one() {
+        let provider = provider(1);
+        let identity = Identity::generate(&provider).unwrap();
+        let mut peer = PeerAuthentication::new(PeerVerification::DangerousAnyCertificate);
+        assert!(peer.present_none().is_err());
+        let mut peer = PeerAuthentication::new(PeerVerification::DangerousAnyCertificate);
+        peer.present(&*provider.digests, identity.certificate()).unwrap();
+        assert_eq!(peer.into_verified().unwrap().certificate(), Some(identity.certificate()));
     }
 
     #[test]

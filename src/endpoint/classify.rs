@@ -29,14 +29,12 @@ impl<'a> Address<'a> {
     }
 }
 
-/// The questions among datagrams that a session sends.
-pub(super) fn questions<'a>(
-    datagrams: impl Iterator<Item = &'a [u8]>,
-) -> impl Iterator<Item = TransactionId> {
-    datagrams.filter_map(|datagram| match peek(datagram) {
+/// The question that a datagram of a session asks.
+pub(super) fn question(datagram: &[u8]) -> Option<TransactionId> {
+    match peek(datagram) {
         Some((Class::Request, transaction)) => Some(transaction),
         _ => None,
-    })
+    }
 }
 
 /// Whether DTLS or media, of which the session that has the path may say that it is none of its own.

@@ -1,5 +1,6 @@
 //! What an endpoint tells.
 
+use super::incoming::Incoming;
 use super::session_id::SessionId;
 use crate::layer::FiveTuple;
 use crate::session::SessionEvent;
@@ -26,4 +27,7 @@ pub enum EndpointEvent {
         /// The session that has it.
         owner: SessionId,
     },
+    /// A check names a fragment that no session has. Told only after
+    /// [`Endpoint::set_incoming`](super::Endpoint::set_incoming), and of each stranger once.
+    Incoming(Box<Incoming>),
 }

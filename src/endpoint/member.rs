@@ -19,6 +19,12 @@ pub trait Member {
         self.with(|session| session.handle_datagram(now, datagram))
     }
 
+    /// Hands over datagrams of one run, in this order, and says how many of them the session took: what locks does so
+    /// once. Those that are left are lost.
+    fn receive_run<'d>(&mut self, now: Instant, run: impl Iterator<Item = Datagram<'d>>) -> usize {
+        self.with(|session| run.filter_map(|datagram| session.handle_datagram(now, datagram).ok()).count())
+    }
+
     /// The turn of the session: `act` takes what it has to send. False has the endpoint forget it after that.
     fn serve(&mut self, act: impl FnOnce(&mut Session)) -> bool {
         self.with(act);

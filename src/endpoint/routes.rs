@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 use super::session_id::SessionId;
 use crate::layer::FiveTuple;
@@ -13,7 +14,8 @@ use crate::stun::TransactionId;
 /// that their peers have proved to be theirs. What was only sent to belongs to nobody: a peer can name any address.
 #[derive(Debug, Default)]
 pub(super) struct Routes {
-    by_ufrag: FxHashMap<String, SessionId>,
+    /// Fragments are random, and short enough that of thousands two may be the same.
+    by_ufrag: FxHashMap<String, SmallVec<[SessionId; 1]>>,
     by_question: FxHashMap<TransactionId, SessionId>,
     by_path: FxHashMap<FiveTuple, SessionId>,
     of: FxHashMap<SessionId, Owned>,
@@ -33,14 +35,17 @@ struct Owned {
 const MAX_PATHS: usize = 64;
 /// Fragments of one session that are remembered.
 const MAX_UFRAGS: usize = 3;
+/// Sessions of one fragment that are remembered.
+const MAX_NAMESAKES: usize = 8;
 /// Questions of one session that are remembered: one is asked each 5 ms at most, and most are answered at once.
 const MAX_QUESTIONS: usize = 256;
 /// How long an answer may take: what a transaction waits at most (RFC 8489 §6.2.1).
 const MAX_WAIT: Duration = Duration::from_millis(39_500);
 
 impl Routes {
-    pub(super) fn by_ufrag(&self, ufrag: &str) -> Option<SessionId> {
-        self.by_ufrag.get(ufrag).copied()
+    /// The sessions that have a fragment: one, but for rare coincidences.
+    pub(super) fn by_ufrag(&self, ufrag: &str) -> &[SessionId] {
+        self.by_ufrag.get(ufrag).map(|sessions| &**sessions).unwrap_or_default()
     }
 
     pub(super) fn by_question(&self, question: TransactionId) -> Option<SessionId> {
@@ -103,8 +108,7 @@ impl Routes {
         }
     }
 
-    /// The fragment that the session goes by now. One that another session has already leads there still: fragments
-    /// are random, and whoever takes another's is wrong.
+    /// The fragment that the session goes by now.
     pub(super) fn set_ufrag(&mut self, id: SessionId, ufrag: &str) {
         let owned = self.of.entry(id).or_default();
         if owned.ufrags.back().is_some_and(|last| last == ufrag) {
@@ -112,20 +116,29 @@ impl Routes {
         }
         if owned.ufrags.len() >= MAX_UFRAGS
             && let Some(oldest) = owned.ufrags.pop_front()
-            && self.by_ufrag.get(&oldest) == Some(&id)
         {
-            self.by_ufrag.remove(&oldest);
+            self.forget_ufrag(id, &oldest);
         }
+        let owned = self.of.entry(id).or_default();
         owned.ufrags.push_back(ufrag.to_owned());
-        self.by_ufrag.entry(ufrag.to_owned()).or_insert(id);
+        let sessions = self.by_ufrag.entry(ufrag.to_owned()).or_default();
+        if sessions.len() < MAX_NAMESAKES && !sessions.contains(&id) {
+            sessions.push(id);
+        }
+    }
+
+    fn forget_ufrag(&mut self, id: SessionId, ufrag: &str) {
+        let Some(sessions) = self.by_ufrag.get_mut(ufrag) else { return };
+        sessions.retain(|other| *other != id);
+        if sessions.is_empty() {
+            self.by_ufrag.remove(ufrag);
+        }
     }
 
     pub(super) fn remove(&mut self, id: SessionId) {
         let Some(owned) = self.of.remove(&id) else { return };
         for ufrag in owned.ufrags {
-            if self.by_ufrag.get(&ufrag) == Some(&id) {
-                self.by_ufrag.remove(&ufrag);
-            }
+            self.forget_ufrag(id, &ufrag);
         }
         for (question, _) in owned.questions {
             self.by_question.remove(&question);
@@ -184,17 +197,22 @@ mod tests {
     }
 
     #[test]
-    fn a_fragment_that_another_session_has_stays_with_it() {
+    fn sessions_may_have_the_same_fragment() {
         let mut routes = Routes::default();
         routes.set_ufrag(OLD, "ufrag");
         routes.set_ufrag(NEW, "ufrag");
-        assert_eq!(routes.by_ufrag("ufrag"), Some(OLD));
+        assert_eq!(routes.by_ufrag("ufrag"), [OLD, NEW]);
         routes.remove(NEW);
-        assert_eq!(routes.by_ufrag("ufrag"), Some(OLD));
+        assert_eq!(routes.by_ufrag("ufrag"), [OLD]);
+        for number in 3..100 {
+            routes.set_ufrag(SessionId::new(number), "ufrag");
+        }
+        assert_eq!(routes.by_ufrag("ufrag").len(), MAX_NAMESAKES);
+        (3..100).for_each(|number| routes.remove(SessionId::new(number)));
         for restart in 0..100 {
             routes.set_ufrag(OLD, &format!("restart{restart}"));
         }
-        assert_eq!((routes.by_ufrag.len(), routes.by_ufrag("ufrag")), (MAX_UFRAGS, None));
+        assert_eq!((routes.by_ufrag.len(), routes.by_ufrag("ufrag").len()), (MAX_UFRAGS, 0));
         routes.remove(OLD);
         assert!(is_empty(&routes));
     }

@@ -1,14 +1,19 @@
 //! Sessions behind a socket, and whose turn it is.
 
+mod accepting;
+mod claiming;
+mod receiving;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 
-use super::claims::{Claims, Verdict};
-use super::classify::{Address, is_protected, questions};
+use super::claims::Claims;
+use super::classify::question;
 use super::event::EndpointEvent;
+use super::incoming::Strangers;
 use super::member::Member;
 use super::routes::Routes;
 use super::session_id::SessionId;
@@ -53,6 +58,8 @@ pub struct Endpoint<M> {
     /// Sessions that may have something to tell, each once.
     news: VecDeque<SessionId>,
     events: VecDeque<EndpointEvent>,
+    /// Where the application wants to hear of them.
+    strangers: Option<Strangers>,
 }
 
 #[derive(Debug)]
@@ -61,11 +68,25 @@ struct Entry<M> {
     timer: Option<Instant>,
     is_due: bool,
     is_news: bool,
+    /// What it has sent in its turn.
+    spent: Spent,
     /// A path that its peer has proved and that is another's, and whose.
     refused: Option<(FiveTuple, SessionId)>,
 }
 
+/// How much of a turn is over.
+#[derive(Clone, Copy, Debug, Default)]
+struct Spent {
+    sends: usize,
+    datagrams: usize,
+}
+
 impl<M> Entry<M> {
+    fn new(member: M) -> Self {
+        let spent = Spent::default();
+        Self { member, timer: None, is_due: false, is_news: false, spent, refused: None }
+    }
+
     fn wake(&mut self, id: SessionId, due: &mut VecDeque<SessionId>, news: &mut VecDeque<SessionId>) {
         if !std::mem::replace(&mut self.is_due, true) {
             due.push_back(id);
@@ -76,10 +97,14 @@ impl<M> Entry<M> {
     }
 }
 
-/// Runs of datagrams that one session sends in one turn, when others wait for theirs.
-const MAX_TRANSMITS: usize = 16;
-
 impl<M: Member> Endpoint<M> {
+    /// Datagrams after which the turn of a session is over, when others wait for theirs: it ends with the send that
+    /// reaches this number, which may be one of many segments. What a session has to send waits at most for such a turn
+    /// of each session that was due before it.
+    pub const TURN: usize = 64;
+    /// Sends after which a turn is over, if they have fewer datagrams.
+    pub const TURN_SENDS: usize = 16;
+
     /// An endpoint without sessions.
     pub fn new() -> Self {
         Self {
@@ -90,14 +115,15 @@ impl<M: Member> Endpoint<M> {
             due: VecDeque::new(),
             news: VecDeque::new(),
             events: VecDeque::new(),
+            strangers: None,
         }
     }
 
     /// Adds a session, in place of the one of the same name if there is one, and has it take its turn.
     pub fn insert(&mut self, id: SessionId, member: M) {
         self.remove(id);
-        self.members.insert(id, Entry { member, timer: None, is_due: false, is_news: false, refused: None });
-        self.wake(id);
+        self.members.insert(id, Entry::new(member));
+        self.with(id, |_| ());
     }
 
     /// Takes a session out. Datagrams that still come for it are ignored.
@@ -115,7 +141,8 @@ impl<M: Member> Endpoint<M> {
 
     /// Takes all sessions out.
     pub fn drain(&mut self) -> impl Iterator<Item = M> + use<M> {
-        std::mem::take(self).members.into_values().map(|entry| entry.member)
+        let rest = Self { strangers: self.strangers.take(), ..Self::new() };
+        std::mem::replace(self, rest).members.into_values().map(|entry| entry.member)
     }
 
     /// A session, to be called as the application would; [`wake`](Self::wake) it then.
@@ -125,7 +152,13 @@ impl<M: Member> Endpoint<M> {
 
     /// Does something with a session, and has it take its turn. `None` if it is not there.
     pub fn with<T>(&mut self, id: SessionId, act: impl FnOnce(&mut Session) -> T) -> Option<T> {
-        let result = self.members.get_mut(&id)?.member.with(act);
+        let routes = &mut self.routes;
+        let result = self.members.get_mut(&id)?.member.with(|session| {
+            let result = act(session);
+            // Its peer may be told in the next moment.
+            routes.set_ufrag(id, session.local_ufrag());
+            result
+        });
         self.wake(id);
         Some(result)
     }
@@ -147,24 +180,35 @@ impl<M: Member> Endpoint<M> {
         }
     }
 
-    /// Has each session that is due send, the one that waits longest first, until none is left or `send` says that the
-    /// socket is full. `send` takes what it is given in any case, and clears the batch when it is done with it.
+    /// Has each session that is due send, the one that waits longest first, for one turn of at most about
+    /// [`TURN`](Self::TURN) datagrams; ends early when `send` says that the socket is full. `send` takes what it is given
+    /// in any case, and clears the batch when it is done with it.
+    ///
+    /// True if sessions have more to send. Datagrams that have come in the meantime are best taken first, so that neither
+    /// a session with much to send nor a peer that sends much holds up the others.
     pub fn serve(
         &mut self,
         now: Instant,
         out: &mut TransmitBatch,
         send: &mut dyn FnMut(&mut TransmitBatch, Transmit) -> bool,
-    ) {
-        while let Some(id) = self.due.pop_front() {
-            match self.serve_one(now, id, out, send) {
+    ) -> bool {
+        for _ in 0..self.due.len() {
+            let Some(id) = self.due.pop_front() else { break };
+            let mut is_full = false;
+            let turn = self.serve_one(now, id, out, &mut |out, transmit| {
+                is_full = !send(out, transmit);
+                !is_full
+            });
+            match turn {
                 Turn::Done => {}
                 Turn::Spent => self.due.push_back(id),
-                Turn::Blocked => {
-                    self.due.push_front(id);
-                    return;
-                }
+                Turn::Open => self.due.push_front(id),
+            }
+            if is_full {
+                break;
             }
         }
+        !self.due.is_empty()
     }
 
     fn serve_one(
@@ -175,26 +219,33 @@ impl<M: Member> Endpoint<M> {
         send: &mut dyn FnMut(&mut TransmitBatch, Transmit) -> bool,
     ) -> Turn {
         let Some(entry) = self.members.get_mut(&id) else { return Turn::Done };
-        let routes = &mut self.routes;
-        let (mut turn, mut timer, mut selected) = (Turn::Spent, None, None);
+        let (routes, spent) = (&mut self.routes, &mut entry.spent);
+        let (mut turn, mut timer, mut selected) = (Turn::Open, None, None);
         let stays = entry.member.serve(|session| {
             routes.set_ufrag(id, session.local_ufrag());
-            for _ in 0..MAX_TRANSMITS {
-                let Some(transmit) = session.poll_transmit(now, out) else {
-                    turn = Turn::Done;
-                    break;
-                };
-                for question in questions(out.datagrams(&transmit)) {
-                    routes.ask(now, id, question);
+            turn = loop {
+                let Some(transmit) = session.poll_transmit(now, out) else { break Turn::Done };
+                spent.sends += 1;
+                for datagram in out.datagrams(&transmit) {
+                    spent.datagrams += 1;
+                    if let Some(question) = question(datagram) {
+                        routes.ask(now, id, question);
+                    }
                 }
-                if !send(out, transmit) {
-                    turn = Turn::Blocked;
-                    break;
+                let has_room = send(out, transmit);
+                if spent.sends >= Self::TURN_SENDS || spent.datagrams >= Self::TURN {
+                    break Turn::Spent;
                 }
-            }
+                if !has_room {
+                    break Turn::Open;
+                }
+            };
             timer = session.poll_timeout();
             selected = session.selected_pair().map(|pair| pair.path);
         });
+        if turn != Turn::Open {
+            entry.spent = Spent::default();
+        }
         // Other paths of the session may be free: only one that it relies on is missed.
         if let Some((path, owner)) = entry.refused.take_if(|(path, _)| selected == Some(*path)) {
             self.events.push_back(EndpointEvent::PathInUse { id, path, owner });
@@ -221,137 +272,17 @@ impl<M: Member> Endpoint<M> {
             self.timers.insert((at, id));
         }
     }
-
-    /// Hands a datagram to the session that it is for.
-    fn receive(&mut self, now: Instant, mut datagram: Datagram<'_>) -> Result<(), SessionError> {
-        let path = datagram.path;
-        let (id, question) = match Address::of(datagram.bytes) {
-            Address::Check { ufrag } => {
-                let named = ufrag.and_then(|ufrag| self.routes.by_ufrag(ufrag));
-                (named.or_else(|| self.routes.owner(&path)), None)
-            }
-            Address::Response(question) => (self.routes.by_question(question), Some(question)),
-            Address::Path => (self.routes.owner(&path), None),
-        };
-        let id = id.ok_or(SessionError::Ignored("it is for no session of this endpoint"))?;
-        if is_protected(&datagram) && self.claims.claimant(id, &path).is_some() {
-            return self.receive_disputed(now, id, datagram.reborrow());
-        }
-        let is_protected = is_protected(&datagram);
-        self.hand_over(now, id, datagram)?;
-        if let Some(question) = question {
-            self.routes.answered(id, question);
-        }
-        if !is_protected {
-            self.follow_proof(now, id, path);
-        }
-        Ok(())
-    }
-
-    fn hand_over(&mut self, now: Instant, id: SessionId, datagram: Datagram<'_>) -> Result<(), SessionError> {
-        let entry = self.members.get_mut(&id);
-        let entry = entry.ok_or(SessionError::Ignored("it is for a session that is gone"))?;
-        let result = entry.member.receive(now, datagram);
-        entry.wake(id, &mut self.due, &mut self.news);
-        result
-    }
-
-    /// While it is not known who is at the other end of a path, the one that it does not belong to gets what the other
-    /// refuses: a peer that was restarted begins its handshake at once.
-    fn receive_disputed(
-        &mut self,
-        now: Instant,
-        owner: SessionId,
-        mut datagram: Datagram<'_>,
-    ) -> Result<(), SessionError> {
-        let path = datagram.path;
-        let refusal = match self.hand_over(now, owner, datagram.reborrow()) {
-            Ok(()) => return Ok(()),
-            Err(refusal) => refusal,
-        };
-        match self.claims.claimant(owner, &path) {
-            Some(claimant) => self.hand_over(now, claimant, datagram),
-            None => Err(refusal),
-        }
-    }
-
-    /// An authentic message of its peer shows that a path leads there.
-    fn follow_proof(&mut self, now: Instant, id: SessionId, path: FiveTuple) {
-        let Some(entry) = self.members.get_mut(&id) else { return };
-        if entry.member.with(Session::take_path_proof).is_none() {
-            return;
-        }
-        match self.routes.owner(&path) {
-            Some(owner) if owner == id => self.settle_claims(now, id),
-            Some(owner) if self.is_in_use(now, owner, &path) => self.claim(now, owner, path, id),
-            _ => self.take_path(id, path),
-        }
-    }
-
-    fn is_in_use(&mut self, now: Instant, owner: SessionId, path: &FiveTuple) -> bool {
-        let owner = self.members.get_mut(&owner);
-        owner.is_some_and(|owner| owner.member.with(|session| session.owns_path(now, path)))
-    }
-
-    /// The peers of two sessions have proved the same path: the session that uses it finds out whether its own is
-    /// still there.
-    fn claim(&mut self, now: Instant, owner: SessionId, path: FiveTuple, claimant: SessionId) {
-        if self.claims.add(now, owner, path, claimant) {
-            self.with(owner, |session| session.verify_path(now, &path));
-        }
-    }
-
-    /// Decides on the paths of a session that others claim.
-    fn settle_claims(&mut self, now: Instant, owner: SessionId) {
-        if !self.claims.concern(owner) {
-            return;
-        }
-        let Some(entry) = self.members.get_mut(&owner) else { return };
-        let settled = entry.member.with(|session| {
-            self.claims.settle(now, owner, |claim| {
-                if !session.owns_path(now, &claim.path) {
-                    Verdict::Granted
-                } else if session.last_heard(&claim.path).is_some_and(|heard| heard > claim.asked) {
-                    Verdict::Refused
-                } else {
-                    Verdict::Open
-                }
-            })
-        });
-        for (claim, verdict) in settled {
-            match verdict {
-                Verdict::Granted => self.take_path(claim.claimant, claim.path),
-                Verdict::Refused => {
-                    if let Some(entry) = self.members.get_mut(&claim.claimant) {
-                        entry.refused = Some((claim.path, owner));
-                        entry.wake(claim.claimant, &mut self.due, &mut self.news);
-                    }
-                }
-                Verdict::Open => {}
-            }
-        }
-    }
-
-    fn take_path(&mut self, id: SessionId, path: FiveTuple) {
-        let Some(entry) = self.members.get_mut(&id) else { return };
-        let routes = &mut self.routes;
-        entry.member.with(|session| {
-            let selected = session.selected_pair().map(|pair| pair.path);
-            routes.take_path(id, path, |other| selected == Some(*other));
-        });
-        self.wake(id);
-    }
 }
 
-/// How the turn of a session ended.
+/// How far the turn of a session went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
     /// It has nothing more to send.
     Done,
-    /// It has, and lets others go first.
+    /// It may have, and lets others go first.
     Spent,
-    /// The socket takes no more.
-    Blocked,
+    /// It may have, and its turn goes on when the socket has room.
+    Open,
 }
 
 impl<M: Member> Default for Endpoint<M> {
@@ -388,11 +319,15 @@ impl<M: Member> Layer for Endpoint<M> {
 
     fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBatch) -> Option<Transmit> {
         let mut first = None;
-        self.serve(now, out, &mut |_, transmit| {
-            first = Some(transmit);
-            false
-        });
-        first
+        loop {
+            let has_more = self.serve(now, out, &mut |_, transmit| {
+                first = Some(transmit);
+                false
+            });
+            if first.is_some() || !has_more {
+                return first;
+            }
+        }
     }
 
     fn poll_event(&mut self) -> Option<EndpointEvent> {
@@ -400,7 +335,24 @@ impl<M: Member> Layer for Endpoint<M> {
             return Some(event);
         }
         loop {
-            let id = *self.news.front()?;
+            if let Some(event) = self.poll_news() {
+                return Some(event);
+            }
+            if let Some(incoming) = self.poll_incoming() {
+                return Some(EndpointEvent::Incoming(Box::new(incoming)));
+            }
+            // A stranger may have been one of the sessions' peers.
+            if self.news.is_empty() {
+                return None;
+            }
+        }
+    }
+}
+
+impl<M: Member> Endpoint<M> {
+    /// The next event of a session.
+    fn poll_news(&mut self) -> Option<EndpointEvent> {
+        while let Some(id) = self.news.front().copied() {
             let entry = self.members.get_mut(&id);
             let event = entry.and_then(|entry| {
                 let event = entry.member.poll_event();
@@ -412,6 +364,7 @@ impl<M: Member> Layer for Endpoint<M> {
                 None => drop(self.news.pop_front()),
             }
         }
+        None
     }
 }
 

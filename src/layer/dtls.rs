@@ -51,6 +51,13 @@ pub trait DtlsTransport: Layer<Event = DtlsEvent, Error = DtlsError> + fmt::Debu
         None
     }
 
+    /// The fingerprint of the peer's certificate; `None` before the handshake is complete, or where an implementation
+    /// does not tell.
+    fn peer_fingerprint(&self, algorithm: FingerprintAlgorithm) -> Option<Fingerprint> {
+        let _ = algorithm;
+        None
+    }
+
     /// The SRTP master keys of both directions (RFC 5764 §4.2).
     ///
     /// # Errors

@@ -531,6 +531,7 @@ impl From<SessionEvent> for PeerConnectionEvent {
             SessionEvent::GatheringState(state) => Self::GatheringState(state),
             SessionEvent::IceConnectionState(state) => Self::IceConnectionState(state),
             SessionEvent::SelectedPair(pair) => Self::SelectedPair(pair),
+            SessionEvent::UnverifiedPeer { fingerprint } => Self::UnverifiedPeer { fingerprint },
             SessionEvent::ConnectionState { state, reason } => Self::ConnectionState { state, reason },
             SessionEvent::TrackEnded(id) => Self::TrackEnded(id),
             // The others are for the connection itself, and were taken out before.

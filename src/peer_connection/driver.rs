@@ -59,7 +59,7 @@ impl Driver {
                 self.look_at(connection);
             }
             todo.names.into_iter().for_each(|name| self.names.add(name));
-            self.serve();
+            let has_more = self.serve();
             self.handle_events();
             if shared.is_orphaned.load(Ordering::Acquire) && self.endpoint.is_empty() {
                 return;
@@ -78,6 +78,8 @@ impl Driver {
                 () = shared.wake.notified() => {}
                 () = shared.socket.writable(), if self.blocked.is_some() => self.unblock(),
                 Some(resolved) = self.names.next() => self.take_resolved(resolved),
+                // Datagrams that have come in the meantime go first.
+                () = tokio::task::yield_now(), if has_more => {}
                 () = sleep_until(timer), if timer.is_some() => self.handle_timeouts(),
             }
         }
@@ -102,10 +104,8 @@ impl Driver {
         let is_lone = last.is_none_or(|last| now > last + RELEASE_AFTER);
         self.release = Some(if is_lone { now } else { now + RELEASE_AFTER });
         let Some(batch) = &mut self.received else { return };
-        for datagram in batch.datagrams() {
-            // What is for nobody, and what is refused, is ignored.
-            let _ = self.endpoint.handle_datagram(now, datagram);
-        }
+        // What is for nobody, and what is refused, is ignored.
+        self.endpoint.handle_datagrams(now, batch.datagrams());
     }
 
     fn handle_timeouts(&mut self) {
@@ -120,14 +120,14 @@ impl Driver {
         self.endpoint.handle_timeout(now);
     }
 
-    /// Sends what the connections have to send, until the socket is full.
-    fn serve(&mut self) {
+    /// Has each connection send for a turn, until the socket is full. True if there is more to send, and room for it.
+    fn serve(&mut self) -> bool {
         if self.blocked.is_some() {
-            return;
+            return false;
         }
         let (socket, blocked) = (&self.shared.socket, &mut self.blocked);
         let is_blocked = &self.shared.is_blocked;
-        self.endpoint.serve(Instant::now(), &mut self.out, &mut |out, transmit| {
+        let has_more = self.endpoint.serve(Instant::now(), &mut self.out, &mut |out, transmit| {
             // Another error is of a path that this socket cannot take, as good as a lost datagram.
             if let Err(SendError::Full { sent }) = socket.try_send(out, &transmit) {
                 *blocked = Some(Blocked { transmit, sent });
@@ -137,6 +137,7 @@ impl Driver {
             out.clear();
             true
         });
+        has_more && self.blocked.is_none()
     }
 
     fn unblock(&mut self) {

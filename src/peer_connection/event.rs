@@ -1,6 +1,6 @@
 //! What a connection tells.
 
-use crate::layer::{CandidatePair, IceConnectionState};
+use crate::layer::{CandidatePair, Fingerprint, IceConnectionState};
 use crate::session::{
     ConnectionState, FailureReason, GatheringState, IceCandidateInit, SignalingState, TransceiverId,
 };
@@ -38,6 +38,12 @@ pub enum PeerConnectionEvent {
     IceConnectionState(IceConnectionState),
     /// Data and media take this pair from now on.
     SelectedPair(Box<CandidatePair>),
+    /// The DTLS handshake is complete with a peer whose certificate nobody has verified; see
+    /// [`SessionEvent::UnverifiedPeer`](crate::session::SessionEvent::UnverifiedPeer).
+    UnverifiedPeer {
+        /// The SHA-256 fingerprint of its certificate.
+        fingerprint: Box<Fingerprint>,
+    },
     /// The state of the whole changed.
     ConnectionState {
         /// The new state.

@@ -274,6 +274,16 @@ impl Shared {
         self.changed.notify_waiters();
     }
 
+    /// Has the session take what has come, under one lock.
+    fn receiving<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let result = act(&mut state);
+        if state.session.take_rtcp_news() {
+            self.changed.notify_waiters();
+        }
+        result
+    }
+
     pub(super) fn close(self: &Arc<Self>) {
         self.close_for(FailureReason::Closed);
     }
@@ -305,12 +315,11 @@ impl Member for Arc<Shared> {
     }
 
     fn receive(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), SessionError> {
-        let mut state = self.lock();
-        let result = state.receive(now, datagram);
-        if state.session.take_rtcp_news() {
-            self.changed.notify_waiters();
-        }
-        result
+        self.receiving(|state| state.receive(now, datagram))
+    }
+
+    fn receive_run<'d>(&mut self, now: Instant, run: impl Iterator<Item = Datagram<'d>>) -> usize {
+        self.receiving(|state| run.filter_map(|datagram| state.receive(now, datagram).ok()).count())
     }
 
     fn serve(&mut self, act: impl FnOnce(&mut Session)) -> bool {

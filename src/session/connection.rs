@@ -21,8 +21,8 @@ use super::state::{ConnectionState, SignalingState};
 use super::stats::{Sources, StatsReport, Traffic};
 use super::transport::{DtlsEnd, Transport, TransportEvent};
 use crate::layer::{
-    CandidatePair, Datagram, FiveTuple, IceConnectionState, IceEvent, Layer, PathProof, Transmit,
-    TransmitBatch,
+    CandidatePair, Datagram, Fingerprint, FingerprintAlgorithm, FiveTuple, IceConnectionState,
+    IceCredentials, IceEvent, Layer, PathProof, Transmit, TransmitBatch,
 };
 use crate::stun;
 
@@ -92,14 +92,40 @@ pub struct Session {
 impl Session {
     /// A session that has negotiated nothing. `now` is where its clocks begin.
     pub fn new(now: Instant, config: SessionConfig) -> Self {
-        let mut transport = Transport::new(
+        let transport = Self::make_transport(now, &config);
+        Self::over(now, config, transport)
+    }
+
+    /// A session whose ICE credentials are given instead of random, until ICE is restarted: those that a peer's first check
+    /// names ([`Incoming`](crate::endpoint::Incoming)), or that both sides know by other means. The peer may have the same;
+    /// a description of the peer with the same credentials is not taken for one of this side that signalling has sent back.
+    ///
+    /// # Errors
+    /// [`SessionError::Ice`] if an implementation of ICE does not take them.
+    pub fn with_ice_credentials(
+        now: Instant,
+        config: SessionConfig,
+        credentials: IceCredentials,
+    ) -> Result<Self, SessionError> {
+        let mut transport = Self::make_transport(now, &config);
+        transport.ice().restart(now, credentials)?;
+        let mut session = Self::over(now, config, transport);
+        session.jsep.note_given_credentials();
+        Ok(session)
+    }
+
+    fn make_transport(now: Instant, config: &SessionConfig) -> Transport {
+        Transport::new(
             now,
             config.transports.clone(),
             config.data_channels.clone(),
             config.sctp_port,
             config.mtu,
             config.handshake_timeout,
-        );
+        )
+    }
+
+    fn over(now: Instant, config: SessionConfig, mut transport: Transport) -> Self {
         let jsep_config = JsepConfig {
             media: config.media.clone(),
             fingerprints: config.transports.fingerprints.clone(),
@@ -161,6 +187,12 @@ impl Session {
     /// USERNAME of the peer's checks.
     pub fn local_ufrag(&self) -> &str {
         self.transport.ice_ref().local_credentials().ufrag()
+    }
+
+    /// The fingerprint of the certificate that the peer has proved to be its own; `None` before the DTLS handshake is
+    /// complete and after its end, or where an implementation of DTLS does not tell.
+    pub fn peer_fingerprint(&self, algorithm: FingerprintAlgorithm) -> Option<Fingerprint> {
+        self.transport.dtls()?.peer_fingerprint(algorithm)
     }
 
     /// What was counted so far (W3C `getStats`).
@@ -343,6 +375,9 @@ impl Session {
             match event {
                 TransportEvent::Ice(event) => self.handle_ice_event(event),
                 TransportEvent::Writable => self.events.push_once(SessionEvent::SendBufferAvailable),
+                TransportEvent::UnverifiedPeer(fingerprint) => {
+                    self.events.push(SessionEvent::UnverifiedPeer { fingerprint: Box::new(fingerprint) });
+                }
                 TransportEvent::ClosedByPeer => {
                     self.failure.get_or_insert(FailureReason::ClosedByPeer);
                     self.jsep.close();

@@ -1,7 +1,7 @@
 //! What a session tells.
 
 use crate::datachannel::ChannelEvent;
-use crate::layer::{CandidatePair, IceConnectionState, NameQuery, Rid};
+use crate::layer::{CandidatePair, Fingerprint, IceConnectionState, NameQuery, Rid};
 
 use super::description::IceCandidateInit;
 use super::failure::FailureReason;
@@ -32,6 +32,13 @@ pub enum SessionEvent {
     IceConnectionState(IceConnectionState),
     /// Data and media take this pair from now on.
     SelectedPair(Box<CandidatePair>),
+    /// The DTLS handshake is complete with a peer whose certificate nobody has verified, because the session was told to
+    /// accept any ([`dangerously_accept_any_certificate`](super::Transports::dangerously_accept_any_certificate)). Comes
+    /// before the connection is connected: from now on the application has to find out whose this is.
+    UnverifiedPeer {
+        /// The SHA-256 fingerprint of its certificate, for which it has the key.
+        fingerprint: Box<Fingerprint>,
+    },
     /// The state of the whole changed.
     ConnectionState {
         /// The new state.

@@ -11,9 +11,9 @@ use super::state::ConnectionState;
 use super::transports::Transports;
 use crate::datachannel::{self, ChannelId, ChannelState, DataChannels};
 use crate::layer::{
-    Datagram, DtlsError, DtlsEvent, DtlsRole, DtlsTransport, Fingerprint, FiveTuple, IceConnectionState,
-    IceCredentials, IceEvent, IceFailure, IceFailureCause, IceRole, IceTransport, Layer, SctpClose,
-    SctpEvent, SctpTransport, SrtpKeyingMaterial, SrtpTransport, Transmit, TransmitBatch,
+    Datagram, DtlsError, DtlsEvent, DtlsRole, DtlsTransport, Fingerprint, FingerprintAlgorithm, FiveTuple,
+    IceConnectionState, IceCredentials, IceEvent, IceFailure, IceFailureCause, IceRole, IceTransport, Layer,
+    SctpClose, SctpEvent, SctpTransport, SrtpKeyingMaterial, SrtpTransport, Transmit, TransmitBatch,
 };
 
 /// The layers below media and data.
@@ -97,6 +97,8 @@ pub(super) enum TransportEvent {
     Ice(IceEvent),
     /// The send buffer of data channels has room again.
     Writable,
+    /// The handshake is complete, and who the peer is is left to the application.
+    UnverifiedPeer(Fingerprint),
     ClosedByPeer,
 }
 
@@ -412,6 +414,9 @@ impl Transport {
                 DtlsEvent::Connected { .. } => {
                     self.start_srtp();
                     self.start_sctp(now);
+                    if let Some(fingerprint) = self.unverified_peer() {
+                        return Some(TransportEvent::UnverifiedPeer(fingerprint));
+                    }
                 }
                 DtlsEvent::ApplicationData(packet) => {
                     let mut packet = packet.to_vec();
@@ -447,6 +452,11 @@ impl Transport {
             self.data_end = Some(self.failure());
         }
         std::mem::take(&mut self.is_close_untold).then_some(TransportEvent::ClosedByPeer)
+    }
+
+    fn unverified_peer(&self) -> Option<Fingerprint> {
+        let dtls = self.dtls.as_ref().filter(|_| self.transports.accepts_any_certificate())?;
+        dtls.peer_fingerprint(FingerprintAlgorithm::Sha256)
     }
 
     /// Why the state is failed or closed.

@@ -51,6 +51,7 @@ struct Native {
     dtls: dtls::Config,
     srtp: srtp::Config,
     sctp: sctp::Config,
+    accepts_any_certificate: bool,
 }
 
 impl Transports {
@@ -66,7 +67,14 @@ impl Transports {
         // The session knows when the peer is there to answer, and ends what takes too long from then on.
         dtls.handshake_timeout = Duration::MAX;
         dtls.max_retransmissions = u32::MAX;
-        let native = Native { provider: provider.clone(), ice, dtls, srtp: srtp::Config::default(), sctp };
+        let native = Native {
+            provider: provider.clone(),
+            ice,
+            dtls,
+            srtp: srtp::Config::default(),
+            sctp,
+            accepts_any_certificate: false,
+        };
         Self {
             ice: native.make_ice(),
             dtls: native.make_dtls(),
@@ -90,6 +98,25 @@ impl Transports {
         change(&mut Arc::make_mut(&mut self.native).dtls);
         self.fingerprints = self.native.fingerprints();
         self.dtls = self.native.make_dtls();
+    }
+
+    /// **Dangerous:** has this library's DTLS accept whatever certificate the peer has
+    /// ([`PeerVerification::DangerousAnyCertificate`]), whatever fingerprint its description announces. Whoever knows the
+    /// ICE credentials can be the peer then. The session tells the fingerprint of the peer
+    /// ([`SessionEvent::UnverifiedPeer`](super::SessionEvent::UnverifiedPeer)) before it is connected and before its
+    /// first data; it is the application that has to find out whose it is, by data channels if need be, and to close the
+    /// session if that is not whom it wants.
+    ///
+    /// For servers that make a session on the first check and cannot know the certificate of the peer, as those of
+    /// libp2p's WebRTC-direct. It takes the place of another implementation of DTLS if there is one.
+    pub fn dangerously_accept_any_certificate(&mut self) {
+        Arc::make_mut(&mut self.native).accepts_any_certificate = true;
+        self.dtls = self.native.make_dtls();
+    }
+
+    /// Whether the application has to verify the peer itself.
+    pub(super) fn accepts_any_certificate(&self) -> bool {
+        self.native.accepts_any_certificate
     }
 
     /// Changes the configuration of this library's SRTP, which takes the place of another implementation if there is
@@ -119,9 +146,12 @@ impl Native {
     }
 
     fn make_dtls(&self) -> Arc<MakeDtls> {
-        let config = Arc::new(self.dtls.clone());
+        let (config, accepts_any) = (Arc::new(self.dtls.clone()), self.accepts_any_certificate);
         Arc::new(move |role, fingerprints| {
-            let verification = PeerVerification::Fingerprints(fingerprints.to_vec());
+            let verification = match accepts_any {
+                true => PeerVerification::DangerousAnyCertificate,
+                false => PeerVerification::Fingerprints(fingerprints.to_vec()),
+            };
             Ok(Box::new(match role {
                 DtlsRole::Client => dtls::Connection::client(config.clone(), verification)?,
                 DtlsRole::Server => dtls::Connection::server(config.clone(), verification)?,

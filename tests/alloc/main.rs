@@ -7,6 +7,8 @@ use std::cell::Cell;
 
 #[cfg(feature = "dtls")]
 mod dtls;
+#[cfg(feature = "session")]
+mod endpoint;
 #[cfg(feature = "ice")]
 mod ice;
 #[cfg(feature = "media")]

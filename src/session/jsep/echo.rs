@@ -26,6 +26,8 @@ impl Jsep {
         let before = self.rollback.as_ref().map(|point| &point.agreement.local_credentials);
         let offered = self.created_offer.as_ref().map(|created| &created.credentials);
         let answered = self.created_answer.as_ref().map(|created| &created.credentials);
-        [Some(&self.agreement.local_credentials), before, offered, answered].into_iter().flatten()
+        let all = [Some(&self.agreement.local_credentials), before, offered, answered].into_iter().flatten();
+        // Those that the application gave, both sides may have.
+        all.filter(|own| self.given_credentials.as_ref() != Some(own))
     }
 }

@@ -61,6 +61,8 @@ pub(super) struct Jsep {
     /// Credentials that an exchange is to replace (W3C `[[LocalIceCredentialsToReplace]]`).
     credentials_to_replace: Vec<IceCredentials>,
     negotiation_needed: bool,
+    /// Credentials that are not random: the application gave them.
+    given_credentials: Option<IceCredentials>,
     agreement: Agreement,
     /// What a rollback goes back to, while an exchange is under way.
     rollback: Option<Box<RollbackPoint>>,
@@ -147,6 +149,7 @@ impl Jsep {
             wants_data: false,
             credentials_to_replace: Vec::new(),
             negotiation_needed: false,
+            given_credentials: None,
             agreement: Agreement {
                 sections: Vec::new(),
                 registry: Registry::default(),
@@ -168,6 +171,11 @@ impl Jsep {
             remote_offer: None,
             offered: Vec::new(),
         }
+    }
+
+    /// The credentials of this side were given by the application, and may be those of the peer, too.
+    pub(super) fn note_given_credentials(&mut self) {
+        self.given_credentials = Some(self.agreement.local_credentials.clone());
     }
 
     pub(super) fn state(&self) -> SignalingState {

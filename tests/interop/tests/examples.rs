@@ -95,7 +95,16 @@ fn perfect_negotiation() {
 
 #[test]
 fn single_port() {
-    let printed = run("single_port", &["12"]);
+    many_on_one_port("single_port");
+}
+
+#[test]
+fn endpoint_loop() {
+    many_on_one_port("endpoint_loop");
+}
+
+fn many_on_one_port(name: &str) {
+    let printed = run(name, &["12"]);
     let address = printed.lines().next().unwrap().strip_prefix("the server is at ").unwrap();
     for client in 0..12 {
         assert!(printed.contains(&format!("client {client} is told: {address} <- ")), "{printed}");
@@ -146,10 +155,11 @@ fn bad_input_is_one_line_and_exit_code_2() {
         "file_transfer" => Command::new(programs().join(name)),
         name => example(name),
     };
-    let flags: [(&str, &[&str]); 16] = [
+    let flags: [(&str, &[&str]); 17] = [
         ("reflect", &["--signal", "smoke"]),
         ("trickle", &["turn:nowhere"]),
         ("single_port", &["many"]),
+        ("endpoint_loop", &["many"]),
         ("broadcast", &["many"]),
         ("chat", &["lsiten", "127.0.0.1:0"]),
         ("stun_query", &["nowhere"]),

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use kaon_rtc::crypto::SeededRandom;
 use kaon_rtc::datachannel::{ChannelInit, MessageKind};
-use kaon_rtc::endpoint::{Endpoint, EndpointEvent, SessionId};
-use kaon_rtc::layer::{Datagram, FiveTuple, Layer};
+use kaon_rtc::endpoint::{Endpoint, EndpointEvent, Incoming, SessionId};
+use kaon_rtc::layer::{Datagram, Fingerprint, FiveTuple, Layer};
 use kaon_rtc::session::{
     ConnectionState, Description, IceCandidateInit, Session, SessionConfig, SessionEvent,
 };
@@ -20,7 +20,12 @@ use kaon_rtc::crypto::aws_lc_rs as crypto;
 #[cfg(not(feature = "aws-lc-rs"))]
 use kaon_rtc::crypto::rust_crypto as crypto;
 
+mod batches;
+mod crowd;
+mod fairness;
+mod incoming;
 mod paths;
+mod sockets;
 mod work;
 
 /// A server with one port, and clients at addresses of their own.
@@ -32,10 +37,12 @@ struct World {
     /// What each session was told last of its connection, by host.
     states: HashMap<(HostId, SessionId), ConnectionState>,
     in_use: Vec<(HostId, SessionId)>,
+    strangers: Vec<Incoming>,
+    unverified: Vec<(SessionId, Fingerprint)>,
 }
 
 /// A connection: the client's host, and the name of its session at either end.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Connection {
     client: HostId,
     here: SessionId,
@@ -52,7 +59,16 @@ impl World {
         let address: SocketAddr = SERVER.parse().unwrap();
         let server = simulation.network().add_host([address.ip()]);
         simulation.add_layer(server, Endpoint::new());
-        Self { simulation, server, seed, next_id: 0, states: HashMap::new(), in_use: Vec::new() }
+        Self {
+            simulation,
+            server,
+            seed,
+            next_id: 0,
+            states: HashMap::new(),
+            in_use: Vec::new(),
+            strangers: Vec::new(),
+            unverified: Vec::new(),
+        }
     }
 
     fn add_client(&mut self, ip: &str) -> HostId {
@@ -62,12 +78,18 @@ impl World {
     }
 
     fn add_session(&mut self, host: HostId, address: &str) -> SessionId {
+        self.add_session_at(host, &[address.parse().unwrap()])
+    }
+
+    fn add_session_at(&mut self, host: HostId, addresses: &[SocketAddr]) -> SessionId {
         self.next_id += 1;
         let now = self.simulation.now();
         let random = Arc::new(SeededRandom::new(self.seed.wrapping_mul(1000) + self.next_id));
         let config = SessionConfig::generate(crypto::provider().with_random(random)).unwrap();
         let mut session = Session::new(now, config);
-        session.add_host_address(now, address.parse().unwrap()).unwrap();
+        for address in addresses {
+            session.add_host_address(now, *address).unwrap();
+        }
         session.end_of_host_addresses(now);
         let id = SessionId::new(self.next_id);
         self.simulation.layer_mut(host).insert(id, session);
@@ -78,6 +100,14 @@ impl World {
     fn connect(&mut self, client: HostId, address: &str) -> Connection {
         let here = self.add_session(client, address);
         let there = self.add_session(self.server, SERVER);
+        let connection = Connection { client, here, there };
+        self.negotiate(connection);
+        connection
+    }
+
+    /// Offer and answer.
+    fn negotiate(&mut self, connection: Connection) {
+        let Connection { client, here, there } = connection;
         let now = self.simulation.now();
         let offer = self.with(client, here, |session| {
             session.create_data_channel(now, ChannelInit::new("chat")).unwrap();
@@ -94,7 +124,6 @@ impl World {
         self.with(client, here, |session| {
             session.set_remote_description(now, &Description::answer(&answer).unwrap()).unwrap();
         });
-        Connection { client, here, there }
     }
 
     fn with<T>(&mut self, host: HostId, id: SessionId, act: impl FnOnce(&mut Session) -> T) -> T {
@@ -108,6 +137,14 @@ impl World {
                     EndpointEvent::Session { id, event: SessionEvent::ConnectionState { state, .. } } => {
                         self.states.insert((*host, id), state);
                     }
+                    EndpointEvent::Session { id, event: SessionEvent::UnverifiedPeer { fingerprint } } => {
+                        assert!(
+                            !self.states.contains_key(&(*host, id))
+                                || self.states[&(*host, id)] != ConnectionState::Connected
+                        );
+                        self.unverified.push((id, *fingerprint));
+                    }
+                    EndpointEvent::Incoming(incoming) => self.strangers.push(*incoming),
                     EndpointEvent::PathInUse { id, .. } => self.in_use.push((*host, id)),
                     _ => {}
                 }
