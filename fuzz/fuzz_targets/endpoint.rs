@@ -341,7 +341,8 @@ impl Play {
                     }
                 }
             }
-            9 => self.dial(usize::from(from) % HOSTS, from),
+            // Not from the honest socket: two connections between two sockets cannot be told apart.
+            9 => self.dial(if from & 1 == 0 { HOSTILE } else { 2 }, from),
             10 => {
                 // Several from one address and from others, at once.
                 let path = FiveTuple::udp(server(), address);
