@@ -329,7 +329,8 @@ impl Play {
             8 => {
                 // A peer is killed, and its session at the server, or closed.
                 let at = usize::from(from) % self.connections.len().max(1);
-                if at > 0 && at < self.connections.len() {
+                let is_other = self.connections.get(at).is_some_and(|connection| connection.host != HONEST);
+                if at > 0 && is_other {
                     let Connection { host, here, there } = self.connections.swap_remove(at);
                     match bytes.len() % 3 {
                         0 => drop(self.clients[host].remove(here)),
