@@ -330,7 +330,8 @@ impl Play {
             8 => {
                 // A peer is killed, and its session at the server, or closed.
                 let at = usize::from(from) % self.connections.len().max(1);
-                if at > 0 && at < self.connections.len() {
+                let is_other = self.connections.get(at).is_some_and(|connection| connection.host != HONEST);
+                if at > 0 && is_other {
                     let Connection { host, here, there } = self.connections.swap_remove(at);
                     match bytes.len() % 3 {
                         0 => drop(self.clients[host].remove(here)),
@@ -342,7 +343,8 @@ impl Play {
                     }
                 }
             }
-            9 => self.dial(usize::from(from) % HOSTS, from),
+            // Not from the honest socket: two connections between two sockets cannot be told apart.
+            9 => self.dial(if from & 1 == 0 { HOSTILE } else { 2 }, from),
             10 => {
                 // Several from one address and from others, at once.
                 let path = FiveTuple::udp(server(), address);

@@ -287,6 +287,6 @@ mod tests {
         {
             note(&mut strangers, now, 1, datagram);
         }
-        assert!(strangers.poll().is_none() && strangers.order.len() == 0);
+        assert!(strangers.poll().is_none() && strangers.order.is_empty());
     }
 }

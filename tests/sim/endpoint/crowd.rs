@@ -155,7 +155,7 @@ impl Crowd {
     fn replace(&mut self, number: usize) {
         let now = self.network.now();
         let (address, there) = (self.clients[number].address, self.clients[number].there);
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             self.clients[number].session.close(now);
             self.transmit_client(number);
         } else if number % 4 == 1 {
