@@ -47,6 +47,9 @@ struct Course {
     numbers: Option<Numbers>,
 }
 
+/// The most that numbers leap: RFC 3550 §A.1 `MAX_DROPOUT`.
+const MAX_LEAP: u16 = 3000;
+
 #[derive(Clone, Copy, Debug)]
 struct Numbers {
     /// What is added to them.
@@ -177,9 +180,12 @@ impl Attachment {
         packet: &OutgoingRtp,
         payload_type: PayloadType,
     ) -> Option<OutgoingRtp> {
+        let own = packet.sequence_number;
+        if own.is_some_and(|own| self.course.is_some_and(|course| course.is_left_by(own))) {
+            self.course = None;
+        }
         let is_begin = self.course.is_none();
         let is_numbered = self.course.is_some_and(|course| course.numbers.is_some());
-        let own = packet.sequence_number;
         if is_begin || own.is_some() && !is_numbered {
             let clock_rate = self.track.codec().clock_rate;
             let (number, timestamp) = session.next_in_stream(now, self.id.transceiver, clock_rate)?;
@@ -232,6 +238,14 @@ impl Attachment {
         if !std::mem::replace(&mut self.has_begun, true) && self.track.kind() == TrackKind::Video {
             self.track.ask_for_key_frame();
         }
+    }
+}
+
+impl Course {
+    /// Whether a number is so far away that the track must have begun anew.
+    fn is_left_by(&self, own: SequenceNumber) -> bool {
+        let is_far = |numbers: Numbers| own.distance_from(numbers.newest).unsigned_abs() > MAX_LEAP;
+        self.numbers.is_some_and(is_far)
     }
 }
 

@@ -38,11 +38,11 @@ use crate::session::{
 ///
 /// # Forwarding
 ///
-/// A [`Track`] sends one stream on any number of connections. By hand, a packet of a [`RtpReceiver`](super::RtpReceiver) goes out as what [`RtpPacket::to_outgoing`] makes of it, under the
-/// payload type that is negotiated [here](Self::payload_type_for); its payload is shared, not copied.
+/// A [`Track`] sends one stream on any number of connections, as the example `forward` does. By hand, a packet of a
+/// [`RtpReceiver`](super::RtpReceiver) goes out as what [`RtpPacket::to_outgoing`] makes of it, under the payload type
+/// that is negotiated [here](Self::payload_type_for); its payload is shared, not copied.
 /// [`key_frame_requested`](Self::key_frame_requested) is passed on to
-/// [`request_key_frame`](super::RtpReceiver::request_key_frame). The example `forward` does both for any number of
-/// viewers.
+/// [`request_key_frame`](super::RtpReceiver::request_key_frame).
 ///
 /// [`RtpPacket::to_outgoing`]: super::RtpPacket::to_outgoing
 ///

@@ -244,6 +244,7 @@ impl Shared {
         let result = self.with(|state, _| {
             let result = act(&mut state.session);
             state.wake_key_frame_requests();
+            state.attachments.follow(&state.session);
             result
         });
         self.changed.notify_waiters();

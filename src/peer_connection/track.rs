@@ -23,7 +23,8 @@ use crate::session::{Codec, OutgoingRtp, TrackKind, TransceiverId};
 /// The stream of a sender goes on when its track is replaced, or when it was not taken for a while: under the same SSRC,
 /// with the next sequence number, and with the timestamp that the time since the last packet makes of its own. From
 /// there on numbers and timestamps are as far apart as those of the track, so that its gaps stay gaps. Packets that are
-/// older than the first of a sender are not sent by it.
+/// older than the first of a sender are not sent by it. A track whose numbers leap by more than 3000 (RFC 3550 §A.1) has
+/// begun anew, and so goes on like another track.
 ///
 /// A sender is fed by its track or by [`RtpSender::send_rtp`](super::RtpSender::send_rtp), not by both: the numbers of
 /// the two would collide.

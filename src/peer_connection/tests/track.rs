@@ -69,7 +69,13 @@ async fn one_packet_goes_to_all_under_the_number_of_each() {
     // What is forwarded is forwarded as it came.
     assert_eq!(track.send_rtp(packet(40_004, 9000)), 2);
     let received = timeout(LONG, here.recv_rtp()).await.unwrap().unwrap();
-    assert_eq!(track.send_rtp(&received), 2);
+    let relay = Track::new(Codec::vp8());
+    sender.replace_track(Some(&relay)).unwrap();
+    assert_eq!(relay.send_rtp(&received), 1);
+    assert_eq!(
+        timeout(LONG, here.recv_rtp()).await.unwrap().unwrap().packet.payload(),
+        received.packet.payload()
+    );
 }
 
 #[tokio::test]
@@ -115,14 +121,20 @@ async fn a_track_that_takes_the_place_of_another_goes_on_with_its_stream() {
     assert!((1..90_000 * 20).contains(&begin.1.distance_from(newest.1)));
     assert_eq!((after.0, after.1), (begin.0.wrapping_add(2), begin.1.wrapping_add(3000)));
 
+    // What feeds it has begun anew.
+    assert_eq!(second.send_rtp(packet(1000, 500_000)), 1);
+    let anew = next(&received).await;
+    assert_eq!(anew.0, after.0.wrapping_add(1));
+    assert!((1..90_000 * 20).contains(&anew.1.distance_from(after.1)));
+
     sender.replace_track(None).unwrap();
     assert!(sender.track().is_none());
-    assert_eq!((second.send_rtp(packet(60_003, 6007)), second.places()), (0, 0));
+    assert_eq!((second.send_rtp(packet(1001, 503_000)), second.places()), (0, 0));
     sender.replace_track(Some(&first)).unwrap();
     assert_eq!(first.send_rtp(unnumbered(500)), 1);
     let again = next(&received).await;
-    assert_eq!(again.0, after.0.wrapping_add(1));
-    assert!(again.1.is_newer_than(after.1));
+    assert_eq!(again.0, anew.0.wrapping_add(1));
+    assert!(again.1.is_newer_than(anew.1));
     // The same stream all the while.
     assert_eq!(received.transceiver().unwrap().id(), received.id());
 }
