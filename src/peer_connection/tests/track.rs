@@ -103,7 +103,8 @@ async fn a_track_that_takes_the_place_of_another_goes_on_with_its_stream() {
         assert_eq!(first.send_rtp(packet(number, timestamp)), 1);
     }
     let (number, timestamp, _) = next(&received).await;
-    (next(&received).await, next(&received).await);
+    next(&received).await;
+    next(&received).await;
     let newest = (number.wrapping_add(2), timestamp.wrapping_add(3000));
 
     sender.replace_track(Some(&second)).unwrap();
