@@ -255,7 +255,7 @@ impl RtpSender {
         Ok(())
     }
 
-    /// The track that it sends, as [`replace_track`](Self::replace_track) has set it.
+    /// The track that it sends, as [`replace_track`](Self::replace_track) has set it; none once the transceiver was stopped.
     pub fn track(&self) -> Option<Track> {
         self.handle.shared.lock().attachments.track(self.id).cloned()
     }
