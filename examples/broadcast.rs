@@ -1,7 +1,7 @@
 //! One publisher, a server that forwards its packets, and many subscribers, all in one process.
 //!
-//! The server opens no frame: it hands each packet to each subscriber's connection under the payload type that was
-//! negotiated there, and a subscriber's request for a key frame back to the publisher. Losses are repaired on each
+//! The server opens no frame: it hands each packet to a track, which each subscriber's connection sends under the payload
+//! type that was negotiated there, and a subscriber's request for a key frame back to the publisher. Losses are repaired on each
 //! hop by itself. Frames have a number where a picture would be.
 //!
 //! ```text
@@ -16,38 +16,20 @@ mod command_line;
 #[path = "signalling/in_process.rs"]
 mod signalling;
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use command_line::{BadInput, Result};
-use kaon_rtc::layer::{PayloadType, RtpTimestamp};
+use kaon_rtc::layer::RtpTimestamp;
 use kaon_rtc::peer_connection::{
-    ConnectionState, Endpoint, PeerConnection, PeerConnectionEvent, RtpReceiver, RtpSender, TrackKind,
-    TransceiverInit,
+    Codec, ConnectionState, Endpoint, PeerConnection, PeerConnectionEvent, RtpReceiver, RtpSender, Track,
+    TrackKind, TransceiverInit,
 };
 use kaon_rtc::sdp::Direction;
 use tokio::task::JoinSet;
 
 /// Frames that a subscriber watches.
 const FRAMES: usize = 60;
-
-/// What is sent to each subscriber, and the number that VP8 has there: looked up once, when it is negotiated.
-struct Subscriber {
-    track: RtpSender,
-    vp8: PayloadType,
-}
-
-/// All of them, by their numbers.
-#[derive(Clone, Default)]
-struct Subscribers(Arc<Mutex<BTreeMap<usize, Subscriber>>>);
-
-impl Subscribers {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, Subscriber>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -64,16 +46,15 @@ async fn run() -> Result<()> {
     let endpoint = Endpoint::builder().loopback(true).bind()?;
 
     let (publisher, ingest) = (client().await?, served(&endpoint).await?);
-    let track = publisher.add_track(TrackKind::Video, TransceiverInit::new(Direction::SendOnly))?;
-    tokio::spawn(publish(track));
+    let camera = publisher.add_track(TrackKind::Video, TransceiverInit::new(Direction::SendOnly))?;
+    tokio::spawn(publish(camera));
     signalling::exchange(&publisher, &ingest).await?;
-    let remote = track_of(&ingest).await?;
-    let subscribers = Subscribers::default();
-    tokio::spawn(forward(remote.clone(), subscribers.clone()));
+    let track = Track::new(Codec::vp8());
+    tokio::spawn(forward(track_of(&ingest).await?, track.clone()));
 
     let mut watching = JoinSet::new();
     for number in 0..count {
-        watching.spawn(subscribe(number, endpoint.clone(), remote.clone(), subscribers.clone()));
+        watching.spawn(subscribe(number, endpoint.clone(), track.clone()));
         // They come when the stream has long begun.
         tokio::time::sleep(Duration::from_millis(30)).await;
     }
@@ -130,35 +111,27 @@ async fn publish(track: RtpSender) -> Result<()> {
 }
 
 /// The server: each packet to everyone.
-async fn forward(remote: RtpReceiver, subscribers: Subscribers) {
-    while let Some(packet) = remote.recv_rtp().await {
-        for Subscriber { track, vp8 } in subscribers.lock().values() {
-            // The payload is shared, not copied. A subscriber that does not keep up, or is gone, is not the others'
-            // business.
-            let _ = track.send_rtp(packet.to_outgoing(*vp8));
+async fn forward(publisher: RtpReceiver, track: Track) {
+    loop {
+        tokio::select! {
+            packet = publisher.recv_rtp() => match packet {
+                // The payload is shared, not copied. A subscriber that does not keep up, or is gone, is not the others'
+                // business.
+                Some(packet) => _ = track.send_rtp(&packet),
+                None => return,
+            },
+            () = track.key_frame_requested() => publisher.request_key_frame(),
         }
     }
 }
 
 /// A subscriber and the server's side of it.
-async fn subscribe(
-    number: usize,
-    endpoint: Endpoint,
-    publisher: RtpReceiver,
-    subscribers: Subscribers,
-) -> Result<String> {
+async fn subscribe(number: usize, endpoint: Endpoint, track: Track) -> Result<String> {
     let (subscriber, server) = (client().await?, served(&endpoint).await?);
-    let local = server.add_track(TrackKind::Video, TransceiverInit::new(Direction::SendOnly))?;
+    let init = TransceiverInit::new(Direction::SendOnly);
+    server.add_track(track.kind(), init)?.replace_track(Some(&track))?;
     signalling::exchange(&server, &subscriber).await?;
     let mut frames = track_of(&subscriber).await?.frames();
-    server.connected().await?;
-    let vp8 = local.payload_type("VP8").ok_or("the subscriber does not take VP8")?;
-    subscribers.lock().insert(number, Subscriber { track: local.clone(), vp8 });
-    tokio::spawn(async move {
-        while local.key_frame_requested().await.is_some() {
-            publisher.request_key_frame();
-        }
-    });
 
     let mut watched = Vec::new();
     while watched.len() < FRAMES {
@@ -166,7 +139,6 @@ async fn subscribe(
         let stamp = &frame.data[if frame.key_frame { 10 } else { 3 }..];
         watched.push(stamp.first_chunk().map(|stamp| u32::from_be_bytes(*stamp)).ok_or("no number")?);
     }
-    subscribers.lock().remove(&number);
     subscriber.close();
     let missed = watched.windows(2).filter(|pair| pair[0] + 1 != pair[1]).count();
     Ok(format!("subscriber {number} saw frames {} to {}, {missed} gaps", watched[0], watched[FRAMES - 1]))

@@ -7,7 +7,7 @@ use crate::dtls::DtlsError;
 use crate::net::BindError;
 use crate::rtp::payload::PacketizeError;
 use crate::sdp;
-use crate::session::{EndpointEnded, FailureReason, SessionError};
+use crate::session::{EndpointEnded, FailureReason, SessionError, TrackKind};
 
 /// Why a connection refused something.
 ///
@@ -69,6 +69,17 @@ pub enum PeerConnectionError {
     /// Frames of this codec cannot be split into packets here; send packets instead.
     #[error("frames of {0} cannot be split into packets; send RTP packets instead")]
     UnsupportedCodec(String),
+    /// A sender of one kind cannot have a track of the other (W3C `TypeError`).
+    #[error("a sender of {} cannot have a track of {}", plain(*.sender), plain(*.track))]
+    TrackKind {
+        /// The kind of the track.
+        track: TrackKind,
+        /// The kind of the sender.
+        sender: TrackKind,
+    },
+    /// The peer does not take the codec of the track, and the sender sends already (W3C `InvalidModificationError`).
+    #[error("the codec of the track, {0}, is not negotiated for the sender")]
+    TrackCodec(String),
 }
 
 impl PeerConnectionError {
@@ -78,6 +89,13 @@ impl PeerConnectionError {
             Self::Ended(reason) => Some(reason),
             _ => None,
         }
+    }
+}
+
+fn plain(kind: TrackKind) -> &'static str {
+    match kind {
+        TrackKind::Audio => "audio",
+        TrackKind::Video => "video",
     }
 }
 

@@ -41,6 +41,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod attachment;
 mod builder;
 mod channel_stream;
 mod connection;
@@ -49,6 +50,7 @@ mod driver;
 mod endpoint;
 mod error;
 mod event;
+mod feeding;
 mod frame_receiver;
 mod handle;
 mod handler;
@@ -61,6 +63,7 @@ mod rtp_sender;
 mod shared;
 mod shutdown;
 mod stable_id;
+mod track;
 
 pub use builder::PeerConnectionBuilder;
 pub use channel_stream::DataChannelStream;
@@ -76,6 +79,7 @@ pub use rtp_packet::RtpPacket;
 pub use rtp_receiver::RtpReceiver;
 pub use rtp_sender::{FrameSender, RtpSender};
 pub use stable_id::StableId;
+pub use track::Track;
 
 pub use crate::datachannel::{ChannelInit, ChannelState, MessageKind};
 pub use crate::media::{Frame, FrameAssemblerStatistics};

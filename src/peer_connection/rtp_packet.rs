@@ -58,6 +58,13 @@ impl RtpPacket {
     }
 }
 
+/// The packet as it is forwarded by a [`Track`](super::Track), which gives it the payload type of each connection.
+impl From<&RtpPacket> for OutgoingRtp {
+    fn from(packet: &RtpPacket) -> Self {
+        packet.to_outgoing(packet.as_packet().payload_type())
+    }
+}
+
 impl From<IncomingRtp<'_>> for RtpPacket {
     fn from(rtp: IncomingRtp<'_>) -> Self {
         Self {

@@ -1,12 +1,14 @@
 //! What a connection sends on a transceiver, W3C `RTCRtpSender`.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
+use super::attachment::Replaced;
 use super::error::PeerConnectionError;
 use super::handle::Handle;
 use super::stable_id::{StableId, same_if_stable_id_is};
+use super::track::{AttachmentId, Feed, Track};
 use crate::layer::{PayloadType, RtpTimestamp};
 use crate::rtp::payload::h264::PacketizationMode;
 use crate::rtp::payload::{Packetizer, PictureId, h264, opus, vp8, vp9};
@@ -38,11 +40,11 @@ use crate::session::{
 ///
 /// # Forwarding
 ///
-/// A packet of a [`RtpReceiver`](super::RtpReceiver) goes out as what [`RtpPacket::to_outgoing`] makes of it, under the
-/// payload type that is negotiated [here](Self::payload_type_for); its payload is shared, not copied.
+/// A [`Track`] sends one stream on any number of connections, as the example `forward` does. By hand, a packet of a
+/// [`RtpReceiver`](super::RtpReceiver) goes out as what [`RtpPacket::to_outgoing`] makes of it, under the payload type
+/// that is negotiated [here](Self::payload_type_for); its payload is shared, not copied.
 /// [`key_frame_requested`](Self::key_frame_requested) is passed on to
-/// [`request_key_frame`](super::RtpReceiver::request_key_frame). The example `forward` does both for any number of
-/// viewers.
+/// [`request_key_frame`](super::RtpReceiver::request_key_frame).
 ///
 /// [`RtpPacket::to_outgoing`]: super::RtpPacket::to_outgoing
 ///
@@ -228,19 +230,67 @@ impl RtpSender {
         }
     }
 
-    /// Stops sending: the next exchange negotiates it (W3C `removeTrack`).
+    /// Has it send a track, or nothing (W3C `replaceTrack`). No exchange is needed, whatever it has sent before: the
+    /// peer sees [one stream](Track#payload-types-and-numbers) that goes on. Before the first exchange, and while
+    /// nothing is sent by the agreement, any codec will do, and packets are sent once one is agreed on that is the
+    /// track's.
+    ///
+    /// # Errors
+    /// [`PeerConnectionError::TrackKind`] if one is sound and the other pictures; [`PeerConnectionError::TrackCodec`] if
+    /// the sender [may send](Self::may_send), and the peer does not take the codec; [`SessionError::NoTransceiver`] once
+    /// it was stopped; [`PeerConnectionError::Ended`] with the reason. The track before stays then.
+    pub fn replace_track(&self, track: Option<&Track>) -> Result<(), PeerConnectionError> {
+        let shared = &self.handle.shared;
+        let Replaced { before, after } = {
+            let mut state = shared.lock();
+            let state = &mut *state;
+            state.attachments.replace(&state.session, self.id, track)?
+        };
+        // A track is locked before a connection, so that neither waits for the other.
+        self.leave(before);
+        if let (Some(track), Some(at)) = (track, after) {
+            track.attach(self.connection(), at);
+            let mut state = shared.lock();
+            let state = &mut *state;
+            state.attachments.begin(&state.session, self.id);
+        }
+        Ok(())
+    }
+
+    /// The track that it sends, as [`replace_track`](Self::replace_track) has set it; none once the transceiver was stopped.
+    pub fn track(&self) -> Option<Track> {
+        self.handle.shared.lock().attachments.track(self.id).cloned()
+    }
+
+    /// Has a track forget the sender.
+    fn leave(&self, before: Option<(Track, AttachmentId)>) {
+        if let Some((track, at)) = before {
+            track.detach(&self.connection(), at);
+        }
+    }
+
+    /// The connection as a track knows it, without keeping it open.
+    fn connection(&self) -> Weak<dyn Feed> {
+        let shared: Arc<dyn Feed> = self.handle.shared.clone();
+        Arc::downgrade(&shared)
+    }
+
+    /// Stops sending: the next exchange negotiates it, and its track is taken away at once (W3C `removeTrack`).
     ///
     /// # Errors
     /// [`SessionError::NoTransceiver`].
     pub fn remove(&self) -> Result<(), PeerConnectionError> {
-        Ok(self.handle.shared.change_transceiver(|session| {
+        self.handle.shared.change_transceiver(|session| {
             let transceiver = session.transceiver(self.id).ok_or(SessionError::NoTransceiver(self.id))?;
             let direction = match transceiver.direction().receives() {
                 true => Direction::RecvOnly,
                 false => Direction::Inactive,
             };
             session.set_direction(self.id, direction)
-        })?)
+        })?;
+        let before = self.handle.shared.lock().attachments.remove(self.id);
+        self.leave(before);
+        Ok(())
     }
 }
 

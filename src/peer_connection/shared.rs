@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tracing::Span;
 use tracing::span::Entered;
 
+use super::attachment::Attachments;
 use super::inbox::{ChannelInbox, KeyFrameRequests, LOW_WATER, TrackInbox};
 use super::names::NameToResolve;
 use super::rtp_packet::RtpPacket;
@@ -100,6 +101,7 @@ pub(super) struct State {
     /// What the packets of all of them count for.
     unread_packets: Arc<AtomicUsize>,
     pub(super) key_frames: FxHashMap<TransceiverId, KeyFrameRequests>,
+    pub(super) attachments: Attachments,
     /// The driver has it on its list already.
     pub(super) is_dirty: bool,
     /// No handle is left: to be forgotten when the farewell is sent.
@@ -208,6 +210,7 @@ impl Shared {
                 tracks: FxHashMap::default(),
                 unread_packets: Arc::default(),
                 key_frames: FxHashMap::default(),
+                attachments: Attachments::default(),
                 is_dirty: false,
                 is_abandoned: false,
             }),
@@ -241,6 +244,7 @@ impl Shared {
         let result = self.with(|state, _| {
             let result = act(&mut state.session);
             state.wake_key_frame_requests();
+            state.attachments.follow(&state.session);
             result
         });
         self.changed.notify_waiters();
@@ -248,7 +252,7 @@ impl Shared {
     }
 
     /// Takes what the session tells and puts the connection on the driver's list.
-    fn settle(self: &Arc<Self>, state: &mut State) {
+    pub(super) fn settle(self: &Arc<Self>, state: &mut State) {
         if state.drain(self.id, &self.endpoint) {
             self.changed.notify_waiters();
         }
@@ -398,6 +402,9 @@ impl State {
                 let requests = self.key_frame_requests(transceiver);
                 requests.wanted = true;
                 requests.changed.notify_waiters();
+                if let Some(track) = self.attachments.track(transceiver) {
+                    track.ask_for_key_frame();
+                }
             }
             SessionEvent::SendBufferAvailable => {
                 self.channels.values().for_each(|channel| channel.writable.notify_waiters());
@@ -406,11 +413,13 @@ impl State {
                 if matches!(state, ConnectionState::Closed | ConnectionState::Failed) {
                     self.end_waits();
                 }
+                self.attachments.follow(&self.session);
                 self.events.push_back(Told::Session(event));
             }
             SessionEvent::SignalingState(_) => {
                 // The peer may have ended a transceiver.
                 self.wake_key_frame_requests();
+                self.attachments.follow(&self.session);
                 self.events.push_back(Told::Session(event));
             }
             event => self.events.push_back(Told::Session(event)),

@@ -21,6 +21,7 @@ mod limits;
 mod rtcp;
 mod shutdown;
 mod signalling;
+mod track;
 mod waits;
 
 const LONG: Duration = Duration::from_secs(20);

@@ -113,6 +113,15 @@ impl Codec {
         }
     }
 
+    /// Whether it is sound or pictures: pictures have a clock of 90 kHz (RFC 3551 §5), and so does, of all sound, MPEG
+    /// audio (RFC 3551 §4.5.13).
+    pub fn kind(&self) -> TrackKind {
+        match self.clock_rate {
+            90_000 if self.channels.is_none() && !self.is("MPA") => TrackKind::Video,
+            _ => TrackKind::Audio,
+        }
+    }
+
     /// Whether the codec has this name.
     pub fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)

@@ -23,6 +23,8 @@ mod session;
 mod srtp;
 #[cfg(feature = "stun")]
 mod stun;
+#[cfg(feature = "peer-connection")]
+mod track;
 
 struct Counting;
 

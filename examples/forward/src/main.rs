@@ -8,10 +8,9 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use axum::{Router, extract::State, http::StatusCode, routing::post};
-use kaon_rtc::layer::PayloadType;
 use kaon_rtc::peer_connection::{
     Codec, Description, Endpoint, MediaConfig, PeerConnection, PeerConnectionBuilder, PeerConnectionError,
-    PeerConnectionEvent, RtpReceiver, RtpSender, TrackKind, TransceiverId,
+    PeerConnectionEvent, RtpReceiver, Track, TrackKind,
 };
 use kaon_rtc::sdp::Direction;
 
@@ -26,19 +25,11 @@ struct Server {
 }
 
 /// What one publishes, and to whom it goes. It lasts as long as the publisher's connection.
-#[derive(Default)]
 struct Stage {
-    tracks: Mutex<Vec<RtpReceiver>>,
-    outlets: Mutex<Vec<Outlet>>,
-}
-
-/// A track to one who watches.
-struct Outlet {
-    connection: PeerConnection,
-    track: RtpSender,
-    kind: TrackKind,
-    /// What its codec is called there.
-    payload_type: PayloadType,
+    audio: Track,
+    video: Track,
+    /// The connections of those who watch.
+    viewers: Mutex<Vec<PeerConnection>>,
 }
 
 #[tokio::main]
@@ -67,7 +58,8 @@ type Refusal = (StatusCode, String);
 
 async fn publish(State(server): State<Arc<Server>>, offer: String) -> Result<String, Refusal> {
     let (connection, answer) = answer(&server, &offer, Direction::RecvOnly).await?;
-    let stage = Arc::new(Stage::default());
+    let (audio, video) = (Track::new(Codec::opus()), Track::new(Codec::vp8()));
+    let stage = Arc::new(Stage { audio, video, viewers: Mutex::default() });
     *lock(&server.stage) = Arc::downgrade(&stage);
     tokio::spawn(async move {
         // One that has failed would wait for an ICE restart.
@@ -85,40 +77,44 @@ async fn watch(State(server): State<Arc<Server>>, offer: String) -> Result<Strin
     let stage = lock(&server.stage).upgrade().ok_or_else(nobody)?;
     let (connection, answer) = answer(&server, &offer, Direction::SendOnly).await?;
     for transceiver in connection.transceivers() {
-        tokio::spawn(admit(Arc::downgrade(&stage), connection.clone(), transceiver.id()));
+        // One that the answer refuses has none.
+        let sender = connection.sender(transceiver.id());
+        let _ = sender.and_then(|sender| sender.replace_track(Some(stage.track(transceiver.kind()))));
     }
+    let mut viewers = lock(&stage.viewers);
+    viewers.retain(|viewer| viewer.failure().is_none());
+    viewers.push(connection);
     Ok(answer)
 }
 
-/// The packets of a track to everyone.
-async fn forward(track: RtpReceiver, stage: Arc<Stage>) {
-    let Some(kind) = track.kind() else { return };
-    lock(&stage.tracks).push(track.clone());
-    while let Some(packet) = track.recv_rtp().await {
-        // The payload is shared, not copied.
-        let send = |outlet: &Outlet| outlet.track.send_rtp(packet.to_outgoing(outlet.payload_type));
-        // One that does not keep up is not the others' business; one whose connection has ended goes from the list.
-        let is_gone = |outlet: &Outlet| matches!(send(outlet), Err(PeerConnectionError::Ended(_)));
-        lock(&stage.outlets).retain(|outlet| outlet.kind != kind || !is_gone(outlet));
+/// The packets of a track to everyone, and their requests for key frames back.
+async fn forward(publisher: RtpReceiver, stage: Arc<Stage>) {
+    let Some(kind) = publisher.kind() else { return };
+    let track = stage.track(kind);
+    loop {
+        tokio::select! {
+            packet = publisher.recv_rtp() => match packet {
+                // The payload is shared, not copied. One that does not keep up is not the others' business.
+                Some(packet) => _ = track.send_rtp(&packet),
+                None => return,
+            },
+            () = track.key_frame_requested() => publisher.request_key_frame(),
+        }
     }
 }
 
-/// A track to one who watches, and its requests for key frames back, until it is gone.
-async fn admit(stage: Weak<Stage>, connection: PeerConnection, id: TransceiverId) -> Option<()> {
-    connection.connected().await.ok()?;
-    let (track, kind) = (connection.sender(id).ok()?, connection.transceiver(id)?.kind());
-    let payload_type = track.codecs().first()?.payload_type;
-    lock(&stage.upgrade()?.outlets).push(Outlet { connection, track: track.clone(), kind, payload_type });
-    loop {
-        // The first is for itself: it comes in the middle of the stream.
-        lock(&stage.upgrade()?.tracks).iter().for_each(RtpReceiver::request_key_frame);
-        track.key_frame_requested().await?;
+impl Stage {
+    fn track(&self, kind: TrackKind) -> &Track {
+        match kind {
+            TrackKind::Audio => &self.audio,
+            TrackKind::Video => &self.video,
+        }
     }
 }
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        lock(&self.outlets).iter().for_each(|outlet| outlet.connection.close());
+        lock(&self.viewers).iter().for_each(PeerConnection::close);
     }
 }
 

@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use super::Session;
 use crate::layer::{PayloadType, Rid};
+#[cfg(feature = "peer-connection")]
+use crate::layer::{RtpTimestamp, SequenceNumber};
 use crate::sdp::Direction;
 use crate::session::codec::TrackKind;
 use crate::session::error::SessionError;
@@ -123,7 +125,9 @@ impl Session {
         self.advance(now);
         match &self.failure {
             Some(reason) => Err(reason.clone().into()),
-            None => self.media.send(id, packet, self.rtp_overhead()).map_err(|error| self.why_refused(error)),
+            None => {
+                self.media.send(now, id, packet, self.rtp_overhead()).map_err(|error| self.why_refused(error))
+            }
         }
     }
 
@@ -144,6 +148,31 @@ impl Session {
     /// without audio level and video orientation; `None` if the transceiver may not send it.
     pub fn max_rtp_payload(&self, id: TransceiverId, payload_type: PayloadType) -> Option<usize> {
         self.media.max_payload(id, payload_type, self.rtp_overhead())
+    }
+
+    /// Counts the exchanges of offer and answer: what was looked up of codecs and payload types holds while this stays
+    /// the same, so that whoever sends need not look it up for each packet.
+    pub fn negotiation_generation(&self) -> u64 {
+        self.jsep.generation()
+    }
+
+    /// Whether what is sent leaves at once, and does not wait until the session is connected.
+    #[cfg(feature = "peer-connection")]
+    pub(crate) fn is_media_ready(&self) -> bool {
+        self.failure.is_none() && self.transport.srtp_ref().is_some()
+    }
+
+    /// Where another source goes on with the stream of a transceiver, on a clock of so many ticks a second: with the
+    /// next sequence number, and the timestamp of now, if there is one before; `None` if the transceiver has not begun
+    /// to send.
+    #[cfg(feature = "peer-connection")]
+    pub(crate) fn next_in_stream(
+        &self,
+        now: Instant,
+        id: TransceiverId,
+        clock_rate: u32,
+    ) -> Option<(SequenceNumber, Option<RtpTimestamp>)> {
+        Some(self.media.outgoing(id)?.continuation(now, clock_rate))
     }
 
     /// Whether RTP waits for [`poll_transmit`](crate::layer::Layer::poll_transmit).

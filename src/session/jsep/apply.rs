@@ -21,6 +21,7 @@ impl Jsep {
         kind: DescriptionKind,
         sdp: Option<&SessionDescription>,
     ) -> Result<(), SessionError> {
+        self.generation += 1;
         match kind {
             DescriptionKind::Offer => self.set_local_offer(sdp),
             DescriptionKind::Answer | DescriptionKind::PrAnswer => self.set_local_answer(kind, sdp),
@@ -39,6 +40,7 @@ impl Jsep {
         if let Some(sdp) = &description.sdp {
             self.check_is_of_peer(sdp)?;
         }
+        self.generation += 1;
         match (description.kind, &description.sdp) {
             (DescriptionKind::Rollback, _) => match self.state {
                 SignalingState::HaveRemoteOffer => {

@@ -64,6 +64,8 @@ pub(super) struct Jsep {
     /// Credentials that are not random: the application gave them.
     given_credentials: Option<IceCredentials>,
     agreement: Agreement,
+    /// Counts what may have changed the agreement.
+    generation: u64,
     /// What a rollback goes back to, while an exchange is under way.
     rollback: Option<Box<RollbackPoint>>,
     current_local: Option<Description>,
@@ -161,6 +163,7 @@ impl Jsep {
                 mixed_extensions: false,
                 is_first_offerer: None,
             },
+            generation: 0,
             rollback: None,
             current_local: None,
             pending_local: None,
@@ -192,6 +195,11 @@ impl Jsep {
 
     pub(super) fn cname(&self) -> &str {
         &self.cname
+    }
+
+    /// What was looked up in the agreement holds while this stays the same.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// The credentials that this side's ICE agent is to have.

@@ -112,11 +112,12 @@ impl Media {
     /// `overhead`: the bytes that protection adds.
     pub(super) fn send(
         &mut self,
+        now: Instant,
         id: TransceiverId,
         packet: OutgoingRtp,
         overhead: usize,
     ) -> Result<(), SessionError> {
-        self.outgoing.send(id, packet, self.max_rtp_datagram.saturating_sub(overhead))
+        self.outgoing.send(now, id, packet, self.max_rtp_datagram.saturating_sub(overhead))
     }
 
     pub(super) fn has_queued_rtp(&self) -> bool {

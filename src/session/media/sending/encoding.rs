@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::packet::{MAX_HEADER, OutgoingRtp};
 use super::queue::{Kept, Queue};
 use crate::crypto::SecureRandom;
-use crate::layer::{Mid, NtpTimestamp, PayloadType, SequenceNumber, SrtpError, Ssrc};
+use crate::layer::{Mid, NtpTimestamp, PayloadType, RtpTimestamp, SequenceNumber, SrtpError, Ssrc};
 use crate::media::{PacketCache, PacketCacheConfig, PacketClass, RepairBudget, RtxSender, SenderStatistics};
 use crate::rtp::{ExtensionForm, ExtensionMap};
 use crate::sdp::FeedbackKind;
@@ -20,7 +20,10 @@ pub(in crate::session) struct Encoding {
     pub(super) is_active: bool,
     pub(super) rtx: RtxSender,
     pub(super) mid: Option<Mid>,
+    /// What follows the newest packet.
     pub(super) next: SequenceNumber,
+    /// The newest timestamp, and when it was handed over.
+    newest: Option<(RtpTimestamp, Instant)>,
     pub(super) codecs: Vec<NegotiatedCodec>,
     pub(super) extensions: ExtensionMap,
     /// The form of header extensions in every packet; `None` where it may change from packet to packet.
@@ -49,6 +52,11 @@ pub(in crate::session) struct EncodingCounters {
     pub(in crate::session) plis: u64,
     pub(in crate::session) firs: u64,
 }
+
+/// A packet that is behind by no more is late, and not the first of another stream.
+const MAX_LATE: i16 = 3000;
+/// The same for timestamps: 5.8 seconds of video.
+const MAX_LATE_TICKS: i32 = 1 << 19;
 
 /// What became of the next packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +94,7 @@ impl Encoding {
             rtx: RtxSender::new(transceiver.sender.rtx_ssrc, first(c, d)),
             mid: None,
             next: first(a, b),
+            newest: None,
             codecs: Vec::new(),
             extensions: ExtensionMap::new(),
             extension_form: None,
@@ -114,6 +123,41 @@ impl Encoding {
         self.extension_form = if mixed { None } else { Some(self.one_extension_form()) };
         self.transport_feedback =
             self.codecs.iter().any(|codec| codec.codec.feedback.contains(&FeedbackKind::TransportCc));
+    }
+
+    /// The number of a packet that is handed over: its own, if it has one, else the next.
+    pub(super) fn number(
+        &mut self,
+        now: Instant,
+        own: Option<SequenceNumber>,
+        timestamp: RtpTimestamp,
+    ) -> SequenceNumber {
+        let number = own.unwrap_or(self.next);
+        let after = number.wrapping_add(1);
+        // What is forwarded late takes nothing back. What is behind by more is another stream.
+        if self.newest.is_none() || !(-MAX_LATE..0).contains(&after.distance_from(self.next)) {
+            self.next = after;
+        }
+        let is_late = |newest| (-MAX_LATE_TICKS..0).contains(&timestamp.distance_from(newest));
+        if self.newest.is_none_or(|(newest, _)| !is_late(newest)) {
+            self.newest = Some((timestamp, now));
+        }
+        number
+    }
+
+    /// The next number, and what the timestamp is by now on a clock of so many ticks a second, if there is one before.
+    #[cfg(feature = "peer-connection")]
+    pub(in crate::session) fn continuation(
+        &self,
+        now: Instant,
+        clock_rate: u32,
+    ) -> (SequenceNumber, Option<RtpTimestamp>) {
+        let timestamp = self.newest.map(|(newest, at)| {
+            let elapsed = now.saturating_duration_since(at).as_micros() * u128::from(clock_rate) / 1_000_000;
+            // The clock wraps, and what comes later has a later time.
+            newest.wrapping_add((elapsed as u32).max(1))
+        });
+        (self.next, timestamp)
     }
 
     /// What the peer knows it by: its SSRC, and that of its retransmissions.

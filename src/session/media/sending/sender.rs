@@ -122,6 +122,7 @@ impl<P: Pacer> Sender<P> {
     /// Queues a packet, which takes at most `limit` bytes before it is protected, also as a retransmission.
     pub(in crate::session::media) fn send(
         &mut self,
+        now: Instant,
         id: TransceiverId,
         mut packet: OutgoingRtp,
         limit: usize,
@@ -145,8 +146,7 @@ impl<P: Pacer> Sender<P> {
         if self.queued >= self.config.max_queued {
             return Err(SessionError::Limit { what: "queued packets", limit: self.config.max_queued });
         }
-        let number = packet.sequence_number.take().unwrap_or(encoding.next);
-        encoding.next = number.wrapping_add(1);
+        let number = encoding.number(now, packet.sequence_number.take(), packet.timestamp);
         self.queued += 1;
         if encoding.queue.push_first(number, packet) {
             self.turns.begin(encoding.class, id);

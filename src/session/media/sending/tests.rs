@@ -123,7 +123,7 @@ impl<P: Pacer> Bench<P> {
         for _ in 0..packets {
             let payload = Bytes::from_static(&[1; 100]);
             let packet = OutgoingRtp::new(PayloadType::from_low_bits(PLAIN), RtpTimestamp(0), false, payload);
-            self.sender.send(TransceiverId(transceiver), packet, 1200).unwrap();
+            self.sender.send(self.now, TransceiverId(transceiver), packet, 1200).unwrap();
         }
     }
 
