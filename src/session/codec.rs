@@ -1,18 +1,8 @@
 //! Codecs as they are negotiated.
 
-use crate::layer::PayloadType;
+use crate::layer::{PayloadType, TrackKind};
 use crate::rtp::ExtensionKind;
 use crate::sdp::{FeedbackKind, FormatParameters, H264Parameters, Vp9Parameters};
-
-/// Whether a transceiver carries sound or pictures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
-pub enum TrackKind {
-    /// Sound.
-    Audio,
-    /// Pictures.
-    Video,
-}
 
 /// A codec that a session can send and receive: what an `a=rtpmap` with its `a=fmtp` and `a=rtcp-fb` says.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,9 +3,8 @@
 use std::time::Instant;
 
 use super::Session;
-use crate::layer::{PayloadType, Rid};
+use crate::layer::{PayloadType, Rid, TrackKind};
 use crate::sdp::Direction;
-use crate::session::codec::TrackKind;
 use crate::session::error::SessionError;
 use crate::session::media::OutgoingRtp;
 use crate::session::transceiver::{Transceiver, TransceiverId, TransceiverInit};

@@ -210,7 +210,7 @@ impl Jsep {
     fn transceiver_for(
         &mut self,
         section: &RemoteSection,
-        kind: crate::session::TrackKind,
+        kind: crate::layer::TrackKind,
     ) -> Option<TransceiverId> {
         let known = self.transceivers.iter().position(|transceiver| {
             transceiver.negotiated.mid == Some(section.mid) && transceiver.kind == kind

@@ -8,13 +8,13 @@ use super::candidates::SignalledCandidates;
 use super::place::{Section, SectionContent, unused_mid};
 use super::terms::{DATA_FORMAT, SectionTerms, SessionTerms};
 
-use crate::layer::{Fingerprint, IceCredentials, Mid, PayloadType, Rid};
+use crate::layer::{Fingerprint, IceCredentials, Mid, PayloadType, Rid, TrackKind};
 use crate::rtp::{ExtensionId, ExtensionKind, ExtensionMap};
 use crate::sdp::{
     Attribute, Direction, FeedbackKind, MediaDescription, MediaKind, Msid, RidDirection, SessionDescription,
     Setup,
 };
-use crate::session::codec::{Codec, MediaConfig, NegotiatedCodec, TrackKind};
+use crate::session::codec::{Codec, MediaConfig, NegotiatedCodec};
 use crate::session::error::{SectionError, SessionError};
 use crate::session::transceiver::{RemoteSources, Transceiver};
 

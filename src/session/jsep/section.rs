@@ -1,14 +1,14 @@
 //! Media sections of descriptions of this side.
 
 use super::terms::{DATA_FORMAT, SectionTerms};
-use crate::layer::{Fingerprint, IceCredentials, Mid, Rid, Ssrc};
+use crate::layer::{Fingerprint, IceCredentials, Mid, Rid, Ssrc, TrackKind};
 use crate::rtp::ExtensionKind;
 use crate::sdp::{
     Attribute, Connection, Direction, ExtMap, Fmtp, FormatParameters, Line, MediaDescription, MediaKind,
     Msid, RidAttribute, RidDirection, Rtcp, RtcpFeedback, RtpMap, Setup, Simulcast, SimulcastRid,
     SimulcastStreams, SsrcAttribute, SsrcGroup,
 };
-use crate::session::codec::{NegotiatedCodec, TrackKind};
+use crate::session::codec::NegotiatedCodec;
 use crate::session::transceiver::SenderIdentity;
 
 /// What stands in every section of this side.

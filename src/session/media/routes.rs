@@ -2,9 +2,8 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::layer::{Mid, PayloadType, Rid, Ssrc};
+use crate::layer::{Mid, PayloadType, Rid, Ssrc, TrackKind};
 use crate::sdp::FeedbackKind;
-use crate::session::codec::TrackKind;
 use crate::session::transceiver::{RemoteSources, Transceiver, TransceiverId};
 
 /// The transceivers that receive, found by what the packets of a new source say, however many there are.

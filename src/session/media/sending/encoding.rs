@@ -5,11 +5,11 @@ use std::time::Instant;
 use super::packet::{MAX_HEADER, OutgoingRtp};
 use super::queue::{Kept, Queue};
 use crate::crypto::SecureRandom;
-use crate::layer::{Mid, NtpTimestamp, PayloadType, SequenceNumber, SrtpError, Ssrc};
+use crate::layer::{Mid, NtpTimestamp, PayloadType, SequenceNumber, SrtpError, Ssrc, TrackKind};
 use crate::media::{PacketCache, PacketCacheConfig, PacketClass, RepairBudget, RtxSender, SenderStatistics};
 use crate::rtp::{ExtensionForm, ExtensionMap};
 use crate::sdp::FeedbackKind;
-use crate::session::codec::{NegotiatedCodec, TrackKind};
+use crate::session::codec::NegotiatedCodec;
 use crate::session::transceiver::Transceiver;
 
 /// One stream.

@@ -9,12 +9,12 @@ use super::sender::{Sender, SenderConfig};
 use crate::crypto::SeededRandom;
 use crate::layer::{
     Ecn, FiveTuple, NtpTimestamp, PayloadType, Protocol, RtpTimestamp, SrtpError, SrtpTransport, Ssrc,
-    TransmitBatch,
+    TrackKind, TransmitBatch,
 };
 use crate::media::{Pacer, PacketClass, Unpaced};
 use crate::rtp::Packet;
 use crate::sdp::Direction;
-use crate::session::codec::{Codec, NegotiatedCodec, TrackKind};
+use crate::session::codec::{Codec, NegotiatedCodec};
 use crate::session::media::clock::Clock;
 use crate::session::transceiver::{Negotiated, SenderIdentity, Transceiver, TransceiverId};
 
