@@ -1,10 +1,12 @@
 //! H.264, RFC 6184.
 
+#[cfg(feature = "media")]
+mod first_unit;
 mod nal;
 mod parameter_sets;
 
 #[cfg(feature = "media")]
-pub(crate) use nal::without_start_code;
+pub(crate) use first_unit::FirstUnit;
 pub use nal::{NalUnitType, NalUnits, StreamFormat};
 pub use parameter_sets::ParameterSets;
 
