@@ -2,6 +2,7 @@
 
 use crate::layer::{PayloadType, TrackKind};
 use crate::rtp::ExtensionKind;
+use crate::rtp::payload::PayloadFormat;
 use crate::sdp::{FeedbackKind, FormatParameters, H264Parameters, Vp9Parameters};
 
 /// A codec that a session can send and receive: what an `a=rtpmap` with its `a=fmtp` and `a=rtcp-fb` says.
@@ -44,7 +45,7 @@ impl Codec {
             channels: Some(2),
             parameters: FormatParameters::new("minptime=10;useinbandfec=1"),
             feedback: vec![FeedbackKind::TransportCc],
-            ..Self::new("opus", 48_000, PayloadType::from_low_bits(111))
+            ..Self::of(PayloadFormat::Opus, 111)
         }
     }
 
@@ -60,12 +61,12 @@ impl Codec {
 
     /// VP8, RFC 7741.
     pub fn vp8() -> Self {
-        Self::video("VP8", 96, "")
+        Self::video(PayloadFormat::Vp8, 96, "")
     }
 
     /// VP9 of profile 0, RFC 9628.
     pub fn vp9() -> Self {
-        Self::video("VP9", 98, "profile-id=0")
+        Self::video(PayloadFormat::Vp9, 98, "profile-id=0")
     }
 
     /// H.264 in the constrained baseline profile at level 3.1, which all browsers decode, with fragmentation
@@ -78,7 +79,7 @@ impl Codec {
     pub fn h264_profile(profile_level_id: &str, preferred_payload_type: u8) -> Self {
         let parameters =
             format!("level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={profile_level_id}");
-        Self::video("H264", preferred_payload_type, &parameters)
+        Self::video(PayloadFormat::H264, preferred_payload_type, &parameters)
     }
 
     /// H.264 with a `profile-level-id` of six hexadecimal digits, in packetization mode 0: each packet holds one
@@ -86,10 +87,14 @@ impl Codec {
     pub fn h264_single_nal_unit(profile_level_id: &str, preferred_payload_type: u8) -> Self {
         let parameters =
             format!("level-asymmetry-allowed=1;packetization-mode=0;profile-level-id={profile_level_id}");
-        Self::video("H264", preferred_payload_type, &parameters)
+        Self::video(PayloadFormat::H264, preferred_payload_type, &parameters)
     }
 
-    fn video(name: &str, payload_type: u8, parameters: &str) -> Self {
+    fn of(format: PayloadFormat, payload_type: u8) -> Self {
+        Self::new(format.name(), format.clock_rate(), PayloadType::from_low_bits(payload_type))
+    }
+
+    fn video(format: PayloadFormat, payload_type: u8, parameters: &str) -> Self {
         Self {
             parameters: FormatParameters::new(parameters),
             feedback: vec![
@@ -99,13 +104,18 @@ impl Codec {
                 FeedbackKind::NackPli,
             ],
             retransmission: true,
-            ..Self::new(name, 90_000, PayloadType::from_low_bits(payload_type))
+            ..Self::of(format, payload_type)
         }
     }
 
     /// Whether the codec has this name.
     pub fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)
+    }
+
+    /// How its frames travel in packets; `None` where this library does not know it.
+    pub fn payload_format(&self) -> Option<PayloadFormat> {
+        PayloadFormat::from_name(&self.name)
     }
 
     /// Whether both are the same codec in a configuration that either side can decode.

@@ -139,17 +139,11 @@ impl AccessUnits {
         matches!(self.markers, Markers::Trusted | Markers::Proven)
     }
 
-    /// Whether a payload is the first of an access unit, of which the packets before are not known. A picture parameter
-    /// set or supplemental information may come first too, but behind a sequence parameter set that is lost it may not
-    /// be told.
+    /// Whether a payload is the first of an access unit, of which the packets before are not known.
     pub(super) fn starts(&self, payload: &[u8]) -> bool {
-        let Some(first) = FirstUnit::of(payload) else { return false };
-        match first.kind {
-            NalUnitType::AccessUnitDelimiter | NalUnitType::Sps => true,
-            NalUnitType::Slice => first.is_first_slice,
-            NalUnitType::Idr => first.is_first_slice && !self.sets_in_band,
-            _ => false,
-        }
+        FirstUnit::of(payload).is_some_and(|first| {
+            first.begins_access_unit() && !(first.kind == NalUnitType::Idr && self.sets_in_band)
+        })
     }
 
     pub(super) fn reset(&mut self) {

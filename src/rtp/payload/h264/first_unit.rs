@@ -30,7 +30,18 @@ impl FirstUnit {
         Some(Self { kind, is_first_slice: slice.first().is_some_and(|byte| byte & 0x80 != 0) })
     }
 
+    /// Whether an access unit begins with it, of which what came before is not known. A picture parameter set or
+    /// supplemental information may come first too, but behind a sequence parameter set that is lost it may not be told.
+    pub(crate) fn begins_access_unit(self) -> bool {
+        match self.kind {
+            NalUnitType::AccessUnitDelimiter | NalUnitType::Sps => true,
+            NalUnitType::Slice | NalUnitType::Idr => self.is_first_slice,
+            _ => false,
+        }
+    }
+
     /// H.264 §7.4.1.2.3: which NAL units begin another access unit behind a primary coded picture.
+    #[cfg(feature = "media")]
     pub(crate) fn begins_behind_picture(self) -> bool {
         match self.kind {
             NalUnitType::AccessUnitDelimiter | NalUnitType::Sps | NalUnitType::Pps | NalUnitType::Sei => true,
@@ -39,6 +50,7 @@ impl FirstUnit {
         }
     }
 
+    #[cfg(feature = "media")]
     pub(crate) fn is_later_slice(self) -> bool {
         matches!(self.kind, NalUnitType::Slice | NalUnitType::Idr) && !self.is_first_slice
     }
