@@ -3,7 +3,7 @@
 use crate::layer::{PayloadType, TrackKind};
 use crate::rtp::ExtensionKind;
 use crate::rtp::payload::PayloadFormat;
-use crate::sdp::{FeedbackKind, FormatParameters, H264Parameters, Vp9Parameters};
+use crate::sdp::{FeedbackKind, FormatParameters};
 
 /// A codec that a session can send and receive: what an `a=rtpmap` with its `a=fmtp` and `a=rtcp-fb` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,59 +120,10 @@ impl Codec {
 
     /// Whether both are the same codec in a configuration that either side can decode.
     pub fn is_compatible(&self, other: &Codec) -> bool {
-        self.is_same_format(&other.name, other.clock_rate, other.channels, &other.parameters)
-    }
-
-    /// The parameters to answer those of `theirs`, which is compatible, with.
-    ///
-    /// RFC 6184 §8.2.2: unless both sides allow it to differ, the level is at most that of the offer.
-    pub(super) fn answer_parameters(&self, theirs: &Codec) -> FormatParameters {
-        const ASYMMETRY: &str = "level-asymmetry-allowed";
-        if !self.is("H264") || (self.parameters.flag(ASYMMETRY) && theirs.parameters.flag(ASYMMETRY)) {
-            return self.parameters.clone();
-        }
-        let mut profile = H264Parameters::from(&self.parameters).profile_level_id;
-        let offered = H264Parameters::from(&theirs.parameters).profile_level_id;
-        profile.level_idc = profile.level_idc.min(offered.level_idc);
-        let kept = self.parameters.iter().filter(|(name, _)| {
-            ![ASYMMETRY, "profile-level-id"].iter().any(|other| name.eq_ignore_ascii_case(other))
-        });
-        let mut text = String::new();
-        for (name, value) in kept {
-            text.push_str(name);
-            if let Some(value) = value {
-                text.push('=');
-                text.push_str(value);
-            }
-            text.push(';');
-        }
-        text.push_str(&format!("profile-level-id={profile}"));
-        FormatParameters::new(text)
-    }
-
-    fn is_same_format(
-        &self,
-        name: &str,
-        clock_rate: u32,
-        channels: Option<u16>,
-        parameters: &FormatParameters,
-    ) -> bool {
-        if !self.is(name)
-            || self.clock_rate != clock_rate
-            || self.channels.unwrap_or(1) != channels.unwrap_or(1)
-        {
-            return false;
-        }
-        if self.is("H264") {
-            // RFC 6184 §8.2.2: the profile and the packetization mode are symmetric, the level is not.
-            let (ours, theirs) = (H264Parameters::from(&self.parameters), H264Parameters::from(parameters));
-            return ours.packetization_mode == theirs.packetization_mode
-                && ours.profile_level_id.same_profile(theirs.profile_level_id);
-        }
-        if self.is("VP9") {
-            return Vp9Parameters::from(&self.parameters) == Vp9Parameters::from(parameters);
-        }
-        true
+        self.is(&other.name)
+            && self.clock_rate == other.clock_rate
+            && self.channels.unwrap_or(1) == other.channels.unwrap_or(1)
+            && self.parameters.is_same_format(&self.name, &other.parameters)
     }
 }
 

@@ -372,7 +372,8 @@ impl RemoteSection {
     pub(super) fn receive_codecs(&self, ours: &[Codec]) -> Vec<NegotiatedCodec> {
         let receive = |theirs: &RemoteCodec| {
             let mut negotiated = theirs.negotiate(ours)?;
-            negotiated.codec.parameters = negotiated.codec.answer_parameters(&theirs.codec);
+            let Codec { name, parameters, .. } = &mut negotiated.codec;
+            *parameters = parameters.answer_to(name, &theirs.codec.parameters);
             Some(negotiated)
         };
         self.codecs.iter().filter_map(receive).collect()
