@@ -135,8 +135,37 @@ pub struct NegotiatedCodec {
     pub codec: Codec,
     /// Its payload type.
     pub payload_type: PayloadType,
+    /// How what is lost of it is repaired.
+    pub repairs: Repairs,
+}
+
+impl NegotiatedCodec {
     /// The payload type of its retransmissions, if they are negotiated.
-    pub rtx_payload_type: Option<PayloadType>,
+    pub fn rtx_payload_type(&self) -> Option<PayloadType> {
+        self.repairs.rtx
+    }
+}
+
+/// The payload types of what repairs a codec, as far as they are negotiated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Repairs {
+    /// Its retransmissions in a stream of their own, RFC 4588.
+    pub rtx: Option<PayloadType>,
+}
+
+impl Repairs {
+    /// All of them.
+    pub fn payload_types(&self) -> impl Iterator<Item = PayloadType> + use<> {
+        let Self { rtx } = *self;
+        rtx.into_iter()
+    }
+
+    /// Those of which the other side has one of the same kind.
+    pub(super) fn shared_with(self, other: &Self) -> Self {
+        let Self { rtx } = self;
+        Self { rtx: rtx.filter(|_| other.rtx.is_some()) }
+    }
 }
 
 /// What a session offers and accepts.

@@ -1,8 +1,7 @@
 //! The payload formats that are known: one row each.
 
-use super::{
-    DepacketizeError, Depacketizer, PacketizeError, Packetizer, Payload, Piece, Probe, h264, opus, vp8, vp9,
-};
+use super::format::{DepacketizeError, Depacketizer, PacketizeError, Packetizer, Payload, Piece, Probe};
+use super::{h264, opus, vp8, vp9};
 use crate::layer::TrackKind;
 
 /// Makes all that is known by format of the rows. The module of a format has `packetizer`, which takes the parameters of

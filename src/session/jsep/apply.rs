@@ -188,7 +188,7 @@ impl Jsep {
         }
         // Retransmissions stand among the codecs themselves, as something unknown.
         for codec in &section.codecs {
-            if let Some(rtx) = codec.rtx_payload_type {
+            if let Some(rtx) = codec.repairs.rtx {
                 self.agreement.registry.learn_retransmission(rtx, codec.payload_type);
             }
         }
@@ -393,8 +393,7 @@ impl Jsep {
             let Some(mut negotiated) = registry.negotiate(codec) else { continue };
             if let Some(answer) = answer_to(codec) {
                 negotiated.codec.feedback.clone_from(&answer.codec.feedback);
-                negotiated.rtx_payload_type =
-                    negotiated.rtx_payload_type.filter(|_| answer.rtx_payload_type.is_some());
+                negotiated.repairs = negotiated.repairs.shared_with(&answer.repairs);
             }
             codecs.push(negotiated);
         }

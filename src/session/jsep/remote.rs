@@ -14,7 +14,7 @@ use crate::sdp::{
     Attribute, Direction, FeedbackKind, MediaDescription, MediaKind, Msid, RidDirection, SessionDescription,
     Setup,
 };
-use crate::session::codec::{Codec, MediaConfig, NegotiatedCodec};
+use crate::session::codec::{Codec, MediaConfig, NegotiatedCodec, Repairs};
 use crate::session::error::{SectionError, SessionError};
 use crate::session::transceiver::{RemoteSources, Transceiver};
 
@@ -83,7 +83,7 @@ pub(super) struct RemoteExtension {
 #[derive(Debug)]
 pub(super) struct RemoteCodec {
     pub(super) payload_type: PayloadType,
-    pub(super) rtx_payload_type: Option<PayloadType>,
+    pub(super) repairs: Repairs,
     codec: Codec,
 }
 
@@ -463,7 +463,7 @@ impl RemoteCodec {
                 };
                 Some(Self {
                     payload_type: described.payload_type(),
-                    rtx_payload_type: described.retransmission().filter(|rtx| !looks_like_rtcp(*rtx)),
+                    repairs: Repairs { rtx: described.retransmission().filter(|rtx| !looks_like_rtcp(*rtx)) },
                     codec,
                 })
             })
@@ -482,7 +482,7 @@ impl RemoteCodec {
         Some(NegotiatedCodec {
             codec: Codec { feedback, ..codec.clone() },
             payload_type: self.payload_type,
-            rtx_payload_type: self.rtx_payload_type.filter(|_| codec.retransmission),
+            repairs: Repairs { rtx: self.repairs.rtx.filter(|_| codec.retransmission) },
         })
     }
 }

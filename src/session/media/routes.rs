@@ -105,7 +105,7 @@ impl Route {
             .map(|negotiated| Format {
                 payload_type: negotiated.payload_type,
                 clock_rate: negotiated.codec.clock_rate,
-                rtx: negotiated.rtx_payload_type,
+                rtx: negotiated.rtx_payload_type(),
                 nack: negotiated.codec.feedback.contains(&FeedbackKind::Nack),
                 key_frames: KeyFrameFeedback::of(&negotiated.codec.feedback).filter(|_| is_video),
             })

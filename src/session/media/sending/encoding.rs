@@ -158,7 +158,7 @@ impl Encoding {
         let clock_rate = codec.codec.clock_rate;
         let payload_type = packet.payload_type;
         let is_repaired = codec.codec.feedback.contains(&FeedbackKind::Nack);
-        let has_rtx = codec.rtx_payload_type.is_some();
+        let has_rtx = codec.rtx_payload_type().is_some();
         let (ssrc, payload_len) = (self.ssrc, packet.payload.len());
         self.repair.sent(head_len + payload_len);
         self.last_payload_type = Some(payload_type);
