@@ -75,7 +75,10 @@ fn a_probe_tells_where_frames_and_key_frames_begin() {
             of_frame
         })) {
             assert!(of_frame[0].starts_frame, "{format:?}");
-            assert!(of_frame[1..].iter().all(|probe| !probe.starts_frame), "{format:?}");
+            // A picture of H.264 that needs no other does not know whether parameter sets came before it.
+            let is_told_again = format == PayloadFormat::H264 && of_frame[0].key_frame;
+            let behind = if is_told_again { 2 } else { 1 };
+            assert!(of_frame[behind..].iter().all(|probe| !probe.starts_frame), "{format:?}");
         }
         assert_eq!(format.probe(&[]), None);
     }
@@ -102,5 +105,6 @@ fn h264_is_split_as_the_receiver_has_told() {
         let mut packetizer = PayloadFormat::H264.packetizer(|_| mode);
         assert!(packetizer.packetize(&frame, 40, &mut |_| {}).is_err(), "{mode:?}");
     }
-    assert_eq!(packetize(PayloadFormat::H264, &frame).len(), 4);
+    // The parameter sets in one, the picture in two.
+    assert_eq!(packetize(PayloadFormat::H264, &frame).len(), 3);
 }
