@@ -4,7 +4,8 @@
 use std::time::{Duration, Instant};
 
 use kaon_rtc::layer::{PayloadType, RtpTimestamp, SequenceNumber, Ssrc};
-use kaon_rtc::media::{FrameAssembler, FrameAssemblerConfig, FrameFormat};
+use kaon_rtc::media::{FrameAssembler, FrameAssemblerConfig};
+use kaon_rtc::rtp::payload::PayloadFormat;
 use kaon_rtc::rtp::{Header, Packet, PacketWriter};
 use libfuzzer_sys::fuzz_target;
 
@@ -13,10 +14,10 @@ const MAX_FRAME_LEN: usize = 200;
 fuzz_target!(|data: &[u8]| {
     let Some((&[flags, max_packets], mut data)) = data.split_first_chunk::<2>() else { return };
     let format = match flags & 3 {
-        0 => FrameFormat::Vp8,
-        1 => FrameFormat::Vp9,
-        2 => FrameFormat::H264,
-        _ => FrameFormat::Opus,
+        0 => PayloadFormat::Vp8,
+        1 => PayloadFormat::Vp9,
+        2 => PayloadFormat::H264,
+        _ => PayloadFormat::Opus,
     };
     let mut config = FrameAssemblerConfig::video();
     config.max_packets = usize::from(max_packets);

@@ -26,6 +26,16 @@ impl From<u32> for Ssrc {
     }
 }
 
+/// Whether a track, and the format of its payloads, is audio or video.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
+pub enum TrackKind {
+    /// Audio.
+    Audio,
+    /// Video.
+    Video,
+}
+
 /// An RTP payload type: seven bits, RFC 3550 §5.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PayloadType(u8);

@@ -66,7 +66,7 @@ pub use ice::{
 pub use ice_failure::{CandidateError, IceFailure, IceFailureCause};
 pub use media::{
     Bitrate, IDENTIFIER_MAX_LEN, InvalidIdentifier, Mid, NtpTimestamp, PayloadType, Rid, RtpTimestamp,
-    SequenceNumber, Ssrc,
+    SequenceNumber, Ssrc, TrackKind,
 };
 #[cfg(any(feature = "srtp", feature = "session"))]
 pub(crate) use recency::Recency;

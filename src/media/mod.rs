@@ -21,6 +21,7 @@
 //! use kaon_rtc::layer::{PayloadType, RtpTimestamp, SequenceNumber, Ssrc};
 //! use kaon_rtc::media::*;
 //! use kaon_rtc::rtcp::NackEntry;
+//! use kaon_rtc::rtp::payload::PayloadFormat;
 //! use kaon_rtc::rtp::{Header, Packet, PacketWriter};
 //!
 //! let (video, rtx) = (PayloadType::from_low_bits(96), PayloadType::from_low_bits(97));
@@ -28,7 +29,7 @@
 //! let mut cache = PacketCache::new(PacketCacheConfig::default());
 //! let mut retransmissions = RtxSender::new(Ssrc(2), SequenceNumber(700));
 //! let mut nack = NackGenerator::new(NackConfig::default());
-//! let mut assembler = FrameAssembler::new(FrameFormat::Vp8, FrameAssemblerConfig::video());
+//! let mut assembler = FrameAssembler::new(PayloadFormat::Vp8, FrameAssemblerConfig::video());
 //!
 //! // Three packets of a key frame, of which the second is lost.
 //! let mut buffer = [0; 1200];
@@ -74,9 +75,7 @@ mod rtx;
 mod sender_statistics;
 mod transport_feedback;
 
-pub use frame_assembler::{
-    Frame, FrameAssembler, FrameAssemblerConfig, FrameAssemblerStatistics, FrameFormat,
-};
+pub use frame_assembler::{Frame, FrameAssembler, FrameAssemblerConfig, FrameAssemblerStatistics};
 pub use nack::{NackConfig, NackGenerator};
 pub use pacer::{Pacer, PacketClass, Unpaced};
 pub use packet_cache::{PacketCache, PacketCacheConfig, Retransmission};

@@ -6,15 +6,16 @@ use tokio::time::timeout_at;
 
 use super::rtp_packet::RtpPacket;
 use super::rtp_receiver::RtpReceiver;
-use crate::layer::{Rid, Ssrc};
-use crate::media::{Frame, FrameAssembler, FrameAssemblerConfig, FrameAssemblerStatistics, FrameFormat};
+use crate::layer::{Rid, Ssrc, TrackKind};
+use crate::media::{Frame, FrameAssembler, FrameAssemblerConfig, FrameAssemblerStatistics};
+use crate::rtp::payload::PayloadFormat;
 use crate::rtp::payload::h264::ParameterSets;
 use crate::session::{FailureReason, NegotiatedCodec};
 
 /// Puts together the frames of what a peer sends on a transceiver, and asks for a key frame where one is
 /// missing.
 ///
-/// Packets of a codec that cannot be put together ([`FrameFormat`] has those that can) are left out, and of a
+/// Packets of a codec that cannot be put together ([`PayloadFormat`] has those that can) are left out, and of a
 /// peer that sends several simulcast streams, all but the one that came first:
 /// [`RtpReceiver::simulcast_stream`] chooses one. Once a receiver of frames is there,
 /// [`RtpReceiver::recv_rtp`] should not be called: each would get some of the packets.
@@ -44,7 +45,7 @@ struct Stream {
     ssrc: Ssrc,
     rid: Option<Rid>,
     codec: NegotiatedCodec,
-    format: FrameFormat,
+    format: PayloadFormat,
     config: FrameAssemblerConfig,
     assembler: FrameAssembler,
 }
@@ -136,7 +137,7 @@ impl FrameReceiver {
                 return;
             }
             let Some(codec) = self.track.codec_of(&view) else { return };
-            let Some(format) = format_of(&codec) else { return };
+            let Some(format) = codec.codec.payload_format() else { return };
             match &mut self.stream {
                 // Another payload type for the same thing, as of another H.264 profile.
                 Some(stream) if stream.ssrc == view.ssrc() && stream.format == format => stream.codec = codec,
@@ -153,23 +154,13 @@ impl FrameReceiver {
 }
 
 impl Stream {
-    fn new(packet: &RtpPacket, codec: NegotiatedCodec, format: FrameFormat, sets: ParameterSets) -> Self {
-        let config = match format {
-            FrameFormat::Opus => FrameAssemblerConfig::audio(),
-            FrameFormat::Vp8 | FrameFormat::Vp9 | FrameFormat::H264 => FrameAssemblerConfig::video(),
+    fn new(packet: &RtpPacket, codec: NegotiatedCodec, format: PayloadFormat, sets: ParameterSets) -> Self {
+        let config = match format.kind() {
+            TrackKind::Audio => FrameAssemblerConfig::audio(),
+            TrackKind::Video => FrameAssemblerConfig::video(),
         };
         let mut assembler = FrameAssembler::new(format, config);
         assembler.set_parameter_sets(sets);
         Self { ssrc: packet.ssrc(), rid: packet.rid, codec, format, config, assembler }
     }
-}
-
-fn format_of(codec: &NegotiatedCodec) -> Option<FrameFormat> {
-    let names = [
-        ("VP8", FrameFormat::Vp8),
-        ("VP9", FrameFormat::Vp9),
-        ("H264", FrameFormat::H264),
-        ("opus", FrameFormat::Opus),
-    ];
-    names.into_iter().find(|(name, _)| codec.codec.is(name)).map(|(_, format)| format)
 }

@@ -85,8 +85,9 @@ pub use crate::datachannel::{ChannelInit, ChannelState, MessageKind};
 pub use crate::media::{Frame, FrameAssemblerStatistics};
 pub use crate::session::{
     Codec, ConnectionState, Description, DescriptionKind, DroppedRtcp, EndpointEnded, FailureReason,
-    GatheringState, IceCandidateInit, MediaConfig, NegotiatedCodec, OutgoingRtp, RtcpConfig, RtcpDatagram,
-    RtcpFeedback, SignalingState, Stats, StatsId, StatsReport, TrackKind, TransceiverId, TransceiverInit,
+    GatheringState, IceCandidateInit, MediaConfig, NegotiatedCodec, OutgoingRtp, Repairs, RtcpConfig,
+    RtcpDatagram, RtcpFeedback, SignalingState, Stats, StatsId, StatsReport, TrackKind, TransceiverId,
+    TransceiverInit,
 };
 
 #[cfg(test)]

@@ -10,9 +10,8 @@ use super::handle::Handle;
 use super::stable_id::{StableId, same_if_stable_id_is};
 use super::track::{AttachmentId, Feed, Track};
 use crate::layer::{PayloadType, RtpTimestamp};
-use crate::rtp::payload::h264::PacketizationMode;
-use crate::rtp::payload::{Packetizer, PictureId, h264, opus, vp8, vp9};
-use crate::sdp::{Direction, H264Parameters};
+use crate::rtp::payload::{AnyPacketizer, Packetizer};
+use crate::sdp::Direction;
 use crate::session::{
     Codec, FailureReason, NegotiatedCodec, OutgoingRtp, Session, SessionError, SignalingState, Transceiver,
     TransceiverId,
@@ -182,22 +181,12 @@ impl RtpSender {
     /// Splits frames of a codec into packets and sends them.
     ///
     /// # Errors
-    /// [`PeerConnectionError::UnsupportedCodec`] for codecs other than VP8, VP9, H.264 and Opus.
+    /// [`PeerConnectionError::UnsupportedCodec`] for codecs that no [`PayloadFormat`](crate::rtp::payload::PayloadFormat)
+    /// is of.
     pub fn frames(&self, codec: &NegotiatedCodec) -> Result<FrameSender, PeerConnectionError> {
-        let name = codec.codec.name.to_ascii_uppercase();
-        let packetizer: Box<dyn Packetizer + Send> = match name.as_str() {
-            "VP8" => Box::new(vp8::Packetizer::new(vp8::Descriptor::default())),
-            "VP9" => Box::new(vp9::Packetizer::new(PictureId::Long(0))),
-            "H264" => {
-                let mode = match H264Parameters::from(&codec.codec.parameters).packetization_mode {
-                    0 => PacketizationMode::SingleNalUnit,
-                    _ => PacketizationMode::NonInterleaved,
-                };
-                Box::new(h264::Packetizer::new(mode, h264::StreamFormat::default()))
-            }
-            "OPUS" => Box::new(opus::Packetizer),
-            _ => return Err(PeerConnectionError::UnsupportedCodec(codec.codec.name.clone())),
-        };
+        let format = codec.codec.payload_format();
+        let format = format.ok_or_else(|| PeerConnectionError::UnsupportedCodec(codec.codec.name.clone()))?;
+        let packetizer = format.packetizer(|name| codec.codec.parameters.value(name));
         Ok(FrameSender { track: self.clone(), codec: codec.clone(), packetizer })
     }
 
@@ -342,7 +331,7 @@ fn is_agreed(session: &Session, id: TransceiverId) -> Result<Option<()>, PeerCon
 pub struct FrameSender {
     track: RtpSender,
     codec: NegotiatedCodec,
-    packetizer: Box<dyn Packetizer + Send>,
+    packetizer: AnyPacketizer,
 }
 
 /// Room for the payload in a packet of 1200 bytes with its header extensions and its tag.

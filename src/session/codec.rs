@@ -1,18 +1,9 @@
 //! Codecs as they are negotiated.
 
-use crate::layer::PayloadType;
+use crate::layer::{PayloadType, TrackKind};
 use crate::rtp::ExtensionKind;
-use crate::sdp::{FeedbackKind, FormatParameters, H264Parameters, Vp9Parameters};
-
-/// Whether a transceiver carries sound or pictures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
-pub enum TrackKind {
-    /// Sound.
-    Audio,
-    /// Pictures.
-    Video,
-}
+use crate::rtp::payload::PayloadFormat;
+use crate::sdp::{FeedbackKind, FormatParameters};
 
 /// A codec that a session can send and receive: what an `a=rtpmap` with its `a=fmtp` and `a=rtcp-fb` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +45,7 @@ impl Codec {
             channels: Some(2),
             parameters: FormatParameters::new("minptime=10;useinbandfec=1"),
             feedback: vec![FeedbackKind::TransportCc],
-            ..Self::new("opus", 48_000, PayloadType::from_low_bits(111))
+            ..Self::of(PayloadFormat::Opus, 111)
         }
     }
 
@@ -70,12 +61,12 @@ impl Codec {
 
     /// VP8, RFC 7741.
     pub fn vp8() -> Self {
-        Self::video("VP8", 96, "")
+        Self::video(PayloadFormat::Vp8, 96, "")
     }
 
     /// VP9 of profile 0, RFC 9628.
     pub fn vp9() -> Self {
-        Self::video("VP9", 98, "profile-id=0")
+        Self::video(PayloadFormat::Vp9, 98, "profile-id=0")
     }
 
     /// H.264 in the constrained baseline profile at level 3.1, which all browsers decode, with fragmentation
@@ -88,7 +79,7 @@ impl Codec {
     pub fn h264_profile(profile_level_id: &str, preferred_payload_type: u8) -> Self {
         let parameters =
             format!("level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={profile_level_id}");
-        Self::video("H264", preferred_payload_type, &parameters)
+        Self::video(PayloadFormat::H264, preferred_payload_type, &parameters)
     }
 
     /// H.264 with a `profile-level-id` of six hexadecimal digits, in packetization mode 0: each packet holds one
@@ -96,10 +87,14 @@ impl Codec {
     pub fn h264_single_nal_unit(profile_level_id: &str, preferred_payload_type: u8) -> Self {
         let parameters =
             format!("level-asymmetry-allowed=1;packetization-mode=0;profile-level-id={profile_level_id}");
-        Self::video("H264", preferred_payload_type, &parameters)
+        Self::video(PayloadFormat::H264, preferred_payload_type, &parameters)
     }
 
-    fn video(name: &str, payload_type: u8, parameters: &str) -> Self {
+    fn of(format: PayloadFormat, payload_type: u8) -> Self {
+        Self::new(format.name(), format.clock_rate(), PayloadType::from_low_bits(payload_type))
+    }
+
+    fn video(format: PayloadFormat, payload_type: u8, parameters: &str) -> Self {
         Self {
             parameters: FormatParameters::new(parameters),
             feedback: vec![
@@ -109,7 +104,7 @@ impl Codec {
                 FeedbackKind::NackPli,
             ],
             retransmission: true,
-            ..Self::new(name, 90_000, PayloadType::from_low_bits(payload_type))
+            ..Self::of(format, payload_type)
         }
     }
 
@@ -127,61 +122,17 @@ impl Codec {
         self.name.eq_ignore_ascii_case(name)
     }
 
+    /// How its frames travel in packets; `None` where this library does not know it.
+    pub fn payload_format(&self) -> Option<PayloadFormat> {
+        PayloadFormat::from_name(&self.name)
+    }
+
     /// Whether both are the same codec in a configuration that either side can decode.
     pub fn is_compatible(&self, other: &Codec) -> bool {
-        self.is_same_format(&other.name, other.clock_rate, other.channels, &other.parameters)
-    }
-
-    /// The parameters to answer those of `theirs`, which is compatible, with.
-    ///
-    /// RFC 6184 §8.2.2: unless both sides allow it to differ, the level is at most that of the offer.
-    pub(super) fn answer_parameters(&self, theirs: &Codec) -> FormatParameters {
-        const ASYMMETRY: &str = "level-asymmetry-allowed";
-        if !self.is("H264") || (self.parameters.flag(ASYMMETRY) && theirs.parameters.flag(ASYMMETRY)) {
-            return self.parameters.clone();
-        }
-        let mut profile = H264Parameters::from(&self.parameters).profile_level_id;
-        let offered = H264Parameters::from(&theirs.parameters).profile_level_id;
-        profile.level_idc = profile.level_idc.min(offered.level_idc);
-        let kept = self.parameters.iter().filter(|(name, _)| {
-            ![ASYMMETRY, "profile-level-id"].iter().any(|other| name.eq_ignore_ascii_case(other))
-        });
-        let mut text = String::new();
-        for (name, value) in kept {
-            text.push_str(name);
-            if let Some(value) = value {
-                text.push('=');
-                text.push_str(value);
-            }
-            text.push(';');
-        }
-        text.push_str(&format!("profile-level-id={profile}"));
-        FormatParameters::new(text)
-    }
-
-    fn is_same_format(
-        &self,
-        name: &str,
-        clock_rate: u32,
-        channels: Option<u16>,
-        parameters: &FormatParameters,
-    ) -> bool {
-        if !self.is(name)
-            || self.clock_rate != clock_rate
-            || self.channels.unwrap_or(1) != channels.unwrap_or(1)
-        {
-            return false;
-        }
-        if self.is("H264") {
-            // RFC 6184 §8.2.2: the profile and the packetization mode are symmetric, the level is not.
-            let (ours, theirs) = (H264Parameters::from(&self.parameters), H264Parameters::from(parameters));
-            return ours.packetization_mode == theirs.packetization_mode
-                && ours.profile_level_id.same_profile(theirs.profile_level_id);
-        }
-        if self.is("VP9") {
-            return Vp9Parameters::from(&self.parameters) == Vp9Parameters::from(parameters);
-        }
-        true
+        self.is(&other.name)
+            && self.clock_rate == other.clock_rate
+            && self.channels.unwrap_or(1) == other.channels.unwrap_or(1)
+            && self.parameters.is_same_format(&self.name, &other.parameters)
     }
 }
 
@@ -193,8 +144,37 @@ pub struct NegotiatedCodec {
     pub codec: Codec,
     /// Its payload type.
     pub payload_type: PayloadType,
+    /// How what is lost of it is repaired.
+    pub repairs: Repairs,
+}
+
+impl NegotiatedCodec {
     /// The payload type of its retransmissions, if they are negotiated.
-    pub rtx_payload_type: Option<PayloadType>,
+    pub fn rtx_payload_type(&self) -> Option<PayloadType> {
+        self.repairs.rtx
+    }
+}
+
+/// The payload types of what repairs a codec, as far as they are negotiated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Repairs {
+    /// Its retransmissions in a stream of their own, RFC 4588.
+    pub rtx: Option<PayloadType>,
+}
+
+impl Repairs {
+    /// All of them.
+    pub fn payload_types(&self) -> impl Iterator<Item = PayloadType> + use<> {
+        let Self { rtx } = *self;
+        rtx.into_iter()
+    }
+
+    /// Those of which the other side has one of the same kind.
+    pub(super) fn shared_with(self, other: &Self) -> Self {
+        let Self { rtx } = self;
+        Self { rtx: rtx.filter(|_| other.rtx.is_some()) }
+    }
 }
 
 /// What a session offers and accepts.

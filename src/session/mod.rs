@@ -46,7 +46,8 @@ mod transceiver;
 mod transport;
 mod transports;
 
-pub use codec::{Codec, MediaConfig, NegotiatedCodec, TrackKind};
+pub use crate::layer::TrackKind;
+pub use codec::{Codec, MediaConfig, NegotiatedCodec, Repairs};
 pub use config::{RtcpConfig, SessionConfig};
 pub use connection::Session;
 pub use description::{Description, DescriptionKind, IceCandidateInit, UnknownDescriptionKind};

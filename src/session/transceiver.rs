@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::codec::{Codec, NegotiatedCodec, TrackKind};
-use crate::layer::{Mid, Rid, Ssrc};
+use super::codec::{Codec, NegotiatedCodec};
+use crate::layer::{Mid, Rid, Ssrc, TrackKind};
 use crate::rtp::ExtensionMap;
 use crate::sdp::{Direction, Msid, SsrcGroup};
 

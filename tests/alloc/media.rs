@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use kaon_rtc::layer::{NtpTimestamp, PayloadType, RtpTimestamp, SequenceNumber, Ssrc};
 use kaon_rtc::media::{
-    FrameAssembler, FrameAssemblerConfig, FrameFormat, NackConfig, NackGenerator, PacketCache,
-    PacketCacheConfig, ReceiverStatistics, ReportSchedule, ReportScheduleConfig, Retransmission, RtxSender,
-    SendHistory, SenderStatistics, SentPacket, TransportArrivals, TransportFeedbackConfig, unwrap_rtx,
+    FrameAssembler, FrameAssemblerConfig, NackConfig, NackGenerator, PacketCache, PacketCacheConfig,
+    ReceiverStatistics, ReportSchedule, ReportScheduleConfig, Retransmission, RtxSender, SendHistory,
+    SenderStatistics, SentPacket, TransportArrivals, TransportFeedbackConfig, unwrap_rtx,
 };
 use kaon_rtc::rtcp::NackEntry;
+use kaon_rtc::rtp::payload::PayloadFormat;
 use kaon_rtc::rtp::{Packet, PacketMut};
 
 use crate::{count_allocations, heap_held};
@@ -121,7 +122,7 @@ fn transport_wide_feedback() {
 
 #[test]
 fn frames_cost_one_allocation_each() {
-    let mut assembler = FrameAssembler::new(FrameFormat::Vp8, FrameAssemblerConfig::video());
+    let mut assembler = FrameAssembler::new(PayloadFormat::Vp8, FrameAssemblerConfig::video());
     let mut buffer = [0; 1200];
     let mut frames = 0;
     let allocations = third_second(|now, index| {
@@ -142,7 +143,7 @@ fn what_an_idle_stream_holds() {
         (
             PacketCache::<[u8; 1200]>::new(PacketCacheConfig::default()),
             NackGenerator::new(NackConfig::default()),
-            FrameAssembler::new(FrameFormat::Vp9, FrameAssemblerConfig::video()),
+            FrameAssembler::new(PayloadFormat::Vp9, FrameAssemblerConfig::video()),
             TransportArrivals::new(TransportFeedbackConfig::default(), Ssrc(1), Ssrc(2)),
             SendHistory::new(SendHistory::DEFAULT_MAX_PACKETS),
         )

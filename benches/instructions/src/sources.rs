@@ -165,7 +165,7 @@ impl Sources {
         let pair = connected(sections, TrackKind::Video, Codec::vp8(), with_streams);
         let transceivers: Vec<_> = pair.ends[1].transceivers().collect();
         let codec = transceivers[0].receive_codecs()[0].clone();
-        let rtx = codec.rtx_payload_type.expect("retransmissions are negotiated");
+        let rtx = codec.rtx_payload_type().expect("retransmissions are negotiated");
         let answer =
             pair.ends[1].local_description().and_then(|answer| answer.sdp).expect("an answer").to_string();
         let extension = |name: &str| {

@@ -1,7 +1,7 @@
 //! Where access units of H.264 begin and end, H.264 §7.4.1.2.3, whatever a sender does with markers and timestamps.
 
 use super::boundary::Boundary;
-use crate::rtp::payload::h264::{self, NalUnitType, ParameterSets, StreamFormat};
+use crate::rtp::payload::h264::{self, FirstUnit, NalUnitType, ParameterSets, StreamFormat};
 use crate::rtp::payload::{DepacketizeError, Depacketizer as _, Piece};
 
 /// Puts access units together, and finds out what the markers of the stream are worth.
@@ -64,7 +64,7 @@ impl AccessUnits {
         frame: &mut Vec<u8>,
     ) -> Result<Piece, DepacketizeError> {
         let lacks_sets = !self.has_sets && !self.has_picture && !self.told_sets.is_empty();
-        let begins_with_idr = First::of(payload).is_some_and(|first| first.kind == NalUnitType::Idr);
+        let begins_with_idr = FirstUnit::of(payload).is_some_and(|first| first.kind == NalUnitType::Idr);
         if lacks_sets && begins_with_idr {
             self.insert_sets(frame);
         }
@@ -117,7 +117,7 @@ impl AccessUnits {
             // Parameter sets may come under the timestamp of the picture before.
             return if same_timestamp { Boundary::Inside } else { Boundary::Adopted };
         }
-        let begins = !same_timestamp || First::of(payload).is_some_and(First::begins_behind_picture);
+        let begins = !same_timestamp || FirstUnit::of(payload).is_some_and(FirstUnit::begins_behind_picture);
         if self.has_held_marker && self.markers == Markers::Suspected {
             self.markers = if begins { Markers::Proven } else { Markers::Worthless };
         }
@@ -127,7 +127,7 @@ impl AccessUnits {
     /// A payload came behind an access unit that a marker has ended, with the same timestamp. Says whether it is more
     /// of the same picture: then that was no end.
     pub(super) fn continues_ended(&mut self, payload: &[u8]) -> bool {
-        let continues = First::of(payload).is_some_and(|first| first.is_later_slice());
+        let continues = FirstUnit::of(payload).is_some_and(|first| first.is_later_slice());
         if continues {
             self.markers = Markers::Worthless;
         }
@@ -139,17 +139,11 @@ impl AccessUnits {
         matches!(self.markers, Markers::Trusted | Markers::Proven)
     }
 
-    /// Whether a payload is the first of an access unit, of which the packets before are not known. A picture parameter
-    /// set or supplemental information may come first too, but behind a sequence parameter set that is lost it may not
-    /// be told.
+    /// Whether a payload is the first of an access unit, of which the packets before are not known.
     pub(super) fn starts(&self, payload: &[u8]) -> bool {
-        let Some(first) = First::of(payload) else { return false };
-        match first.kind {
-            NalUnitType::AccessUnitDelimiter | NalUnitType::Sps => true,
-            NalUnitType::Slice => first.is_first_slice,
-            NalUnitType::Idr => first.is_first_slice && !self.sets_in_band,
-            _ => false,
-        }
+        FirstUnit::of(payload).is_some_and(|first| {
+            first.begins_access_unit() && !(first.kind == NalUnitType::Idr && self.sets_in_band)
+        })
     }
 
     pub(super) fn reset(&mut self) {
@@ -183,46 +177,4 @@ const START_CODE: [u8; 4] = [0, 0, 0, 1];
 fn continues_fragment(payload: &[u8]) -> bool {
     let is_fragment = NalUnitType::of(payload) == Some(NalUnitType::FuA);
     is_fragment && payload.get(1).is_some_and(|fu| fu & 0x80 == 0)
-}
-
-/// The first NAL unit of a payload, or the fragment of one.
-#[derive(Clone, Copy, Debug)]
-struct First {
-    kind: NalUnitType,
-    /// The first slice of a picture: first_mb_in_slice is an Exp-Golomb code, whose zero is a single bit that is set.
-    is_first_slice: bool,
-}
-
-impl First {
-    /// `None` for fragments but the first, and for what is empty.
-    fn of(payload: &[u8]) -> Option<Self> {
-        let payload = h264::without_start_code(payload);
-        // An aggregate inside of an aggregate is malformed, RFC 6184 §5.7: only one is opened.
-        let unit = match payload {
-            [header, _, _, unit @ ..] if NalUnitType::from_header(*header) == NalUnitType::StapA => unit,
-            _ => payload,
-        };
-        let (&header, body) = unit.split_first()?;
-        let (kind, slice) = match (NalUnitType::from_header(header), body) {
-            (NalUnitType::FuA, [fu, slice @ ..]) if fu & 0x80 != 0 => {
-                (NalUnitType::from_header(fu & 0x1f), slice)
-            }
-            (NalUnitType::FuA, _) => return None,
-            (kind, slice) => (kind, slice),
-        };
-        Some(Self { kind, is_first_slice: slice.first().is_some_and(|byte| byte & 0x80 != 0) })
-    }
-
-    /// H.264 §7.4.1.2.3: which NAL units begin another access unit behind a primary coded picture.
-    fn begins_behind_picture(self) -> bool {
-        match self.kind {
-            NalUnitType::AccessUnitDelimiter | NalUnitType::Sps | NalUnitType::Pps | NalUnitType::Sei => true,
-            NalUnitType::Slice | NalUnitType::Idr => self.is_first_slice,
-            _ => false,
-        }
-    }
-
-    fn is_later_slice(self) -> bool {
-        matches!(self.kind, NalUnitType::Slice | NalUnitType::Idr) && !self.is_first_slice
-    }
 }

@@ -14,10 +14,8 @@ use bytes::Bytes;
 
 use crate::layer::{RtpTimestamp, SequenceNumber};
 use crate::rtp::payload::h264::ParameterSets;
-use crate::rtp::payload::{DEFAULT_MAX_FRAME_LEN, Dimensions};
+use crate::rtp::payload::{DEFAULT_MAX_FRAME_LEN, Dimensions, PayloadFormat};
 use crate::rtp::{Packet, SequenceUnwrapper};
-
-pub use format::FrameFormat;
 
 use boundary::Boundary;
 use format::Format;
@@ -134,11 +132,12 @@ pub struct FrameAssemblerStatistics {
 /// use std::time::Instant;
 ///
 /// use kaon_rtc::layer::{PayloadType, RtpTimestamp, SequenceNumber, Ssrc};
-/// use kaon_rtc::media::{FrameAssembler, FrameAssemblerConfig, FrameFormat};
+/// use kaon_rtc::media::{FrameAssembler, FrameAssemblerConfig};
+/// use kaon_rtc::rtp::payload::PayloadFormat;
 /// use kaon_rtc::rtp::{Header, Packet, PacketWriter};
 ///
 /// let now = Instant::now();
-/// let mut assembler = FrameAssembler::new(FrameFormat::Vp8, FrameAssemblerConfig::video());
+/// let mut assembler = FrameAssembler::new(PayloadFormat::Vp8, FrameAssemblerConfig::video());
 /// let mut buffer = [0; 1200];
 /// // Two packets of a key frame.
 /// for (number, payload) in [(1, b"\x10\0\0\0"), (2, b"\0end")] {
@@ -189,7 +188,7 @@ struct Partial {
 
 impl FrameAssembler {
     /// An assembler for a stream of this format.
-    pub fn new(format: FrameFormat, config: FrameAssemblerConfig) -> Self {
+    pub fn new(format: PayloadFormat, config: FrameAssemblerConfig) -> Self {
         let format = Format::new(format, config.max_frame_len);
         let waiting_for_key_frame = config.wait_for_key_frame && format.has_key_frames();
         FrameAssembler {

@@ -92,13 +92,6 @@ impl Pictures {
         continues
     }
 
-    /// Whether a payload is the first of a picture, of which the packets before are not known.
-    pub(super) fn starts(payload: &[u8]) -> bool {
-        Descriptor::parse(payload).is_ok_and(|(first, _)| {
-            first.begins_frame && first.layers.is_none_or(|layers| layers.spatial == 0)
-        })
-    }
-
     pub(super) fn reset(&mut self) {
         self.depacketizer.reset();
         self.has_held_marker = false;

@@ -30,35 +30,35 @@ fn packet(number: u16, timestamp: u32, marker: bool, payload: &[u8]) -> Vec<u8> 
     buffer
 }
 
-fn frame_data(format: FrameFormat, key_frame: bool, len: usize) -> Vec<u8> {
+fn frame_data(format: PayloadFormat, key_frame: bool, len: usize) -> Vec<u8> {
     let body = |first: u8| (0..len).map(move |at| (at as u8).wrapping_mul(7) | 0x80 | first);
     match format {
-        FrameFormat::Vp8 => {
+        PayloadFormat::Vp8 => {
             let head = [u8::from(!key_frame), 1, 1, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0xe0, 0x01];
             head.into_iter().chain(body(0)).collect()
         }
-        FrameFormat::Vp9 => {
+        PayloadFormat::Vp9 => {
             let head = match key_frame {
                 true => [0x82, 0x49, 0x83, 0x42, 0x20, 0x27, 0xf0, 0x1d, 0xf0],
                 false => [0x86, 0, 0, 0, 0, 0, 0, 0, 0],
             };
             head.into_iter().chain(body(0)).collect()
         }
-        FrameFormat::H264 if key_frame => {
+        PayloadFormat::H264 if key_frame => {
             let head = [0, 0, 0, 1, 0x67, 1, 2, 3, 0, 0, 0, 1, 0x68, 4, 5, 0, 0, 0, 1, 0x65, 0x88];
             head.into_iter().chain(body(1)).collect()
         }
-        FrameFormat::H264 => [0, 0, 0, 1, 0x41, 0x9a].into_iter().chain(body(1)).collect(),
-        FrameFormat::Opus => [0x78].into_iter().chain(body(0)).collect(),
+        PayloadFormat::H264 => [0, 0, 0, 1, 0x41, 0x9a].into_iter().chain(body(1)).collect(),
+        PayloadFormat::Opus => [0x78].into_iter().chain(body(0)).collect(),
     }
 }
 
-fn send(format: FrameFormat, first: u16, frames: &[(bool, usize)]) -> Vec<Sent> {
+fn send(format: PayloadFormat, first: u16, frames: &[(bool, usize)]) -> Vec<Sent> {
     let mut packetizer: Box<dyn Packetizer> = match format {
-        FrameFormat::Vp8 => Box::new(vp8::Packetizer::new(vp8::Descriptor::default())),
-        FrameFormat::Vp9 => Box::new(vp9::Packetizer::new(PictureId::Long(9))),
-        FrameFormat::H264 => Box::new(h264::Packetizer::default()),
-        FrameFormat::Opus => Box::new(opus::Packetizer),
+        PayloadFormat::Vp8 => Box::new(vp8::Packetizer::new(vp8::Descriptor::default())),
+        PayloadFormat::Vp9 => Box::new(vp9::Packetizer::new(PictureId::Long(9))),
+        PayloadFormat::H264 => Box::new(h264::Packetizer::default()),
+        PayloadFormat::Opus => Box::new(opus::Packetizer),
     };
     let mut number = first;
     let mut timestamp = u32::MAX - 5000;
@@ -67,7 +67,7 @@ fn send(format: FrameFormat, first: u16, frames: &[(bool, usize)]) -> Vec<Sent> 
         let data = frame_data(format, key_frame, len);
         timestamp = timestamp.wrapping_add(3000);
         let mut packets = Vec::new();
-        let max = if format == FrameFormat::Opus { 1500 } else { 40 };
+        let max = if format == PayloadFormat::Opus { 1500 } else { 40 };
         packetizer
             .packetize(&data, max, &mut |payload| {
                 let mut buffer = vec![0; payload.len()];
@@ -76,7 +76,7 @@ fn send(format: FrameFormat, first: u16, frames: &[(bool, usize)]) -> Vec<Sent> 
                 number = number.wrapping_add(1);
             })
             .unwrap();
-        let key_frame = key_frame || format == FrameFormat::Opus;
+        let key_frame = key_frame || format == PayloadFormat::Opus;
         sent.push(Sent { data, key_frame, timestamp, packets });
     }
     sent
@@ -91,7 +91,8 @@ fn video() -> FrameAssemblerConfig {
     FrameAssemblerConfig::video()
 }
 
-const FORMATS: [FrameFormat; 4] = [FrameFormat::Vp8, FrameFormat::Vp9, FrameFormat::H264, FrameFormat::Opus];
+const FORMATS: [PayloadFormat; 4] =
+    [PayloadFormat::Vp8, PayloadFormat::Vp9, PayloadFormat::H264, PayloadFormat::Opus];
 
 #[test]
 fn frames_in_order_come_out_at_once() {
@@ -110,7 +111,7 @@ fn frames_in_order_come_out_at_once() {
             assert_eq!(frame.timestamp.0, sent.timestamp);
             assert_eq!((frame.key_frame, frame.contiguous), (sent.key_frame, true));
             assert_eq!((frame.first.0, frame.last.0), (sent.packets[0].0, last.0));
-            let has_size = sent.key_frame && matches!(format, FrameFormat::Vp8 | FrameFormat::Vp9);
+            let has_size = sent.key_frame && matches!(format, PayloadFormat::Vp8 | PayloadFormat::Vp9);
             assert_eq!(frame.dimensions.is_some(), has_size, "{format:?}");
         }
         assert_eq!(assembler.poll_timeout(), None);
@@ -120,7 +121,7 @@ fn frames_in_order_come_out_at_once() {
 
 #[test]
 fn a_loss_waits_for_a_key_frame_and_asks_for_one() {
-    for format in [FrameFormat::Vp8, FrameFormat::Vp9, FrameFormat::H264] {
+    for format in [PayloadFormat::Vp8, PayloadFormat::Vp9, PayloadFormat::H264] {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut assembler = FrameAssembler::new(format, video());
@@ -155,8 +156,8 @@ fn a_loss_waits_for_a_key_frame_and_asks_for_one() {
 #[test]
 fn a_lost_opus_packet_is_told_by_the_next() {
     let start = Instant::now();
-    let mut assembler = FrameAssembler::new(FrameFormat::Opus, FrameAssemblerConfig::audio());
-    let sent = send(FrameFormat::Opus, 7, &[(true, 30); 4]);
+    let mut assembler = FrameAssembler::new(PayloadFormat::Opus, FrameAssemblerConfig::audio());
+    let sent = send(PayloadFormat::Opus, 7, &[(true, 30); 4]);
     assert_eq!(push(&mut assembler, start, &sent[0].packets[0].1).len(), 1);
     assert!(push(&mut assembler, start, &sent[2].packets[0].1).is_empty());
     assert!(push(&mut assembler, start, &sent[2].packets[0].1).is_empty());
@@ -172,7 +173,7 @@ fn a_lost_opus_packet_is_told_by_the_next() {
 #[test]
 fn h264_of_reserved_types_is_no_frame() {
     let now = Instant::now();
-    let mut assembler = FrameAssembler::new(FrameFormat::H264, video());
+    let mut assembler = FrameAssembler::new(PayloadFormat::H264, video());
     let packets: [(u32, bool, &[u8]); 6] = [
         (0, true, &[0x65, 0x88]),
         (1, false, &[31, 7]),
@@ -195,7 +196,7 @@ fn aggregates_inside_of_aggregates_cost_no_stack() {
     let thread = std::thread::Builder::new().stack_size(1 << 20);
     let assembled = thread.spawn(|| {
         let now = Instant::now();
-        let mut assembler = FrameAssembler::new(FrameFormat::H264, video());
+        let mut assembler = FrameAssembler::new(PayloadFormat::H264, video());
         push(&mut assembler, now, &packet(1, 0, true, &[24; 65_000])).len()
     });
     assert_eq!(assembled.unwrap().join().unwrap(), 0);
@@ -204,7 +205,7 @@ fn aggregates_inside_of_aggregates_cost_no_stack() {
 #[test]
 fn h264_without_markers_ends_with_the_timestamp() {
     let now = Instant::now();
-    let mut assembler = FrameAssembler::new(FrameFormat::H264, video());
+    let mut assembler = FrameAssembler::new(PayloadFormat::H264, video());
     let units: [(u16, u32, &[u8]); 4] = [
         (1, 10, &[0x67, 1]),
         (2, 10, &[0x65, 0x88]),
@@ -226,7 +227,7 @@ fn h264_without_markers_ends_with_the_timestamp() {
 #[test]
 fn padding_between_packets_is_no_loss() {
     let now = Instant::now();
-    let mut assembler = FrameAssembler::new(FrameFormat::H264, video());
+    let mut assembler = FrameAssembler::new(PayloadFormat::H264, video());
     push(&mut assembler, now, &packet(1, 10, false, &[0x67, 1]));
     push(&mut assembler, now, &packet(2, 10, false, &[]));
     let frames = push(&mut assembler, now, &packet(3, 10, true, &[0x65, 0x88]));
@@ -238,7 +239,7 @@ fn what_waits_is_bounded() {
     let now = Instant::now();
     for (max_packets, max_bytes) in [(10, 1 << 20), (1000, 400)] {
         let config = FrameAssemblerConfig { max_packets, max_bytes, ..video() };
-        let mut assembler = FrameAssembler::new(FrameFormat::Vp8, config);
+        let mut assembler = FrameAssembler::new(PayloadFormat::Vp8, config);
         push(&mut assembler, now, &packet(0, 0, false, &[0x10, 0, 0, 0]));
         for number in 2..2000 {
             // Not drained.
@@ -255,9 +256,9 @@ fn what_waits_is_bounded() {
 #[test]
 fn a_reset_begins_with_any_number() {
     let now = Instant::now();
-    let mut assembler = FrameAssembler::new(FrameFormat::Vp8, video());
-    let first = send(FrameFormat::Vp8, 50_000, &[(true, 10)]);
-    let second = send(FrameFormat::Vp8, 10, &[(true, 10)]);
+    let mut assembler = FrameAssembler::new(PayloadFormat::Vp8, video());
+    let first = send(PayloadFormat::Vp8, 50_000, &[(true, 10)]);
+    let second = send(PayloadFormat::Vp8, 10, &[(true, 10)]);
     assert_eq!(push(&mut assembler, now, &first[0].packets[0].1).len(), 1);
     assert_eq!(assembler.next_expected(), Some(SequenceNumber(50_001)));
     assembler.reset(now);
@@ -265,7 +266,7 @@ fn a_reset_begins_with_any_number() {
     assert_eq!(push(&mut assembler, now, &second[0].packets[0].1).len(), 1);
 }
 
-fn arbitrary_format() -> impl Strategy<Value = FrameFormat> {
+fn arbitrary_format() -> impl Strategy<Value = PayloadFormat> {
     proptest::sample::select(&FORMATS[..])
 }
 
@@ -306,7 +307,7 @@ proptest! {
         let mut expected = Vec::new();
         let mut wait = false;
         for (frame, whole) in sent.iter().zip(whole) {
-            wait |= !whole && wait_for_key_frame && format != FrameFormat::Opus;
+            wait |= !whole && wait_for_key_frame && format != PayloadFormat::Opus;
             if whole && (!wait || frame.key_frame) {
                 wait = false;
                 expected.push((frame.timestamp, &frame.data[..], frame.key_frame));
@@ -357,7 +358,7 @@ proptest! {
         let now = Instant::now();
         let payload = |number: u16| [0x78, number as u8, (number >> 8) as u8].repeat(1 + usize::from(number % 7));
         let config = FrameAssemblerConfig { max_packets, max_bytes, ..video() };
-        let mut assembler = FrameAssembler::new(FrameFormat::Opus, config);
+        let mut assembler = FrameAssembler::new(PayloadFormat::Opus, config);
         let mut number = i32::from(first) + (1 << 20);
         let mut last: Option<SequenceNumber> = None;
         for (step, drained) in steps {
@@ -379,7 +380,7 @@ proptest! {
 /// What comes out of H.264 packets (timestamp, marker, payload), and the assembler.
 fn h264_frames(packets: &[(u32, bool, &[u8])]) -> (Vec<Vec<u8>>, FrameAssembler) {
     let now = Instant::now();
-    let mut assembler = FrameAssembler::new(FrameFormat::H264, video());
+    let mut assembler = FrameAssembler::new(PayloadFormat::H264, video());
     let mut frames = Vec::new();
     for (number, (timestamp, marker, payload)) in (0..).zip(packets) {
         let pushed = push(&mut assembler, now, &packet(number, *timestamp, *marker, payload));
@@ -501,7 +502,7 @@ fn h264_with_start_codes_is_taken_and_counted() {
 #[test]
 fn vp9_without_its_marker_ends_with_the_next_timestamp() {
     let now = Instant::now();
-    let mut assembler = FrameAssembler::new(FrameFormat::Vp9, video());
+    let mut assembler = FrameAssembler::new(PayloadFormat::Vp9, video());
     // I B E, of a key frame and of frames that refer to the one before.
     let packets: [(u32, &[u8]); 4] = [
         (10, &[0x8c, 1, 0x82, 0x49, 0x83, 0x42, 7]),
@@ -522,7 +523,7 @@ fn vp9_without_its_marker_ends_with_the_next_timestamp() {
 #[test]
 fn h264_whose_parameter_sets_came_once_goes_on_with_any_key_frame() {
     let now = Instant::now();
-    let mut assembler = FrameAssembler::new(FrameFormat::H264, video());
+    let mut assembler = FrameAssembler::new(PayloadFormat::H264, video());
     let mut frames = Vec::new();
     let payloads = [SPS, PPS, IDR[0], SLICE[0], IDR[0], SLICE[0], SLICE[0], IDR[0], SLICE[0]];
     let timestamps = [10, 10, 10, 20, 30, 40, 50, 60, 70];
@@ -581,7 +582,7 @@ fn h264_with_parameter_sets_that_are_told_in_the_description() {
     const AUD: &[u8] = &[0x09, 0xf0];
     let frames = |packets: &[(u32, bool, &[u8])]| {
         let now = Instant::now();
-        let mut assembler = FrameAssembler::new(FrameFormat::H264, video());
+        let mut assembler = FrameAssembler::new(PayloadFormat::H264, video());
         assembler.set_parameter_sets(h264::ParameterSets::from_sprop("ZwE=,aAE="));
         let pushed = (0..).zip(packets).flat_map(|(number, (timestamp, marker, payload))| {
             push(&mut assembler, now, &packet(number, *timestamp, *marker, payload))
@@ -622,7 +623,7 @@ fn vp9_with_a_marker_on_each_layer() {
     let later = |number: u8| [vec![0xec, number, 0x00, 1, 0x86, 8], vec![0xec, number, 0x03, 1, 0x86, 9]];
     let lengths = |with_structure: bool, layers: usize, markers: [bool; 2], key_again: bool| {
         let now = Instant::now();
-        let mut assembler = FrameAssembler::new(FrameFormat::Vp9, video());
+        let mut assembler = FrameAssembler::new(PayloadFormat::Vp9, video());
         let (mut frames, mut number) = (Vec::new(), 0);
         for picture in 0..6u8 {
             let is_key = picture == 0 || key_again && picture == 1;
@@ -658,9 +659,9 @@ fn vp9_with_a_marker_on_each_layer() {
 fn vp8_without_markers_ends_where_the_next_frame_begins() {
     let now = Instant::now();
     let frames = |lost: Option<u16>| {
-        let mut assembler = FrameAssembler::new(FrameFormat::Vp8, video());
+        let mut assembler = FrameAssembler::new(PayloadFormat::Vp8, video());
         let mut frames = Vec::new();
-        for sent in send(FrameFormat::Vp8, 0, &[(true, 300), (false, 100), (false, 5), (false, 100)]) {
+        for sent in send(PayloadFormat::Vp8, 0, &[(true, 300), (false, 100), (false, 5), (false, 100)]) {
             for (number, mut bytes) in sent.packets {
                 bytes[1] &= 0x7f;
                 if lost != Some(number) {
@@ -674,7 +675,7 @@ fn vp8_without_markers_ends_where_the_next_frame_begins() {
     let whole = frames(None);
     assert_eq!(whole, [310, 110, 15]);
     // The last packet of the second frame.
-    let count = send(FrameFormat::Vp8, 0, &[(true, 300), (false, 100)])
+    let count = send(PayloadFormat::Vp8, 0, &[(true, 300), (false, 100)])
         .iter()
         .map(|sent| sent.packets.len())
         .sum::<usize>();

@@ -4,53 +4,48 @@ use std::time::Duration;
 
 use crate::layer::{Mid, NtpTimestamp, Rid, SequenceNumber};
 
-/// The header extensions that this library reads and writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum ExtensionKind {
+/// Makes the kinds of their rows: each with its URI.
+macro_rules! extension_kinds {
+    ($($(#[$doc:meta])* $kind:ident = $uri:literal;)*) => {
+        /// The header extensions that this library reads and writes.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum ExtensionKind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl ExtensionKind {
+            /// Every kind.
+            pub const ALL: [ExtensionKind; [$($uri),*].len()] = [$(ExtensionKind::$kind),*];
+
+            /// The URI that names the extension in `a=extmap`.
+            pub const fn uri(self) -> &'static str {
+                match self {
+                    $(ExtensionKind::$kind => $uri,)*
+                }
+            }
+        }
+    };
+}
+
+extension_kinds! {
     /// When the packet left the sender: [`AbsSendTime`].
-    AbsSendTime,
+    AbsSendTime = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time";
     /// The transport-wide sequence number: [`TransportSequenceNumber`].
-    TransportSequenceNumber,
+    TransportSequenceNumber = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
     /// The media section that the packet belongs to: [`Mid`], RFC 9143 §15.
-    Mid,
+    Mid = "urn:ietf:params:rtp-hdrext:sdes:mid";
     /// The restriction identifier of its stream: [`Rid`], RFC 8852.
-    Rid,
+    Rid = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id";
     /// The restriction identifier of the stream that it repairs: [`RepairedRid`], RFC 8852.
-    RepairedRid,
+    RepairedRid = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id";
     /// How loud its audio is: [`AudioLevel`], RFC 6464.
-    AudioLevel,
+    AudioLevel = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
     /// How its picture is turned: [`VideoOrientation`], 3GPP TS 26.114 §7.4.5.
-    VideoOrientation,
+    VideoOrientation = "urn:3gpp:video-orientation";
 }
 
 impl ExtensionKind {
-    /// Every kind.
-    pub const ALL: [ExtensionKind; 7] = [
-        ExtensionKind::AbsSendTime,
-        ExtensionKind::TransportSequenceNumber,
-        ExtensionKind::Mid,
-        ExtensionKind::Rid,
-        ExtensionKind::RepairedRid,
-        ExtensionKind::AudioLevel,
-        ExtensionKind::VideoOrientation,
-    ];
-
-    /// The URI that names the extension in `a=extmap`.
-    pub const fn uri(self) -> &'static str {
-        match self {
-            ExtensionKind::AbsSendTime => "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
-            ExtensionKind::TransportSequenceNumber => {
-                "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
-            }
-            ExtensionKind::Mid => "urn:ietf:params:rtp-hdrext:sdes:mid",
-            ExtensionKind::Rid => "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
-            ExtensionKind::RepairedRid => "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id",
-            ExtensionKind::AudioLevel => "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
-            ExtensionKind::VideoOrientation => "urn:3gpp:video-orientation",
-        }
-    }
-
     /// The kind that `uri` names, if it is one of these.
     pub fn from_uri(uri: &str) -> Option<Self> {
         ExtensionKind::ALL.into_iter().find(|kind| kind.uri() == uri)

@@ -94,6 +94,17 @@ pub struct Piece {
     pub dimensions: Option<Dimensions>,
 }
 
+/// What a payload says by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Probe {
+    /// It is the first of its frame, as far as it tells: an IDR picture of H.264 may have parameter sets before it.
+    pub starts_frame: bool,
+    /// It is of a frame that can be decoded without any before it. Of such a frame the first payload says so, and
+    /// others may.
+    pub key_frame: bool,
+}
+
 /// The size of a picture in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Dimensions {

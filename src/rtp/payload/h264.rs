@@ -1,15 +1,16 @@
 //! H.264, RFC 6184.
 
+mod first_unit;
 mod nal;
 mod parameter_sets;
 
 #[cfg(feature = "media")]
-pub(crate) use nal::without_start_code;
+pub(crate) use first_unit::FirstUnit;
 pub use nal::{NalUnitType, NalUnits, StreamFormat};
 pub use parameter_sets::ParameterSets;
 
 use super::format::append;
-use super::{DEFAULT_MAX_FRAME_LEN, DepacketizeError, PacketizeError, Payload, Piece};
+use super::{DEFAULT_MAX_FRAME_LEN, DepacketizeError, PacketizeError, Payload, Piece, Probe};
 
 /// The most NAL units that this packetizer puts into one aggregation packet.
 const MAX_AGGREGATED: usize = 8;
@@ -424,4 +425,39 @@ impl super::Depacketizer for Depacketizer {
         self.broken = false;
         self.fragment = None;
     }
+}
+
+/// RFC 6184 §8.1: without the parameter, the mode is 0.
+pub(super) fn packetizer<'a>(parameter: &dyn Fn(&str) -> Option<&'a str>) -> Packetizer {
+    let mode = match parameter("packetization-mode").unwrap_or("0").parse() {
+        Ok(1u8..) => PacketizationMode::NonInterleaved,
+        Ok(0) | Err(_) => PacketizationMode::SingleNalUnit,
+    };
+    Packetizer::new(mode, StreamFormat::default())
+}
+
+pub(super) fn depacketizer(max_frame_len: usize) -> Depacketizer {
+    Depacketizer::new(StreamFormat::default(), max_frame_len)
+}
+
+/// A sequence parameter set announces a picture that needs no other.
+pub(super) fn probe(payload: &[u8]) -> Option<Probe> {
+    let is_key = |kind| matches!(kind, NalUnitType::Idr | NalUnitType::Sps);
+    let first = first_unit::FirstUnit::of(payload);
+    let key_frame = match NalUnitType::of(payload)? {
+        NalUnitType::StapA => aggregated(payload).filter_map(NalUnitType::of).any(is_key),
+        _ => first.is_some_and(|first| is_key(first.kind)),
+    };
+    Some(Probe { starts_frame: first.is_some_and(|first| first.begins_access_unit()), key_frame })
+}
+
+/// The whole NAL units of an aggregation packet, RFC 6184 §5.7.1.
+fn aggregated(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = payload.get(1..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let (len, behind) = rest.split_first_chunk::<2>()?;
+        let (unit, behind) = behind.split_at_checked(usize::from(u16::from_be_bytes(*len)))?;
+        rest = behind;
+        Some(unit)
+    })
 }

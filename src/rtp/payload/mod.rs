@@ -1,7 +1,7 @@
 //! Payload formats: how a codec's frames travel in RTP packets.
 //!
 //! A [`Packetizer`] splits a frame into payloads; a [`Depacketizer`] puts payloads, in sequence, together
-//! again. Each codec is one file that implements both. Neither reorders nor waits: that is the work of a
+//! again. Each codec is one file that implements both, and a row of [`PayloadFormat`], which knows them by name. Neither reorders nor waits: that is the work of a
 //! jitter buffer.
 //!
 //! ```
@@ -26,6 +26,7 @@
 mod format;
 pub mod h264;
 pub mod opus;
+mod registry;
 pub mod vp8;
 pub mod vp9;
 
@@ -34,5 +35,6 @@ mod tests;
 
 pub use format::{
     DEFAULT_MAX_FRAME_LEN, DepacketizeError, Depacketizer, Dimensions, PacketizeError, Packetizer, Payload,
-    PictureId, Piece,
+    PictureId, Piece, Probe,
 };
+pub use registry::{AnyDepacketizer, AnyPacketizer, PayloadFormat};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::format::append;
-use super::{DepacketizeError, PacketizeError, Payload, Piece};
+use super::{DepacketizeError, PacketizeError, Payload, Piece, Probe};
 
 /// Samples per second that RTP timestamps of Opus count, whatever is coded, RFC 7587 §4.1.
 pub const CLOCK_RATE: u32 = 48_000;
@@ -69,6 +69,19 @@ impl super::Depacketizer for Depacketizer {
     }
 
     fn reset(&mut self) {}
+}
+
+pub(super) fn packetizer<'a>(_parameter: &dyn Fn(&str) -> Option<&'a str>) -> Packetizer {
+    Packetizer
+}
+
+pub(super) fn depacketizer(max_frame_len: usize) -> Depacketizer {
+    Depacketizer::new(max_frame_len)
+}
+
+/// Each is a frame that needs no other.
+pub(super) fn probe(payload: &[u8]) -> Option<Probe> {
+    (!payload.is_empty()).then_some(Probe { starts_frame: true, key_frame: true })
 }
 
 /// What the first byte of an Opus packet says, RFC 6716 §3.1.

@@ -2,6 +2,7 @@
 
 mod h264;
 mod opus;
+mod registry;
 mod vp8;
 mod vp9;
 

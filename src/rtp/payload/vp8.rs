@@ -1,7 +1,9 @@
 //! VP8, RFC 7741.
 
 use super::format::{DescriptorBytes, Reader, append};
-use super::{DEFAULT_MAX_FRAME_LEN, DepacketizeError, Dimensions, PacketizeError, Payload, PictureId, Piece};
+use super::{
+    DEFAULT_MAX_FRAME_LEN, DepacketizeError, Dimensions, PacketizeError, Payload, PictureId, Piece, Probe,
+};
 
 /// Splits VP8 frames into payloads.
 ///
@@ -111,6 +113,20 @@ impl super::Depacketizer for Depacketizer {
     fn reset(&mut self) {
         self.in_frame = false;
     }
+}
+
+pub(super) fn packetizer<'a>(_parameter: &dyn Fn(&str) -> Option<&'a str>) -> Packetizer {
+    Packetizer::new(Descriptor::default())
+}
+
+pub(super) fn depacketizer(max_frame_len: usize) -> Depacketizer {
+    Depacketizer::new(max_frame_len)
+}
+
+pub(super) fn probe(payload: &[u8]) -> Option<Probe> {
+    let (descriptor, data) = Descriptor::parse(payload).ok()?;
+    let starts_frame = descriptor.starts_frame();
+    Some(Probe { starts_frame, key_frame: starts_frame && is_key_frame(data) })
 }
 
 /// The VP8 payload descriptor, RFC 7741 §4.2.

@@ -9,7 +9,7 @@ pub use descriptor::{
 pub use frame_header::FrameHeader;
 
 use super::format::append;
-use super::{DEFAULT_MAX_FRAME_LEN, DepacketizeError, PacketizeError, Payload, PictureId, Piece};
+use super::{DEFAULT_MAX_FRAME_LEN, DepacketizeError, PacketizeError, Payload, PictureId, Piece, Probe};
 
 /// Splits VP9 frames into payloads.
 ///
@@ -186,4 +186,19 @@ impl super::Depacketizer for Depacketizer {
     fn reset(&mut self) {
         self.state = State::BetweenPictures;
     }
+}
+
+pub(super) fn packetizer<'a>(_parameter: &dyn Fn(&str) -> Option<&'a str>) -> Packetizer {
+    Packetizer::new(PictureId::Long(0))
+}
+
+pub(super) fn depacketizer(max_frame_len: usize) -> Depacketizer {
+    Depacketizer::new(max_frame_len)
+}
+
+/// Of a picture of several spatial layers, the layer frame of the lowest is the first.
+pub(super) fn probe(payload: &[u8]) -> Option<Probe> {
+    let (descriptor, _) = Descriptor::parse(payload).ok()?;
+    let is_lowest = descriptor.layers.is_none_or(|layers| layers.spatial == 0);
+    Some(Probe { starts_frame: descriptor.begins_frame && is_lowest, key_frame: descriptor.is_key_frame() })
 }

@@ -3,11 +3,10 @@
 use std::time::Instant;
 
 use super::Session;
-use crate::layer::{PayloadType, Rid};
+use crate::layer::{PayloadType, Rid, TrackKind};
 #[cfg(feature = "peer-connection")]
 use crate::layer::{RtpTimestamp, SequenceNumber};
 use crate::sdp::Direction;
-use crate::session::codec::TrackKind;
 use crate::session::error::SessionError;
 use crate::session::media::OutgoingRtp;
 use crate::session::transceiver::{Transceiver, TransceiverId, TransceiverInit};

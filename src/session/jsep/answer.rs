@@ -5,10 +5,10 @@ use super::remote::{RemoteContent, RemoteSection};
 use super::section::{LocalExtension, LocalTransport, MediaSection, data_section, rejected_section};
 use super::{AnsweredMedia, CreatedAnswer, Jsep};
 use crate::ice::random_credentials;
-use crate::layer::DtlsRole;
+use crate::layer::{DtlsRole, TrackKind};
 use crate::rtp::ExtensionKind;
 use crate::sdp::{Direction, MediaDescription, SessionDescription, Setup};
-use crate::session::codec::{NegotiatedCodec, TrackKind};
+use crate::session::codec::NegotiatedCodec;
 use crate::session::error::SessionError;
 use crate::session::state::SignalingState;
 

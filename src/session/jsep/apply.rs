@@ -190,7 +190,7 @@ impl Jsep {
         }
         // Retransmissions stand among the codecs themselves, as something unknown.
         for codec in &section.codecs {
-            if let Some(rtx) = codec.rtx_payload_type {
+            if let Some(rtx) = codec.repairs.rtx {
                 self.agreement.registry.learn_retransmission(rtx, codec.payload_type);
             }
         }
@@ -212,7 +212,7 @@ impl Jsep {
     fn transceiver_for(
         &mut self,
         section: &RemoteSection,
-        kind: crate::session::TrackKind,
+        kind: crate::layer::TrackKind,
     ) -> Option<TransceiverId> {
         let known = self.transceivers.iter().position(|transceiver| {
             transceiver.negotiated.mid == Some(section.mid) && transceiver.kind == kind
@@ -395,8 +395,7 @@ impl Jsep {
             let Some(mut negotiated) = registry.negotiate(codec) else { continue };
             if let Some(answer) = answer_to(codec) {
                 negotiated.codec.feedback.clone_from(&answer.codec.feedback);
-                negotiated.rtx_payload_type =
-                    negotiated.rtx_payload_type.filter(|_| answer.rtx_payload_type.is_some());
+                negotiated.repairs = negotiated.repairs.shared_with(&answer.repairs);
             }
             codecs.push(negotiated);
         }

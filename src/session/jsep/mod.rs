@@ -17,14 +17,14 @@ mod tests;
 
 use std::sync::Arc;
 
-use super::codec::{Codec, MediaConfig, NegotiatedCodec, TrackKind};
+use super::codec::{Codec, MediaConfig, NegotiatedCodec};
 use super::description::{Description, DescriptionKind};
 use super::error::SessionError;
 use super::failure::FailureReason;
 use super::state::SignalingState;
 use super::transceiver::{Negotiated, SenderIdentity, Transceiver, TransceiverId, TransceiverInit};
 use crate::crypto::SecureRandom;
-use crate::layer::{Candidate, DtlsRole, Fingerprint, IceCredentials, Mid, Ssrc};
+use crate::layer::{Candidate, DtlsRole, Fingerprint, IceCredentials, Mid, Ssrc, TrackKind};
 use crate::sdp::{
     Attribute, Connection, Direction, Line, MediaDescription, Origin, SessionDescription, Timing,
 };

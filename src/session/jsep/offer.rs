@@ -6,9 +6,9 @@ use super::section::{LocalExtension, LocalTransport, MediaSection, data_section,
 use super::terms::{DATA_FORMAT, DATA_PROFILE, MEDIA_PROFILE, SectionTerms, SessionTerms};
 use super::{CreatedOffer, Jsep};
 use crate::ice::random_credentials;
-use crate::layer::Mid;
+use crate::layer::{Mid, TrackKind};
 use crate::sdp::{MediaDescription, MediaKind, SessionDescription, Setup};
-use crate::session::codec::{NegotiatedCodec, TrackKind};
+use crate::session::codec::NegotiatedCodec;
 use crate::session::error::SessionError;
 use crate::session::state::SignalingState;
 use crate::session::transceiver::TransceiverId;

@@ -2,7 +2,7 @@
 
 use crate::layer::PayloadType;
 use crate::rtp::{ExtensionId, ExtensionKind, ExtensionMap};
-use crate::session::codec::{Codec, NegotiatedCodec};
+use crate::session::codec::{Codec, NegotiatedCodec, Repairs};
 
 /// Who uses which payload type and extension id. What was once agreed on keeps its number, RFC 8843 §9.1 and
 /// RFC 3264 §8.3.2.
@@ -35,8 +35,8 @@ impl Registry {
                 payload_type
             }
         };
-        let rtx_payload_type = if codec.retransmission { self.retransmission(payload_type) } else { None };
-        Some(NegotiatedCodec { codec: codec.clone(), payload_type, rtx_payload_type })
+        let rtx = if codec.retransmission { self.retransmission(payload_type) } else { None };
+        Some(NegotiatedCodec { codec: codec.clone(), payload_type, repairs: Repairs { rtx } })
     }
 
     fn retransmission(&mut self, of: PayloadType) -> Option<PayloadType> {
@@ -64,17 +64,17 @@ impl Registry {
     /// Takes payload types of the peer's choice for a codec, beside those of this side. `None` if the first is something
     /// else.
     pub(super) fn adopt(&mut self, negotiated: NegotiatedCodec) -> Option<NegotiatedCodec> {
-        let NegotiatedCodec { codec, payload_type, rtx_payload_type } = negotiated;
+        let NegotiatedCodec { codec, payload_type, repairs: Repairs { rtx } } = negotiated;
         match self.format(payload_type) {
             Some(Format::Codec(known)) if codec.is_compatible(known) => {}
             Some(_) => return None,
             None => self.learn(payload_type, Some(&codec)),
         }
-        let repairs = Format::Retransmission(payload_type);
-        let is_free = |rtx: &PayloadType| self.format(*rtx).is_none_or(|format| *format == repairs);
-        let rtx_payload_type = rtx_payload_type.filter(is_free);
-        rtx_payload_type.into_iter().for_each(|rtx| self.learn_retransmission(rtx, payload_type));
-        Some(NegotiatedCodec { codec, payload_type, rtx_payload_type })
+        let retransmission = Format::Retransmission(payload_type);
+        let is_free = |rtx: &PayloadType| self.format(*rtx).is_none_or(|format| *format == retransmission);
+        let rtx = rtx.filter(is_free);
+        rtx.into_iter().for_each(|rtx| self.learn_retransmission(rtx, payload_type));
+        Some(NegotiatedCodec { codec, payload_type, repairs: Repairs { rtx } })
     }
 
     fn format(&self, payload_type: PayloadType) -> Option<&Format> {
@@ -135,7 +135,7 @@ mod tests {
         registry.learn(PayloadType::from_low_bits(96), None);
         let vp8 = registry.negotiate(&Codec::vp8()).unwrap();
         assert_ne!(vp8.payload_type, PayloadType::from_low_bits(96));
-        assert_ne!(vp8.rtx_payload_type, Some(vp8.payload_type));
+        assert_ne!(vp8.rtx_payload_type(), Some(vp8.payload_type));
         assert_eq!(registry.negotiate(&Codec::vp8()), Some(vp8));
 
         registry.learn_extension(3, "urn:unknown");

@@ -8,13 +8,13 @@ use super::candidates::SignalledCandidates;
 use super::place::{Section, SectionContent, unused_mid};
 use super::terms::{DATA_FORMAT, SectionTerms, SessionTerms};
 
-use crate::layer::{Fingerprint, IceCredentials, Mid, PayloadType, Rid};
+use crate::layer::{Fingerprint, IceCredentials, Mid, PayloadType, Rid, TrackKind};
 use crate::rtp::{ExtensionId, ExtensionKind, ExtensionMap};
 use crate::sdp::{
     Attribute, Direction, FeedbackKind, MediaDescription, MediaKind, Msid, RidDirection, SessionDescription,
     Setup,
 };
-use crate::session::codec::{Codec, MediaConfig, NegotiatedCodec, TrackKind};
+use crate::session::codec::{Codec, MediaConfig, NegotiatedCodec, Repairs};
 use crate::session::error::{SectionError, SessionError};
 use crate::session::transceiver::{RemoteSources, Transceiver};
 
@@ -83,7 +83,7 @@ pub(super) struct RemoteExtension {
 #[derive(Debug)]
 pub(super) struct RemoteCodec {
     pub(super) payload_type: PayloadType,
-    pub(super) rtx_payload_type: Option<PayloadType>,
+    pub(super) repairs: Repairs,
     codec: Codec,
 }
 
@@ -372,7 +372,8 @@ impl RemoteSection {
     pub(super) fn receive_codecs(&self, ours: &[Codec]) -> Vec<NegotiatedCodec> {
         let receive = |theirs: &RemoteCodec| {
             let mut negotiated = theirs.negotiate(ours)?;
-            negotiated.codec.parameters = negotiated.codec.answer_parameters(&theirs.codec);
+            let Codec { name, parameters, .. } = &mut negotiated.codec;
+            *parameters = parameters.answer_to(name, &theirs.codec.parameters);
             Some(negotiated)
         };
         self.codecs.iter().filter_map(receive).collect()
@@ -462,7 +463,7 @@ impl RemoteCodec {
                 };
                 Some(Self {
                     payload_type: described.payload_type(),
-                    rtx_payload_type: described.retransmission().filter(|rtx| !looks_like_rtcp(*rtx)),
+                    repairs: Repairs { rtx: described.retransmission().filter(|rtx| !looks_like_rtcp(*rtx)) },
                     codec,
                 })
             })
@@ -481,7 +482,7 @@ impl RemoteCodec {
         Some(NegotiatedCodec {
             codec: Codec { feedback, ..codec.clone() },
             payload_type: self.payload_type,
-            rtx_payload_type: self.rtx_payload_type.filter(|_| codec.retransmission),
+            repairs: Repairs { rtx: self.repairs.rtx.filter(|_| codec.retransmission) },
         })
     }
 }

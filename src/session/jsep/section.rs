@@ -1,14 +1,14 @@
 //! Media sections of descriptions of this side.
 
 use super::terms::{DATA_FORMAT, SectionTerms};
-use crate::layer::{Fingerprint, IceCredentials, Mid, Rid, Ssrc};
+use crate::layer::{Fingerprint, IceCredentials, Mid, Rid, Ssrc, TrackKind};
 use crate::rtp::ExtensionKind;
 use crate::sdp::{
     Attribute, Connection, Direction, ExtMap, Fmtp, FormatParameters, Line, MediaDescription, MediaKind,
     Msid, RidAttribute, RidDirection, Rtcp, RtcpFeedback, RtpMap, Setup, Simulcast, SimulcastRid,
     SimulcastStreams, SsrcAttribute, SsrcGroup,
 };
-use crate::session::codec::{NegotiatedCodec, TrackKind};
+use crate::session::codec::{NegotiatedCodec, Repairs};
 use crate::session::transceiver::SenderIdentity;
 
 /// What stands in every section of this side.
@@ -54,7 +54,7 @@ impl MediaSection<'_> {
         let formats = self
             .codecs
             .iter()
-            .flat_map(|codec| std::iter::once(codec.payload_type).chain(codec.rtx_payload_type))
+            .flat_map(|codec| std::iter::once(codec.payload_type).chain(codec.repairs.payload_types()))
             .map(|payload_type| payload_type.to_string())
             .collect();
         let terms = self.terms;
@@ -126,7 +126,7 @@ impl MediaSection<'_> {
 
     /// Names the sources, for peers that go by SSRC and to pair a stream with its retransmissions.
     fn push_sources(&self, media: &mut MediaDescription, cname: &str) {
-        let retransmits = self.codecs.iter().any(|codec| codec.rtx_payload_type.is_some());
+        let retransmits = self.codecs.iter().any(|codec| codec.repairs.rtx.is_some());
         let sources: &[Ssrc] =
             if retransmits { &[self.sender.ssrc, self.sender.rtx_ssrc] } else { &[self.sender.ssrc] };
         if retransmits {
@@ -216,7 +216,7 @@ fn push_transport(media: &mut MediaDescription, mid: Option<Mid>, transport: &Lo
 }
 
 fn push_codec(media: &mut MediaDescription, negotiated: &NegotiatedCodec) {
-    let NegotiatedCodec { codec, payload_type, rtx_payload_type } = negotiated;
+    let NegotiatedCodec { codec, payload_type, repairs: Repairs { rtx } } = negotiated;
     let payload_type = *payload_type;
     media.push(Attribute::RtpMap(RtpMap {
         payload_type,
@@ -231,7 +231,7 @@ fn push_codec(media: &mut MediaDescription, negotiated: &NegotiatedCodec) {
     if !codec.parameters.as_str().is_empty() {
         media.push(Attribute::Fmtp(Fmtp { payload_type, parameters: codec.parameters.clone() }));
     }
-    if let Some(rtx) = *rtx_payload_type {
+    if let Some(rtx) = *rtx {
         media.push(Attribute::RtpMap(RtpMap {
             payload_type: rtx,
             encoding: "rtx".to_owned(),

@@ -2,9 +2,8 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::layer::{Mid, PayloadType, Rid, Ssrc};
+use crate::layer::{Mid, PayloadType, Rid, Ssrc, TrackKind};
 use crate::sdp::FeedbackKind;
-use crate::session::codec::TrackKind;
 use crate::session::transceiver::{RemoteSources, Transceiver, TransceiverId};
 
 /// The transceivers that receive, found by what the packets of a new source say, however many there are.
@@ -106,7 +105,7 @@ impl Route {
             .map(|negotiated| Format {
                 payload_type: negotiated.payload_type,
                 clock_rate: negotiated.codec.clock_rate,
-                rtx: negotiated.rtx_payload_type,
+                rtx: negotiated.rtx_payload_type(),
                 nack: negotiated.codec.feedback.contains(&FeedbackKind::Nack),
                 key_frames: KeyFrameFeedback::of(&negotiated.codec.feedback).filter(|_| is_video),
             })

@@ -11,8 +11,10 @@ use super::entries::{
     TransportStats,
 };
 use super::traffic::Traffic;
-use crate::layer::{Candidate, CandidateAddress, CandidatePair, Fingerprint, PayloadType, SrtpProfile};
-use crate::session::codec::{NegotiatedCodec, TrackKind};
+use crate::layer::{
+    Candidate, CandidateAddress, CandidatePair, Fingerprint, PayloadType, SrtpProfile, TrackKind,
+};
+use crate::session::codec::NegotiatedCodec;
 use crate::session::jsep::Jsep;
 use crate::session::media::{Encoding, Media, MediaStream};
 use crate::session::transceiver::Transceiver;

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 use crate::datachannel::ChannelState;
 use crate::layer::{
     CandidateKind, CandidatePairState, DtlsRole, FingerprintAlgorithm, IceConnectionState, IceRole, Mid,
-    NtpTimestamp, PayloadType, Protocol, Rid, Ssrc,
+    NtpTimestamp, PayloadType, Protocol, Rid, Ssrc, TrackKind,
 };
-use crate::session::codec::TrackKind;
 use crate::session::transceiver::TransceiverId;
 
 /// Names an entry of a report, and the same thing in later reports.

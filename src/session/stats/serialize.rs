@@ -68,7 +68,7 @@ macro_rules! as_they_are {
 }
 
 as_they_are!(bool, u16, u32, u64, i64, f64, str, String, StatsId);
-as_they_are!(crate::session::TrackKind, crate::datachannel::ChannelState, super::DtlsState);
+as_they_are!(crate::layer::TrackKind, crate::datachannel::ChannelState, super::DtlsState);
 as_they_are!(crate::layer::IceRole, crate::layer::IceConnectionState, crate::layer::CandidatePairState);
 as_they_are!(crate::layer::CandidateKind, crate::layer::Protocol, crate::layer::DtlsRole);
 

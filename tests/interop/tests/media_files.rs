@@ -13,12 +13,12 @@ use kaon_rtc::container::{
 use kaon_rtc::crypto::SeededRandom;
 use kaon_rtc::layer::{PayloadType, RtpTimestamp, SequenceNumber, Ssrc};
 use kaon_rtc::media::{
-    Frame, FrameAssembler, FrameAssemblerConfig, FrameFormat, NackConfig, NackGenerator, PacketCache,
-    PacketCacheConfig, Retransmission, RtxSender, unwrap_rtx,
+    Frame, FrameAssembler, FrameAssemblerConfig, NackConfig, NackGenerator, PacketCache, PacketCacheConfig,
+    Retransmission, RtxSender, unwrap_rtx,
 };
 use kaon_rtc::rtcp::NackEntry;
 use kaon_rtc::rtp::payload::h264::StreamFormat;
-use kaon_rtc::rtp::payload::{Packetizer, PictureId, h264, opus, vp8, vp9};
+use kaon_rtc::rtp::payload::{Packetizer, PayloadFormat, PictureId, h264, opus, vp8, vp9};
 use kaon_rtc::rtp::{Header, Packet, PacketWriter};
 
 const CLIP: [&str; 4] = ["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=30:duration=2"];
@@ -68,16 +68,16 @@ fn pictures(name: &str, bytes: &[u8]) -> Vec<String> {
 
 /// Sends frames as RTP; one packet in ten is lost on the way, each is up to 20 ms late, and what is missed is
 /// asked for and sent again.
-fn travel(format: FrameFormat, frames: &[Vec<u8>]) -> Vec<Frame> {
+fn travel(format: PayloadFormat, frames: &[Vec<u8>]) -> Vec<Frame> {
     const RTX: PayloadType = PayloadType::from_low_bits(97);
     const VIDEO: PayloadType = PayloadType::from_low_bits(96);
     let mut packetizer: Box<dyn Packetizer> = match format {
-        FrameFormat::Vp8 => Box::new(vp8::Packetizer::new(vp8::Descriptor {
+        PayloadFormat::Vp8 => Box::new(vp8::Packetizer::new(vp8::Descriptor {
             picture_id: Some(PictureId::Long(0x7fff)),
             ..vp8::Descriptor::default()
         })),
-        FrameFormat::Vp9 => Box::new(vp9::Packetizer::new(PictureId::Long(5))),
-        FrameFormat::H264 => Box::new(h264::Packetizer::default()),
+        PayloadFormat::Vp9 => Box::new(vp9::Packetizer::new(PictureId::Long(5))),
+        PayloadFormat::H264 => Box::new(h264::Packetizer::default()),
         _ => Box::new(opus::Packetizer),
     };
     let random = SeededRandom::new(7);
@@ -166,7 +166,7 @@ fn ivf_frames(bytes: &[u8]) -> (IvfHeader, Vec<(u64, Vec<u8>)>) {
     (*reader.header(), frames)
 }
 
-fn ivf_travels(name: &str, codec: IvfCodec, format: FrameFormat, encoder: &[&str]) {
+fn ivf_travels(name: &str, codec: IvfCodec, format: PayloadFormat, encoder: &[&str]) {
     if !ffmpeg_is_there() {
         return;
     }
@@ -195,7 +195,7 @@ fn ivf_travels(name: &str, codec: IvfCodec, format: FrameFormat, encoder: &[&str
 #[test]
 fn vp8_in_ivf() {
     let encoder = ["-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "1M", "-g", "20"];
-    ivf_travels("vp8", IvfCodec::Vp8, FrameFormat::Vp8, &encoder);
+    ivf_travels("vp8", IvfCodec::Vp8, PayloadFormat::Vp8, &encoder);
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn vp9_in_ivf() {
         "-b:v",
         "1M",
     ];
-    ivf_travels("vp9", IvfCodec::Vp9, FrameFormat::Vp9, &encoder);
+    ivf_travels("vp9", IvfCodec::Vp9, PayloadFormat::Vp9, &encoder);
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn annex_b_travels(name: &str, encoder: &[&str]) {
     assert_eq!((access_units.len(), key_frames), (FRAMES, 3));
     assert_eq!(access_units.concat(), original);
 
-    let received = travel(FrameFormat::H264, &access_units);
+    let received = travel(PayloadFormat::H264, &access_units);
     assert_eq!(received.iter().filter(|frame| frame.key_frame).count(), 3);
     let mut writer = AnnexBWriter::new(Vec::new(), StreamFormat::AnnexB);
     received.iter().for_each(|frame| writer.write_access_unit(&frame.data).unwrap());
@@ -306,7 +306,7 @@ fn opus_in_ogg() {
     assert_eq!(last, Some((Some(3 * 48_000 + u64::from(head.pre_skip)), true)));
     assert!(packets.len() >= 150);
 
-    let received = travel(FrameFormat::Opus, &packets);
+    let received = travel(PayloadFormat::Opus, &packets);
     let mut writer = OggOpusWriter::new(Vec::new(), 0x5eed, &head, &OpusTags::new("kaon")).unwrap();
     received.iter().for_each(|frame| writer.write_packet(&frame.data).unwrap());
     let written = file("tone_received.ogg");

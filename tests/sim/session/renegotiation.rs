@@ -190,7 +190,7 @@ impl Model {
                 let names = |codecs: &[kaon_rtc::session::NegotiatedCodec]| {
                     let mut names: Vec<_> = codecs
                         .iter()
-                        .map(|codec| (codec.payload_type, codec.rtx_payload_type, codec.codec.name.clone()))
+                        .map(|codec| (codec.payload_type, codec.rtx_payload_type(), codec.codec.name.clone()))
                         .collect();
                     names.sort();
                     names

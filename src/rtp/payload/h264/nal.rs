@@ -167,7 +167,7 @@ pub(super) fn without_trailing_zeros(unit: &[u8]) -> &[u8] {
 }
 
 /// What follows the start code that `data` begins with, or all of it if it begins with none.
-pub(crate) fn without_start_code(data: &[u8]) -> &[u8] {
+pub(super) fn without_start_code(data: &[u8]) -> &[u8] {
     let zeros = data.iter().take_while(|byte| **byte == 0).count();
     match data.get(zeros) {
         Some(1) if zeros >= 2 => &data[zeros + 1..],

@@ -304,7 +304,7 @@ fn packets_under_the_numbers_of_the_answer_are_known() {
             .receive_codecs()
             .iter()
             .filter(|codec| codec.codec.is("VP8"))
-            .filter_map(|codec| Some(codec.rtx_payload_type?.value()))
+            .filter_map(|codec| Some(codec.rtx_payload_type()?.value()))
             .collect();
         assert_eq!(repairs, [97, 122]);
     }

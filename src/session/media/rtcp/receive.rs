@@ -93,11 +93,10 @@ fn take_fir(now: Instant, fir: &Fir<'_>, outgoing: &mut Sender, event: &mut dyn 
 mod tests {
     use super::*;
     use crate::crypto::SeededRandom;
-    use crate::layer::{NtpTimestamp, Ssrc};
+    use crate::layer::{NtpTimestamp, Ssrc, TrackKind};
     use crate::media::Unpaced;
     use crate::rtcp::{Encode, FirEntry, Records};
     use crate::sdp::Direction;
-    use crate::session::codec::TrackKind;
     use crate::session::media::sending::SenderConfig;
     use crate::session::transceiver::{Negotiated, SenderIdentity, Transceiver, TransceiverId};
 

@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::compound::{Datagram, MAX_COUNT};
 use crate::crypto::SecureRandom;
-use crate::layer::{SequenceNumber, SrtpError, Ssrc};
+use crate::layer::{SequenceNumber, SrtpError, Ssrc, TrackKind};
 use crate::media::{ReportSchedule, ReportScheduleConfig, TransportArrivals, TransportFeedbackConfig};
 use crate::rtcp::{ReceiverReport, Records, ReportBlock};
-use crate::session::codec::TrackKind;
 use crate::session::jsep::Jsep;
 use crate::session::media::clock::Clock;
 use crate::session::media::incoming::Incoming;

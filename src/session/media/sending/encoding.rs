@@ -5,11 +5,13 @@ use std::time::Instant;
 use super::packet::{MAX_HEADER, OutgoingRtp};
 use super::queue::{Kept, Queue};
 use crate::crypto::SecureRandom;
-use crate::layer::{Mid, NtpTimestamp, PayloadType, RtpTimestamp, SequenceNumber, SrtpError, Ssrc};
+use crate::layer::{
+    Mid, NtpTimestamp, PayloadType, RtpTimestamp, SequenceNumber, SrtpError, Ssrc, TrackKind,
+};
 use crate::media::{PacketCache, PacketCacheConfig, PacketClass, RepairBudget, RtxSender, SenderStatistics};
 use crate::rtp::{ExtensionForm, ExtensionMap};
 use crate::sdp::FeedbackKind;
-use crate::session::codec::{NegotiatedCodec, TrackKind};
+use crate::session::codec::NegotiatedCodec;
 use crate::session::transceiver::Transceiver;
 
 /// One stream.
@@ -202,7 +204,7 @@ impl Encoding {
         let clock_rate = codec.codec.clock_rate;
         let payload_type = packet.payload_type;
         let is_repaired = codec.codec.feedback.contains(&FeedbackKind::Nack);
-        let has_rtx = codec.rtx_payload_type.is_some();
+        let has_rtx = codec.rtx_payload_type().is_some();
         let (ssrc, payload_len) = (self.ssrc, packet.payload.len());
         self.repair.sent(head_len + payload_len);
         self.last_payload_type = Some(payload_type);

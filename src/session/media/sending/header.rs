@@ -13,7 +13,7 @@ impl Encoding {
         let transport_number = self.transport_feedback.then_some(SequenceNumber(0));
         let mut head = [0; MAX_HEADER];
         let head = self.write_header(NtpTimestamp(0), SequenceNumber(0), packet, transport_number, &mut head);
-        let has_rtx = self.codec(packet.payload_type).is_some_and(|codec| codec.rtx_payload_type.is_some());
+        let has_rtx = self.codec(packet.payload_type).is_some_and(|codec| codec.rtx_payload_type().is_some());
         head.unwrap_or(MAX_HEADER) + if has_rtx { OSN_LEN } else { 0 }
     }
 

@@ -11,6 +11,7 @@ use super::sender::Sender;
 use crate::layer::{NtpTimestamp, PayloadType, SequenceNumber, Ssrc};
 use crate::media::{Pacer, PacketClass, Retransmission};
 use crate::rtp::Packet;
+use crate::session::codec::NegotiatedCodec;
 use crate::session::transceiver::TransceiverId;
 
 impl<P: Pacer> Sender<P> {
@@ -100,7 +101,7 @@ impl Encoding {
 
     /// Writes the retransmission of a packet.
     fn wrap(&mut self, packet: &[u8], payload_type: PayloadType, out: &mut [u8]) -> bool {
-        let rtx = self.codec(payload_type).and_then(|codec| codec.rtx_payload_type);
+        let rtx = self.codec(payload_type).and_then(NegotiatedCodec::rtx_payload_type);
         let (Some(rtx), Ok(packet)) = (rtx, Packet::parse(packet)) else { return false };
         self.rtx.wrap(&packet, rtx, out).is_ok()
     }

@@ -9,12 +9,12 @@ use super::sender::{Sender, SenderConfig};
 use crate::crypto::SeededRandom;
 use crate::layer::{
     Ecn, FiveTuple, NtpTimestamp, PayloadType, Protocol, RtpTimestamp, SrtpError, SrtpTransport, Ssrc,
-    TransmitBatch,
+    TrackKind, TransmitBatch,
 };
 use crate::media::{Pacer, PacketClass, Unpaced};
 use crate::rtp::Packet;
 use crate::sdp::Direction;
-use crate::session::codec::{Codec, NegotiatedCodec, TrackKind};
+use crate::session::codec::{Codec, NegotiatedCodec, Repairs};
 use crate::session::media::clock::Clock;
 use crate::session::transceiver::{Negotiated, SenderIdentity, Transceiver, TransceiverId};
 
@@ -74,7 +74,7 @@ fn transceiver(number: u32, kind: TrackKind, direction: Direction) -> Transceive
     let codec = NegotiatedCodec {
         codec: if kind == TrackKind::Video { Codec::vp8() } else { Codec::opus() },
         payload_type: PayloadType::from_low_bits(PLAIN),
-        rtx_payload_type: (kind == TrackKind::Video).then_some(PayloadType::from_low_bits(RTX)),
+        repairs: Repairs { rtx: (kind == TrackKind::Video).then_some(PayloadType::from_low_bits(RTX)) },
     };
     Transceiver {
         id: TransceiverId(number),
