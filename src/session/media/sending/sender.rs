@@ -22,7 +22,8 @@ use crate::session::transceiver::{Transceiver, TransceiverId};
 /// All streams of this side.
 #[derive(Debug)]
 pub(in crate::session::media) struct Sender<P = Unpaced> {
-    pub(super) encodings: FxHashMap<TransceiverId, Encoding>,
+    /// On the heap, so that the table is small where there are few.
+    pub(super) encodings: FxHashMap<TransceiverId, Box<Encoding>>,
     pub(super) by_ssrc: FxHashMap<Ssrc, TransceiverId>,
     pub(super) turns: Turns,
     /// Packets in the queues of all encodings.
@@ -90,7 +91,7 @@ impl<P: Pacer> Sender<P> {
             let encoding = self
                 .encodings
                 .entry(transceiver.id())
-                .or_insert_with(|| Encoding::new(transceiver, config, random));
+                .or_insert_with(|| Box::new(Encoding::new(transceiver, config, random)));
             encoding.follow(transceiver, mixed);
         }
         let mut ended = Vec::new();
@@ -116,7 +117,7 @@ impl<P: Pacer> Sender<P> {
 
     /// The sources of all streams that have sent.
     pub(in crate::session::media) fn sources(&self) -> Vec<Ssrc> {
-        self.encodings.values().flat_map(Encoding::sources).collect()
+        self.encodings.values().flat_map(|encoding| encoding.sources()).collect()
     }
 
     /// Queues a packet, which takes at most `limit` bytes before it is protected, also as a retransmission.
@@ -190,12 +191,12 @@ impl<P: Pacer> Sender<P> {
     }
 
     pub(in crate::session::media) fn encoding(&self, id: TransceiverId) -> Option<&Encoding> {
-        self.encodings.get(&id)
+        self.encodings.get(&id).map(|encoding| &**encoding)
     }
 
     /// Those that send now.
     pub(in crate::session::media) fn active(&mut self) -> impl Iterator<Item = &mut Encoding> {
-        self.encodings.values_mut().filter(|encoding| encoding.is_active)
+        self.encodings.values_mut().map(|encoding| &mut **encoding).filter(|encoding| encoding.is_active)
     }
 
     /// When the pacer lets something leave that waits.
