@@ -174,9 +174,14 @@ fn a_program_that_ends_at_once_after_closing_is_noticed() {
         drop(alice);
     });
     drop(here);
-    let end = async { timeout(LONG, served.recv()).await };
-    assert_eq!(there.block_on(end).unwrap(), None);
-    assert_eq!(bob.connection_state(), ConnectionState::Closed);
+    let end = async {
+        assert_eq!(timeout(LONG, served.recv()).await.unwrap(), None);
+        // The association ends with one datagram, and the connection with the next.
+        let closed =
+            bob.wait_for(|state| (state.session.connection_state() == ConnectionState::Closed).then_some(()));
+        timeout(LONG, closed).await.unwrap();
+    };
+    there.block_on(end);
 }
 
 #[tokio::test]
