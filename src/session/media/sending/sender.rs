@@ -128,8 +128,9 @@ impl<P: Pacer> Sender<P> {
         mut packet: OutgoingRtp,
         limit: usize,
     ) -> Result<(), SessionError> {
-        let encoding = self.encodings.get_mut(&id).filter(|encoding| encoding.is_active);
-        let encoding = encoding.ok_or(SessionError::NotSending(id))?;
+        let Some(encoding) = self.encodings.get_mut(&id).filter(|encoding| encoding.is_active) else {
+            return Err(SessionError::NotSending(id));
+        };
         if let Some(refusal) = encoding.refusal.take() {
             return Err(refusal.into());
         }
