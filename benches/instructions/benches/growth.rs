@@ -117,7 +117,7 @@ fn endpoint_100_answers_to_nothing(mut strays: Box<Strays>) -> Box<Strays> {
     strays
 }
 
-#[library_benchmark(config = at_most(1))]
+#[library_benchmark(config = at_most(5_700_000))]
 #[bench::of_2(args = (2), setup = Sources::sections)]
 #[bench::of_250(args = (250), setup = Sources::sections)]
 fn session_100_candidates_among_sections(mut sources: Box<Sources>) -> Box<Sources> {
