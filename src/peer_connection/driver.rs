@@ -36,6 +36,10 @@ struct Blocked {
 /// else that an idle connection has. Frames come more often, checks of consent do not.
 const RELEASE_AFTER: Duration = Duration::from_millis(100);
 
+/// Bytes that are sent in a row while datagrams may have arrived: some sends of a full segmented buffer, beside which the
+/// way through the runtime costs little.
+const MAX_BURST: usize = 512 << 10;
+
 impl Driver {
     pub(super) fn new(shared: Arc<EndpointShared>) -> Self {
         Self {
@@ -120,14 +124,27 @@ impl Driver {
         self.endpoint.handle_timeout(now);
     }
 
-    /// Has each connection send for a turn, until the socket is full. True if there is more to send, and room for it.
+    /// Has the connections send in turns, until the socket is full or so much was sent that what has arrived goes first.
+    /// True if there is more to send, and room for it.
     fn serve(&mut self) -> bool {
+        let mut sent = 0;
+        while sent < MAX_BURST {
+            if !self.serve_round(&mut sent) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Has each connection send for a turn.
+    fn serve_round(&mut self, sent: &mut usize) -> bool {
         if self.blocked.is_some() {
             return false;
         }
         let (socket, blocked) = (&self.shared.socket, &mut self.blocked);
         let is_blocked = &self.shared.is_blocked;
         let has_more = self.endpoint.serve(Instant::now(), &mut self.out, &mut |out, transmit| {
+            *sent += transmit.len();
             // Another error is of a path that this socket cannot take, as good as a lost datagram.
             if let Err(SendError::Full { sent }) = socket.try_send(out, &transmit) {
                 *blocked = Some(Blocked { transmit, sent });
