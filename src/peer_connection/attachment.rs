@@ -65,7 +65,8 @@ impl Attachments {
         Some(&self.by_sender.get(&id)?.track)
     }
 
-    /// Gives a sender a track, or takes the one that it has away.    ///
+    /// Gives a sender a track, or takes the one that it has away.
+    ///
     /// The errors are those of W3C WebRTC §5.2 `replaceTrack`.
     pub(super) fn replace(
         &mut self,

@@ -418,10 +418,8 @@ impl Sender {
         Ok((self.outstanding.acknowledge_cumulative(cumulative), true))
     }
 
-    /// The bytes that a SACK opens the window for. It opens only when the cumulative TSN moves (RFC 9260 §7.2.1).
-    /// Where that waits for a hole to be filled, what fills it is acknowledged then; where it waits for a FORWARD TSN
-    /// there is nothing of the kind, and what came behind the hole stands for it, lest a sender that gives up stay at
-    /// one packet.
+    /// The bytes that a SACK opens the window for, if the cumulative TSN moves (RFC 9260 §7.2.1). Behind a hole that
+    /// is skipped, what came stands for what would have filled it, lest a sender that gives up stay at one packet.
     fn credit(&mut self, newly: &NewlyAcknowledged, cumulative: bool) -> usize {
         if !cumulative {
             self.acknowledged_by_gaps = self.acknowledged_by_gaps.saturating_add(newly.bytes);
