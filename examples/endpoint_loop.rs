@@ -85,13 +85,15 @@ impl Server {
         Ok(Self { socket, address, config, endpoint: Endpoint::new(), next_id: 0 })
     }
 
-    /// The loop: what is due, what is to be sent, what has happened, and what has arrived. Ends with the last client.
+    /// The loop: what is due, what has happened, what is to be sent, and what has arrived. Ends with the last client.
     fn run(mut self, offers: &Receiver<Offer>) -> Result<()> {
         let (mut buffers, mut out) = (vec![[0; 2048]; BATCH], TransmitBatch::new(1472));
         loop {
-            let more_offers = self.answer(offers)?;
+            let more_offers = self.answer_all(offers);
             let now = Instant::now();
             self.endpoint.handle_timeout(now);
+            // Before sending, so that replies do not wait for the next turn of the loop.
+            self.handle_events();
             let has_more = self.endpoint.serve(now, &mut out, &mut |out, transmit| {
                 for (datagram, path) in out.datagrams(&transmit).zip(std::iter::repeat(transmit.path)) {
                     // What the network does not take is lost, as datagrams may be.
@@ -100,7 +102,6 @@ impl Server {
                 out.clear();
                 true
             });
-            self.handle_events()?;
             if !more_offers && self.endpoint.is_empty() {
                 return Ok(());
             }
@@ -130,41 +131,49 @@ impl Server {
     }
 
     /// Makes a session for each offer. False if none will come any more.
-    fn answer(&mut self, offers: &Receiver<Offer>) -> Result<bool> {
+    fn answer_all(&mut self, offers: &Receiver<Offer>) -> bool {
         loop {
             let (offer, reply) = match offers.try_recv() {
                 Ok(offer) => offer,
-                Err(TryRecvError::Empty) => return Ok(true),
-                Err(TryRecvError::Disconnected) => return Ok(false),
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
             };
-            let now = Instant::now();
-            let mut session = Session::new(now, self.config.clone());
-            session.add_host_address(now, self.address)?;
-            session.end_of_host_addresses(now);
-            session.set_remote_description(now, &Description::offer(&offer)?)?;
-            session.set_local_description(now, None)?;
-            let answer = session.local_description().ok_or("no answer")?;
-            self.next_id += 1;
-            self.endpoint.insert(SessionId::new(self.next_id), session);
-            // A client that is gone wants none.
-            let _ = reply.send(answer.text());
+            match self.answer(&offer) {
+                // A client that is gone wants none.
+                Ok(answer) => _ = reply.send(answer),
+                // What one client sends is no reason to end those of others. It gets no answer.
+                Err(error) => println!("an offer was refused: {error}"),
+            }
         }
     }
 
-    fn handle_events(&mut self) -> Result<()> {
+    fn answer(&mut self, offer: &str) -> Result<String> {
+        let now = Instant::now();
+        let mut session = Session::new(now, self.config.clone());
+        session.add_host_address(now, self.address)?;
+        session.end_of_host_addresses(now);
+        session.set_remote_description(now, &Description::offer(offer)?)?;
+        session.set_local_description(now, None)?;
+        let answer = session.local_description().ok_or("no answer")?;
+        self.next_id += 1;
+        self.endpoint.insert(SessionId::new(self.next_id), session);
+        Ok(answer.text())
+    }
+
+    fn handle_events(&mut self) {
         while let Some(event) = self.endpoint.poll_event() {
             let EndpointEvent::Session { id, event } = event else { continue };
             match event {
                 SessionEvent::DataChannel(ChannelEvent::Readable(channel)) => {
-                    let replied = self.endpoint.with(id, |session| {
+                    self.endpoint.with(id, |session| {
                         let path = session.selected_pair().map(|pair| pair.path);
                         while let (Some(_), Some(path)) = (session.receive_message(channel), path) {
                             let reply = format!("{} <- {}", path.local, path.remote);
-                            session.send_message(Instant::now(), channel, MessageKind::Text, reply.into())?;
+                            // Who asks and does not listen, or has closed the channel, gets no reply.
+                            let now = Instant::now();
+                            let _ = session.send_message(now, channel, MessageKind::Text, reply.into());
                         }
-                        Ok::<(), kaon_rtc::session::SessionError>(())
                     });
-                    replied.transpose()?;
                 }
                 SessionEvent::ConnectionState {
                     state: ConnectionState::Closed | ConnectionState::Failed,
@@ -175,7 +184,6 @@ impl Server {
                 _ => {}
             }
         }
-        Ok(())
     }
 }
 

@@ -21,6 +21,9 @@ pub mod citations {}
 #[doc = include_str!("../docs/performance.md")]
 pub mod performance {}
 
+#[doc = include_str!("../docs/security.md")]
+pub mod security {}
+
 // The program in the README works.
 #[cfg(all(doctest, feature = "peer-connection"))]
 #[doc = include_str!("../README.md")]

@@ -10,6 +10,8 @@
 //! | always | [`layer`] | the contract: traits, datagrams, batches of datagrams to send |
 //! | always | [`crypto`] | the crypto provider; `aws-lc-rs` (default) or `rust-crypto` implement it |
 #![cfg_attr(feature = "stun", doc = "| `stun` | [`stun`] | STUN messages and transactions, RFC 8489 |")]
+#![cfg_attr(feature = "turn", doc = "| `turn` | [`turn`] | a client of relays, RFC 8656 |")]
+#![cfg_attr(feature = "turn-server", doc = "| `turn-server` | [`turn::server`] | a relay, RFC 8656 |")]
 #![cfg_attr(feature = "ice", doc = "| `ice` | [`ice`] | connectivity establishment, RFC 8445 |")]
 #![cfg_attr(feature = "dtls", doc = "| `dtls` | [`dtls`] | DTLS 1.2, RFC 6347 |")]
 #![cfg_attr(feature = "srtp", doc = "| `srtp` | [`srtp`] | SRTP and SRTCP, RFC 3711 and RFC 7714 |")]
@@ -93,9 +95,9 @@ compile_error!(
 pub mod crypto;
 pub mod layer;
 
-/// The macro of the crate `async-trait`, which those who implement
-/// [`PeerConnectionHandler`](peer_connection::PeerConnectionHandler) need.
-#[cfg(feature = "peer-connection")]
+/// The macro of the crate `async-trait`, which those who implement a trait with async methods need: the handler of a
+/// `peer_connection::PeerConnection`, and the `net::AuthHandler` of a TURN server.
+#[cfg(any(feature = "peer-connection", all(feature = "net", feature = "turn-server")))]
 pub use async_trait::async_trait;
 
 #[cfg(any(
@@ -141,3 +143,5 @@ pub mod sim;
 pub mod srtp;
 #[cfg(feature = "stun")]
 pub mod stun;
+#[cfg(feature = "turn")]
+pub mod turn;

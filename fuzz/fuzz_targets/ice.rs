@@ -1,5 +1,5 @@
 //! A live ICE agent under a program of calls, time steps and datagrams: authentic ones with any attributes, the
-//! same with a byte changed, responses to what it asked, and garbage. Nothing may make it panic, wake without
+//! same with a byte changed, responses to what it asked, a TURN server that grants, refuses and relays, and garbage. Nothing may make it panic, wake without
 //! end, or hold more than its limits.
 //!
 //! The input is a list of steps: a byte that says what, then what the step takes.
@@ -13,11 +13,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kaon_rtc::crypto::{CryptoProvider, SeededRandom, aws_lc_rs};
-use kaon_rtc::ice::{Agent, Config, IceConnectionState, IceCredentials, IceRole, IceTransport, NameQuery};
+use kaon_rtc::ice::{
+    Agent, Config, IceConnectionState, IceCredentials, IceRole, IceTransport, NameQuery, TurnServer,
+};
 use kaon_rtc::layer::{Datagram, FiveTuple, Layer, TransmitBatch};
 use kaon_rtc::stun::{
-    AttributeType, Class, ErrorCode, IntegrityKey, Message, MessageBuilder, Method, TransactionId,
+    AttributeType, Class, ErrorCode, IntegrityAlgorithm, IntegrityKey, Message, MessageBuilder, Method,
+    PasswordAlgorithm, TransactionId,
 };
+use kaon_rtc::turn::{ChannelData, ChannelNumber};
 use libfuzzer_sys::fuzz_target;
 
 struct Input<'a>(&'a [u8]);
@@ -45,7 +49,14 @@ struct Play {
     peer: IceCredentials,
     /// What the agent asked and got no answer to yet.
     asked: Vec<(FiveTuple, TransactionId)>,
+    /// What it asked its TURN server for, and whether with credentials.
+    relay_asked: Vec<(FiveTuple, TransactionId, Method, bool)>,
+    relay_key: IntegrityKey,
 }
+
+/// The last number of the TURN server.
+const RELAY: u8 = 201;
+const REALM: &str = "example.org";
 
 fn host(last: u8) -> SocketAddr {
     ([10, 0, 0, last % 4], 1000).into()
@@ -61,6 +72,7 @@ impl Play {
         let now = Instant::now();
         let mut config = Config::default();
         config.stun_servers = vec![remote(200)];
+        config.turn_servers = vec![TurnServer::new(remote(RELAY), "alice", "secret")];
         config.max_pairs = 12;
         config.max_remote_candidates = 8;
         config.max_local_candidates = 6;
@@ -68,7 +80,9 @@ impl Play {
         let mut agent = Agent::new(now, provider.clone(), config);
         agent.add_host_address(now, host(1)).expect("a good address");
         let peer = IceCredentials::new("peer", "the-password-of-the-peer").expect("well-formed");
-        Self { provider, agent, now, peer, asked: Vec::new() }
+        let key = PasswordAlgorithm::Md5.key(&provider, "alice", REALM, "secret").expect("good credentials");
+        let relay_key = key.integrity(&provider, IntegrityAlgorithm::Sha1);
+        Self { provider, agent, now, peer, asked: Vec::new(), relay_asked: Vec::new(), relay_key }
     }
 
     fn step(&mut self, input: &mut Input<'_>) -> Option<()> {
@@ -76,6 +90,8 @@ impl Play {
         match input.byte()? % 16 {
             0 => self.now += Duration::from_millis(u64::from(input.byte()?)),
             1 => self.now += Duration::from_millis(u64::from(input.byte()?) * 250),
+            // What begins with an empty piece of garbage.
+            2 if input.0.first() == Some(&0) => self.relay(input)?,
             2 => {
                 let mut garbage = input.bytes()?.to_vec();
                 self.receive(input.byte()?, input.byte()?, &mut garbage);
@@ -203,6 +219,65 @@ impl Play {
         Some(())
     }
 
+    /// What a TURN server sends: a response to what it was asked, or data of a peer.
+    fn relay(&mut self, input: &mut Input<'_>) -> Option<()> {
+        let (_, flags, which) = (input.byte()?, input.byte()?, input.byte()?);
+        let mut bytes = Vec::new();
+        let mut path = FiveTuple::udp(host(1), remote(RELAY));
+        match flags % 4 {
+            0 => {
+                let data = input.bytes()?;
+                let channel = ChannelNumber::new(0x4000 + u16::from(which % 4))?;
+                bytes.extend_from_slice(&ChannelData::header(channel, data.len() as u16));
+                bytes.extend_from_slice(data);
+            }
+            1 => {
+                let data = input.bytes()?;
+                MessageBuilder::new(&mut bytes, Class::Indication, Method::DATA, TransactionId([which; 12]))
+                    .xor_address(AttributeType::XOR_PEER_ADDRESS, remote(which))
+                    .attribute(AttributeType::DATA, data)
+                    .finish()
+                    .ok()?;
+            }
+            _ => path = self.relay_response(flags, which, &mut bytes)?,
+        }
+        if flags & 64 != 0 {
+            change(&mut bytes, input)?;
+        }
+        let _ = self.agent.handle_datagram(self.now, Datagram::new(path, &mut bytes));
+        Some(())
+    }
+
+    fn relay_response(&mut self, flags: u8, which: u8, bytes: &mut Vec<u8>) -> Option<FiveTuple> {
+        let count = self.relay_asked.len();
+        let (path, id, method, is_signed) =
+            self.relay_asked.swap_remove(usize::from(which).checked_rem(count)?);
+        if !is_signed {
+            MessageBuilder::new(bytes, Class::Error, method, id)
+                .error_code(ErrorCode::UNAUTHENTICATED)
+                .attribute(AttributeType::REALM, REALM.as_bytes())
+                .attribute(AttributeType::NONCE, b"nonce")
+                .finish()
+                .ok()?;
+            return Some(path);
+        }
+        let codes = [ErrorCode::ALLOCATION_MISMATCH, ErrorCode::FORBIDDEN, ErrorCode::SERVER_ERROR];
+        let message = match flags & 8 {
+            0 => {
+                // One of them is an address of the agent itself.
+                let relayed = if which == 7 { host(1) } else { remote(210 + which % 8) };
+                MessageBuilder::new(bytes, Class::Success, method, id)
+                    .xor_address(AttributeType::XOR_RELAYED_ADDRESS, relayed)
+                    .xor_mapped_address(host(which))
+                    .attribute(AttributeType::LIFETIME, &u32::from(which).to_be_bytes())
+            }
+            _ => MessageBuilder::new(bytes, Class::Error, method, id)
+                .error_code(codes[usize::from(which) % codes.len()]),
+        };
+        message.integrity(&self.relay_key).finish().ok()?;
+        Some(path)
+    }
+
     fn take_asked(&mut self, which: u8) -> Option<(FiveTuple, TransactionId)> {
         let count = self.asked.len();
         Some(self.asked.swap_remove(usize::from(which).checked_rem(count)?))
@@ -213,9 +288,19 @@ impl Play {
         let mut sent = 0;
         while let Some(transmit) = self.agent.poll_transmit(self.now, &mut batch) {
             for datagram in batch.datagrams(&transmit) {
+                let path = transmit.path.expect("a path");
+                if ChannelData::is_channel_data(datagram) {
+                    assert_eq!(path.remote, remote(RELAY));
+                    continue;
+                }
                 let message = Message::decode(datagram).expect("what is sent is STUN");
-                if message.class() == Class::Request {
-                    self.asked.push((transmit.path.expect("a path"), message.transaction_id()));
+                let (id, method) = (message.transaction_id(), message.method());
+                match (message.class(), method) {
+                    (Class::Request, Method::BINDING) => self.asked.push((path, id)),
+                    (Class::Request, _) => {
+                        self.relay_asked.push((path, id, method, message.has_integrity()));
+                    }
+                    _ => {}
                 }
             }
             batch.clear();
@@ -226,6 +311,8 @@ impl Play {
         assert!(events < 400, "{events} events waited");
         let excess = self.asked.len().saturating_sub(64);
         self.asked.drain(..excess);
+        let excess = self.relay_asked.len().saturating_sub(64);
+        self.relay_asked.drain(..excess);
     }
 
     fn assert_sound(&mut self) {

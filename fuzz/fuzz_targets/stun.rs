@@ -39,6 +39,8 @@ fn check(bytes: &[u8], key: &IntegrityKey) {
     let _ = (message.username(), message.software(), message.realm(), message.nonce(), message.error_code());
     let _ = (message.priority(), message.use_candidate(), message.verify(key), message.mapped_address());
     let _ = (message.ice_controlling(), message.ice_controlled());
+    let _ = (message.change_request(), message.response_port());
+    let _ = (message.response_origin(), message.other_address());
     assert!(message.unknown_required(&[AttributeType::USERNAME]).all(|kind| kind.0 < 0x8000));
 
     let mut rebuilt = Vec::new();

@@ -47,6 +47,8 @@ pub trait Hmac: Send + Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HashAlgorithm {
+    /// MD5, for the long-term credentials of STUN only (RFC 8489 §9.2.2).
+    Md5,
     /// SHA-1, for STUN and SRTP only.
     Sha1,
     /// SHA-256.
@@ -61,6 +63,7 @@ impl HashAlgorithm {
     /// The length of a digest in bytes.
     pub const fn digest_len(self) -> usize {
         match self {
+            Self::Md5 => 16,
             Self::Sha1 => 20,
             Self::Sha256 => 32,
             Self::Sha384 => 48,

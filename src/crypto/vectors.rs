@@ -91,9 +91,10 @@ fn counter_mode(provider: &CryptoProvider) {
     assert!(provider.ciphers.aes_ctr(&[0; 17]).is_err());
 }
 
-/// FIPS 180-2 appendix A to C: "abc".
+/// FIPS 180-2 appendix A to C, and the test suite of RFC 1321: "abc".
 fn hashes(provider: &CryptoProvider) {
     for (algorithm, digest) in [
+        (HashAlgorithm::Md5, "900150983cd24fb0d6963f7d28e17f72"),
         (HashAlgorithm::Sha1, "a9993e364706816aba3e25717850c26c9cd0d89d"),
         (HashAlgorithm::Sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
         (
@@ -116,10 +117,11 @@ fn hashes(provider: &CryptoProvider) {
     }
 }
 
-/// RFC 2202 §3 and RFC 4231 §4: test case 2, and case 6 with a key longer than a block.
+/// RFC 2202 §2 and §3, and RFC 4231 §4: test case 2, and case 6 with a key longer than a block.
 fn hmac(provider: &CryptoProvider) {
     let message = b"what do ya want for nothing?".as_slice();
     for (algorithm, tag) in [
+        (HashAlgorithm::Md5, "750c783e6ab0b503eaa86e310a5db738"),
         (HashAlgorithm::Sha1, "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"),
         (HashAlgorithm::Sha256, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"),
         (

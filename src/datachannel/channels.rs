@@ -315,6 +315,12 @@ impl DataChannels {
         }
     }
 
+    /// Whether something has happened that [`poll_event`](Self::poll_event) tells.
+    #[cfg(feature = "session")]
+    pub(crate) fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// The next thing that happened. Never waits for anybody to [`receive`](Self::receive).
     pub fn poll_event(&mut self, sctp: &mut dyn SctpTransport, now: Instant) -> Option<ChannelEvent> {
         self.advance_on_news(sctp, now);

@@ -79,6 +79,15 @@ impl Channel {
             .write(Epoch::PROTECTED, ContentType::ApplicationData, out, |out| out.extend_from_slice(data))
     }
 
+    /// Makes a record with application data in place.
+    pub(crate) fn seal_in_place(&mut self, record: &mut [u8]) -> Result<(), SequenceExhausted> {
+        self.epochs.seal_in_place(ContentType::ApplicationData, record)
+    }
+
+    pub(crate) fn head_len(&self) -> usize {
+        self.epochs.protected_head()
+    }
+
     pub(crate) fn overhead(&self) -> usize {
         self.epochs.overhead(Epoch::PROTECTED)
     }

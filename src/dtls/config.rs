@@ -37,6 +37,8 @@ pub struct Config {
     /// The SRTP protection profiles for `use_srtp` (RFC 5764), the preferred first; none turns the
     /// extension off.
     pub srtp_profiles: Vec<SrtpProfile>,
+    /// The name that a client tells the server that it wants (SNI, RFC 6066 §3). None by default; an address is no name.
+    pub server_name: Option<String>,
     /// Whether a server asks for the client's certificate. WebRTC requires it.
     pub client_authentication: ClientAuthentication,
     /// Whether a peer without the extended master secret (RFC 7627) is refused. On by default; without it
@@ -101,6 +103,7 @@ impl Config {
             identity: None,
             cipher_suites: CipherSuite::ALL.to_vec(),
             srtp_profiles: SrtpProfile::ALL.to_vec(),
+            server_name: None,
             client_authentication: ClientAuthentication::Required,
             require_extended_master_secret: true,
             cookie_exchange: false,

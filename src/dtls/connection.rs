@@ -1,11 +1,12 @@
 //! A connection from the first datagram to the last.
 
+mod transport;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use zeroize::Zeroizing;
 
 use super::alert::{Alert, AlertDescription, AlertLevel};
 use super::channel::{Channel, Inbound};
@@ -15,23 +16,12 @@ use super::early::{EarlyRecord, EarlyRecords};
 use super::failure::Failure;
 use super::handshake::MessageSeq;
 use super::handshaking::{Handshaking, Progress};
-use super::identity::fingerprint;
 use super::peer_authentication::{PeerAuthentication, PeerVerification, VerifiedPeer};
-use super::record::{
-    ContentType, EXPLICIT_NONCE_LEN, MAX_PLAINTEXT, RECORD_HEADER_LEN, Record, SequenceExhausted,
-    SequenceNumber, WriteEpochs,
-};
+use super::record::{ContentType, Record, SequenceExhausted, SequenceNumber, WriteEpochs};
 use super::rejection::Rejection;
 use super::stats::{Ignored, Stats};
 use super::v12::{Completed, Exporter, FinalFlight};
-use crate::crypto::TAG_LEN;
-use crate::layer::{
-    Datagram, DtlsError, DtlsEvent, DtlsRole, DtlsTransport, Fingerprint, FingerprintAlgorithm, Layer,
-    SrtpKeyingMaterial, SrtpProfile, Transmit, TransmitBatch,
-};
-
-/// The label of SRTP's keying material (RFC 5764 §4.2).
-const SRTP_LABEL: &str = "EXTRACTOR-dtls_srtp";
+use crate::layer::{Datagram, DtlsError, DtlsEvent, DtlsRole, Layer, SrtpProfile, Transmit, TransmitBatch};
 
 /// What a queued piece of application data counts for besides its bytes.
 const QUEUED_PIECE_COST: usize = 64;
@@ -495,102 +485,6 @@ impl Layer for Connection {
             self.events.shrink_to(4);
         }
         Some(event)
-    }
-}
-
-impl DtlsTransport for Connection {
-    fn receive(
-        &mut self,
-        now: Instant,
-        datagram: Datagram<'_>,
-        deliver: &mut dyn FnMut(&mut [u8]),
-    ) -> Result<(), DtlsError> {
-        self.take_datagram(now, datagram, &mut Sink::Deliver(deliver))
-    }
-
-    fn seal(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), DtlsError> {
-        let Phase::Connected(established) = &mut self.phase else {
-            return Err(DtlsError::NotConnected);
-        };
-        if data.len() > MAX_PLAINTEXT {
-            return Err(DtlsError::TooLarge { size: data.len(), limit: MAX_PLAINTEXT });
-        }
-        established.channel.seal(data, out).map_err(|SequenceExhausted| {
-            self.give_up(DtlsError::Crypto("all record sequence numbers are used"))
-        })
-    }
-
-    fn overhead(&self) -> usize {
-        match &self.phase {
-            Phase::Connected(established) => established.channel.overhead(),
-            // The most that a suite adds.
-            _ => RECORD_HEADER_LEN + EXPLICIT_NONCE_LEN + TAG_LEN,
-        }
-    }
-
-    fn is_connected(&self) -> bool {
-        matches!(self.phase, Phase::Connected(_))
-    }
-
-    fn srtp_profile(&self) -> Option<SrtpProfile> {
-        self.established().ok()?.srtp_profile
-    }
-
-    fn cipher_suite_name(&self) -> Option<&'static str> {
-        self.cipher_suite().map(CipherSuite::name)
-    }
-
-    fn peer_fingerprint(&self, algorithm: FingerprintAlgorithm) -> Option<Fingerprint> {
-        fingerprint(&*self.config.provider.digests, algorithm, self.peer_certificate()?)
-    }
-
-    fn srtp_keying_material(&self) -> Result<SrtpKeyingMaterial, DtlsError> {
-        let profile = self.established()?.srtp_profile.ok_or(DtlsError::NoSrtpProfile)?;
-        // The longest is that of AEAD_AES_256_GCM.
-        let mut exported = Zeroizing::new([0; 2 * (32 + 14)]);
-        let exported = exported.get_mut(..profile.keying_material_len()).ok_or(DtlsError::NoSrtpProfile)?;
-        self.export_keying_material(SRTP_LABEL, None, exported)?;
-        SrtpKeyingMaterial::from_exported(profile, exported).ok_or(DtlsError::NoSrtpProfile)
-    }
-
-    fn export_keying_material(
-        &self,
-        label: &str,
-        context: Option<&[u8]>,
-        out: &mut [u8],
-    ) -> Result<(), DtlsError> {
-        self.established()?.exporter.export(&*self.config.provider.digests, label, context, out)
-    }
-
-    fn role(&self) -> DtlsRole {
-        self.role
-    }
-
-    fn set_peer_fingerprints(&mut self, now: Instant, fingerprints: &[Fingerprint]) -> Result<(), DtlsError> {
-        let judged = match &mut self.phase {
-            Phase::Handshaking(handshaking) => handshaking.set_peer_fingerprints(fingerprints),
-            Phase::Unverified(unverified) => {
-                unverified.peer.set_fingerprints(&*self.config.provider.digests, fingerprints)
-            }
-            Phase::Connected(_) | Phase::Ended => return Ok(()),
-        };
-        judged.map_err(|failure| self.fail(failure))?;
-        match std::mem::replace(&mut self.phase, Phase::Ended) {
-            // What waited can only be ignored by itself; it does not concern the fingerprints.
-            Phase::Unverified(unverified) => drop(self.verify(now, *unverified, &mut Sink::Queue)),
-            phase => self.phase = phase,
-        }
-        Ok(())
-    }
-
-    fn close(&mut self, _now: Instant) {
-        // A handshake that is given up is not a connection that is closed (RFC 5246 §7.2.2).
-        let alert = if self.is_handshaking() {
-            Alert::fatal(AlertDescription::USER_CANCELED)
-        } else {
-            Alert::CLOSE_NOTIFY
-        };
-        self.end(Some(alert));
     }
 }
 

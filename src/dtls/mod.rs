@@ -64,7 +64,7 @@ pub use config::{ClientAuthentication, Config};
 pub use connection::Connection;
 pub use identity::Identity;
 pub use listener::{Listener, ListenerConfig, ListenerEvent};
-pub use peer_authentication::PeerVerification;
+pub use peer_authentication::{ChainVerifier, PeerVerification};
 pub use stats::Stats;
 
 pub use crate::layer::{

@@ -1,5 +1,8 @@
 //! How the peer's certificate is judged.
 
+use std::fmt;
+use std::sync::Arc;
+
 use super::alert::AlertDescription;
 use super::failure::Failure;
 use super::identity::fingerprint;
@@ -27,6 +30,38 @@ pub enum PeerVerification {
     /// own. For protocols that authenticate the peer after the handshake and bind that to the certificate, as
     /// WebRTC-direct of libp2p does.
     DangerousAnyCertificate,
+    /// The chain of its certificates is verified, as that of a server with a name is: for clients of servers that are known
+    /// by their names. Whether the peer has the key of the first one the handshake proves.
+    Chain(ChainVerifier),
+}
+
+/// Verifies chains of certificates, each in DER and the peer's own first: up to a root that is trusted, for the name that the
+/// peer is known by, and at this time. What is wrong is told in words. Chains are the job of a library that has roots and a
+/// clock, such as `rustls-webpki`.
+#[derive(Clone)]
+pub struct ChainVerifier(Arc<VerifyChain>);
+
+type VerifyChain = dyn Fn(&[&[u8]]) -> Result<(), String> + Send + Sync;
+
+impl ChainVerifier {
+    /// A verifier that asks this function.
+    pub fn new(verify: impl Fn(&[&[u8]]) -> Result<(), String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(verify))
+    }
+}
+
+impl PartialEq for ChainVerifier {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for ChainVerifier {}
+
+impl fmt::Debug for ChainVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChainVerifier").finish_non_exhaustive()
+    }
 }
 
 /// The proof that the peer was authenticated as the application wished. Nothing but
@@ -61,8 +96,15 @@ impl PeerAuthentication {
         Self { verification, presented: Presented::NothingYet }
     }
 
-    /// The peer presented a certificate, and will have to prove that the key is its own.
-    pub(crate) fn present(&mut self, digests: &dyn Digests, certificate: &[u8]) -> Result<(), Failure> {
+    /// The peer presented certificates, its own first, and will have to prove that the key of that is its own.
+    pub(crate) fn present(&mut self, digests: &dyn Digests, chain: &[&[u8]]) -> Result<(), Failure> {
+        if let PeerVerification::Chain(verifier) = &self.verification {
+            (verifier.0)(chain).map_err(|reason| Failure {
+                alert: AlertDescription::BAD_CERTIFICATE,
+                error: DtlsError::Certificate(reason),
+            })?;
+        }
+        let certificate = chain.first().copied().unwrap_or_default();
         self.presented = Presented::Unjudged(certificate.into());
         self.judge(digests)
     }
@@ -77,7 +119,8 @@ impl PeerAuthentication {
             // RFC 5246 §7.4.6: handshake_failure for a certificate that is missing.
             PeerVerification::Fingerprints(_)
             | PeerVerification::FingerprintsLater
-            | PeerVerification::DangerousAnyCertificate => Err(Failure::new(
+            | PeerVerification::DangerousAnyCertificate
+            | PeerVerification::Chain(_) => Err(Failure::new(
                 AlertDescription::HANDSHAKE_FAILURE,
                 "the peer has no certificate, and one is needed",
             )),
@@ -112,6 +155,8 @@ impl PeerAuthentication {
         match &self.verification {
             PeerVerification::FingerprintsLater => return Ok(()),
             PeerVerification::AcceptAny | PeerVerification::DangerousAnyCertificate => {}
+            // It was, when it came.
+            PeerVerification::Chain(_) => {}
             PeerVerification::Fingerprints(announced) => check(digests, announced, certificate)?,
         }
         let certificate = Some(certificate.clone());
@@ -151,7 +196,7 @@ mod tests {
             (Identity::generate(&provider).unwrap(), Identity::generate(&provider).unwrap());
         let judge = |announced: Vec<Fingerprint>| {
             let mut peer = PeerAuthentication::new(PeerVerification::Fingerprints(announced));
-            peer.present(&*provider.digests, identity.certificate()).map(|()| peer.is_verified())
+            peer.present(&*provider.digests, &[identity.certificate()]).map(|()| peer.is_verified())
         };
         let right = |algorithm| identity.fingerprint(algorithm).clone();
         let wrong = |algorithm| other.fingerprint(algorithm).clone();
@@ -174,7 +219,24 @@ mod tests {
         let mut peer = PeerAuthentication::new(PeerVerification::DangerousAnyCertificate);
         assert!(peer.present_none().is_err());
         let mut peer = PeerAuthentication::new(PeerVerification::DangerousAnyCertificate);
-        peer.present(&*provider.digests, identity.certificate()).unwrap();
+        peer.present(&*provider.digests, &[identity.certificate()]).unwrap();
+        assert_eq!(peer.into_verified().unwrap().certificate(), Some(identity.certificate()));
+    }
+
+    #[test]
+    fn chains_are_judged_whole_and_before_anything_is_verified() {
+        let provider = provider(1);
+        let identity = Identity::generate(&provider).unwrap();
+        let verifier = ChainVerifier::new(|chain| match chain {
+            [_, b"root"] => Ok(()),
+            _ => Err("the root is missing".to_owned()),
+        });
+        let mut peer = PeerAuthentication::new(PeerVerification::Chain(verifier));
+        assert!(peer.present_none().is_err());
+        let failure = peer.present(&*provider.digests, &[identity.certificate()]).unwrap_err();
+        assert_eq!(failure.error, DtlsError::Certificate("the root is missing".to_owned()));
+        assert!(!peer.is_verified());
+        peer.present(&*provider.digests, &[identity.certificate(), b"root"]).unwrap();
         assert_eq!(peer.into_verified().unwrap().certificate(), Some(identity.certificate()));
     }
 
@@ -184,7 +246,7 @@ mod tests {
         let identity = Identity::generate(&provider).unwrap();
         let announced = [identity.fingerprint(FingerprintAlgorithm::Sha256).clone()];
         let mut late = PeerAuthentication::new(PeerVerification::FingerprintsLater);
-        late.present(&*provider.digests, identity.certificate()).unwrap();
+        late.present(&*provider.digests, &[identity.certificate()]).unwrap();
         assert!(!late.is_verified());
         late.set_fingerprints(&*provider.digests, &announced).unwrap();
         assert_eq!(late.into_verified().unwrap().certificate(), Some(identity.certificate()));
@@ -192,7 +254,7 @@ mod tests {
         let mut early = PeerAuthentication::new(PeerVerification::FingerprintsLater);
         early.set_fingerprints(&*provider.digests, &announced).unwrap();
         assert!(!early.is_verified());
-        early.present(&*provider.digests, identity.certificate()).unwrap();
+        early.present(&*provider.digests, &[identity.certificate()]).unwrap();
         assert!(early.is_verified());
         assert!(early.present_none().is_err());
     }

@@ -7,11 +7,45 @@ use crate::session::{Session, SessionError, SessionEvent};
 
 /// A session as an [`Endpoint`](super::Endpoint) holds it: the session itself, or what leads to one that is shared
 /// with its handles.
+///
+/// A [`Session`] that is a member itself drops RTP packets, as [`Layer::handle_datagram`] of one does. Who receives media has a
+/// member of its own that hands them on where they lie:
+///
+/// ```
+/// use std::time::Instant;
+///
+/// use kaon_rtc::endpoint::Member;
+/// use kaon_rtc::layer::{Datagram, Layer};
+/// use kaon_rtc::session::{Session, SessionError, SessionEvent};
+///
+/// struct Publisher {
+///     session: Session,
+///     packets: u64,
+/// }
+///
+/// impl Member for Publisher {
+///     fn with<T>(&mut self, act: impl FnOnce(&mut Session) -> T) -> T {
+///         act(&mut self.session)
+///     }
+///
+///     fn receive(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), SessionError> {
+///         let Self { session, packets } = self;
+///         session.receive(now, datagram, &mut |rtp| {
+///             // It is forwarded here, or copied.
+///             *packets += u64::from(!rtp.packet.payload().is_empty());
+///         })
+///     }
+///
+///     fn poll_event(&mut self) -> Option<SessionEvent> {
+///         Layer::poll_event(&mut self.session)
+///     }
+/// }
+/// ```
 pub trait Member {
     /// Does something with the session.
     fn with<T>(&mut self, act: impl FnOnce(&mut Session) -> T) -> T;
 
-    /// Hands a datagram over.
+    /// Hands a datagram over. By itself it drops what is RTP.
     ///
     /// # Errors
     /// What the session refuses it for.
@@ -20,9 +54,9 @@ pub trait Member {
     }
 
     /// Hands over datagrams of one run, in this order, and says how many of them the session took: what locks does so
-    /// once. Those that are left are lost.
+    /// once. Those that are left are lost. By itself it [receives](Self::receive) one after the other.
     fn receive_run<'d>(&mut self, now: Instant, run: impl Iterator<Item = Datagram<'d>>) -> usize {
-        self.with(|session| run.filter_map(|datagram| session.handle_datagram(now, datagram).ok()).count())
+        run.filter_map(|datagram| self.receive(now, datagram).ok()).count()
     }
 
     /// The turn of the session: `act` takes what it has to send. False has the endpoint forget it after that.
@@ -31,7 +65,7 @@ pub trait Member {
         true
     }
 
-    /// The next event, of a session that is not drained elsewhere.
+    /// The next event, of a session that is not drained elsewhere; none by itself.
     fn poll_event(&mut self) -> Option<SessionEvent> {
         None
     }

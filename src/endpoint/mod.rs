@@ -31,16 +31,20 @@
 //! }
 //! ```
 
+mod address_change;
 mod batch;
 mod claims;
 mod classify;
 mod event;
 mod incoming;
+mod line;
 mod member;
 mod routes;
 mod session_id;
 mod sessions;
+mod streams;
 
+pub use address_change::AddressChange;
 pub use batch::ReceivedCounts;
 pub use event::EndpointEvent;
 pub use incoming::{Incoming, IncomingLimits};

@@ -1,13 +1,13 @@
 //! Which session a datagram of a shared socket is for.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::session_id::SessionId;
-use crate::layer::FiveTuple;
+use crate::layer::{FiveTuple, HashKeys, NameHash};
 use crate::stun::TransactionId;
 
 /// Sessions by the ICE fragments of this side, by the STUN questions that they wait for an answer to, and by the paths
@@ -15,9 +15,12 @@ use crate::stun::TransactionId;
 #[derive(Debug, Default)]
 pub(super) struct Routes {
     /// Fragments are random, and short enough that of thousands two may be the same.
-    by_ufrag: FxHashMap<String, SmallVec<[SessionId; 1]>>,
+    by_ufrag: HashMap<String, SmallVec<[SessionId; 1]>, NameHash>,
     by_question: FxHashMap<TransactionId, SessionId>,
-    by_path: FxHashMap<FiveTuple, SessionId>,
+    by_path: HashMap<FiveTuple, SessionId, NameHash>,
+    /// The hashes have keys: who asks for a session by its fragment chooses it, and so does who has many addresses
+    /// with its paths. Transactions have random numbers of this side.
+    is_keyed: bool,
     of: FxHashMap<SessionId, Owned>,
 }
 
@@ -43,6 +46,16 @@ const MAX_QUESTIONS: usize = 256;
 const MAX_WAIT: Duration = Duration::from_millis(39_500);
 
 impl Routes {
+    /// Gives the tables their secret, before anything is in them.
+    pub(super) fn set_keys(&mut self, keys: impl FnOnce() -> HashKeys) {
+        if !self.is_keyed {
+            let keys = keys().names();
+            self.by_ufrag = HashMap::with_hasher(keys);
+            self.by_path = HashMap::with_hasher(keys);
+            self.is_keyed = true;
+        }
+    }
+
     /// The sessions that have a fragment: one, but for rare coincidences.
     pub(super) fn by_ufrag(&self, ufrag: &str) -> &[SessionId] {
         self.by_ufrag.get(ufrag).map(|sessions| &**sessions).unwrap_or_default()
@@ -114,6 +127,12 @@ impl Routes {
         if owned.ufrags.back().is_some_and(|last| last == ufrag) {
             return;
         }
+        // A restart was taken back.
+        if let Some(known) = owned.ufrags.iter().position(|known| known == ufrag) {
+            let again = owned.ufrags.remove(known);
+            owned.ufrags.extend(again);
+            return;
+        }
         if owned.ufrags.len() >= MAX_UFRAGS
             && let Some(oldest) = owned.ufrags.pop_front()
         {
@@ -151,6 +170,9 @@ impl Routes {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::BuildHasher;
+    use std::net::{Ipv6Addr, SocketAddr};
+
     use super::*;
 
     const OLD: SessionId = SessionId::new(1);
@@ -196,6 +218,44 @@ mod tests {
         assert_eq!(routes.owner(&path(999)), Some(OLD));
     }
 
+    /// Who knows the keys of one endpoint, or that an empty one has none, knows nothing of another.
+    #[test]
+    fn chosen_fragments_and_paths_are_spread() {
+        const PLACES: u64 = 4096;
+        fn chosen<T>(all: impl Iterator<Item = T>, is_chosen: impl Fn(&T) -> bool) -> Vec<T> {
+            all.filter(is_chosen).take(200).collect()
+        }
+        fn fullest(hashes: impl Iterator<Item = u64>) -> usize {
+            let mut places = HashMap::<u64, usize>::new();
+            hashes.for_each(|hash| *places.entry(hash % PLACES).or_default() += 1);
+            places.into_values().max().unwrap_or(0)
+        }
+        let plain = NameHash::default();
+        let names = chosen((0..u32::MAX).map(|n| n.to_string()), |name| plain.hash_one(name) % PLACES == 3);
+        let addresses = (0..u64::MAX).map(|n| {
+            let remote = SocketAddr::from((Ipv6Addr::from_bits(0xfd << 120 | u128::from(n)), 5000));
+            FiveTuple::udp(([10, 0, 0, 1], 5000).into(), remote)
+        });
+        let paths = chosen(addresses, |path| plain.hash_one(path) % PLACES == 3);
+        let mut routes = Routes::default();
+        routes.set_keys(|| HashKeys::new(*b"random & secret!"));
+        for (number, (name, path)) in names.iter().zip(&paths).enumerate() {
+            let id = SessionId::new(number as u64);
+            routes.set_ufrag(id, name);
+            routes.take_path(id, *path, |_| true);
+        }
+        // The secret stays what it is.
+        routes.set_keys(|| unreachable!());
+        for (number, (name, path)) in names.iter().zip(&paths).enumerate() {
+            let id = SessionId::new(number as u64);
+            assert_eq!((routes.by_ufrag(name), routes.owner(path)), (&[id][..], Some(id)));
+        }
+        let (by_name, by_path) = (routes.by_ufrag.hasher(), routes.by_path.hasher());
+        assert_eq!(fullest(names.iter().map(|name| plain.hash_one(name))), 200);
+        assert!(fullest(names.iter().map(|name| by_name.hash_one(name))) < 8);
+        assert!(fullest(paths.iter().map(|path| by_path.hash_one(path))) < 8);
+    }
+
     #[test]
     fn sessions_may_have_the_same_fragment() {
         let mut routes = Routes::default();
@@ -213,6 +273,21 @@ mod tests {
             routes.set_ufrag(OLD, &format!("restart{restart}"));
         }
         assert_eq!((routes.by_ufrag.len(), routes.by_ufrag("ufrag").len()), (MAX_UFRAGS, 0));
+        routes.remove(OLD);
+        assert!(is_empty(&routes));
+    }
+
+    /// ICE was restarted and that was rolled back: the fragment of before is the newest again.
+    #[test]
+    fn a_fragment_that_comes_again_is_the_newest() {
+        let mut routes = Routes::default();
+        for restart in 0..100 {
+            routes.set_ufrag(OLD, "first");
+            assert_eq!(routes.by_ufrag("first"), [OLD], "{restart}");
+            routes.set_ufrag(OLD, &format!("restart{restart}"));
+            assert_eq!(routes.by_ufrag("first"), [OLD], "{restart}");
+        }
+        assert_eq!(routes.by_ufrag.len(), MAX_UFRAGS);
         routes.remove(OLD);
         assert!(is_empty(&routes));
     }

@@ -4,21 +4,24 @@ mod accepting;
 mod claiming;
 mod receiving;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 
+use super::address_change::AddressChange;
 use super::claims::Claims;
 use super::classify::question;
 use super::event::EndpointEvent;
 use super::incoming::Strangers;
+use super::line::{Line, Place};
 use super::member::Member;
 use super::routes::Routes;
 use super::session_id::SessionId;
-use crate::layer::{Datagram, FiveTuple, Layer, Transmit, TransmitBatch};
-use crate::session::{Session, SessionError};
+use super::streams::Streams;
+use crate::layer::{Datagram, FiveTuple, Layer, StreamReport, StreamRequest, Transmit, TransmitBatch};
+use crate::session::{GatheringState, Session, SessionError};
 
 /// Sessions that share a socket; see the [module](crate::endpoint).
 ///
@@ -53,25 +56,34 @@ pub struct Endpoint<M> {
     routes: Routes,
     claims: Claims,
     timers: BTreeSet<(Instant, SessionId)>,
-    /// Sessions whose turn is to come, each once.
-    due: VecDeque<SessionId>,
-    /// Sessions that may have something to tell, each once.
-    news: VecDeque<SessionId>,
-    events: VecDeque<EndpointEvent>,
+    /// Sessions whose turn is to come.
+    due: Line,
+    /// Sessions that may have something to tell.
+    news: Line,
     /// Where the application wants to hear of them.
     strangers: Option<Strangers>,
+    streams: Streams,
 }
 
 #[derive(Debug)]
 struct Entry<M> {
     member: M,
     timer: Option<Instant>,
-    is_due: bool,
-    is_news: bool,
+    due: Place,
+    news: Place,
     /// What it has sent in its turn.
     spent: Spent,
-    /// A path that its peer has proved and that is another's, and whose.
-    refused: Option<(FiveTuple, SessionId)>,
+    /// A path that its peer has proved and that is another's. Few have one.
+    refused: Option<Box<Refused>>,
+}
+
+/// A path that a session cannot have.
+#[derive(Debug)]
+struct Refused {
+    path: FiveTuple,
+    owner: SessionId,
+    /// The session relies on it, and the application is to be told.
+    is_missed: bool,
 }
 
 /// How much of a turn is over.
@@ -83,17 +95,13 @@ struct Spent {
 
 impl<M> Entry<M> {
     fn new(member: M) -> Self {
-        let spent = Spent::default();
-        Self { member, timer: None, is_due: false, is_news: false, spent, refused: None }
+        let (due, news, spent) = (Place::default(), Place::default(), Spent::default());
+        Self { member, timer: None, due, news, spent, refused: None }
     }
 
-    fn wake(&mut self, id: SessionId, due: &mut VecDeque<SessionId>, news: &mut VecDeque<SessionId>) {
-        if !std::mem::replace(&mut self.is_due, true) {
-            due.push_back(id);
-        }
-        if !std::mem::replace(&mut self.is_news, true) {
-            news.push_back(id);
-        }
+    fn wake(&mut self, id: SessionId, due: &mut Line, news: &mut Line) {
+        due.join(id, &mut self.due);
+        news.join(id, &mut self.news);
     }
 }
 
@@ -112,18 +120,23 @@ impl<M: Member> Endpoint<M> {
             routes: Routes::default(),
             claims: Claims::default(),
             timers: BTreeSet::new(),
-            due: VecDeque::new(),
-            news: VecDeque::new(),
-            events: VecDeque::new(),
+            due: Line::default(),
+            news: Line::default(),
             strangers: None,
+            streams: Streams::default(),
         }
     }
 
-    /// Adds a session, in place of the one of the same name if there is one, and has it take its turn.
+    /// Adds a session, in place of the one of the same name if there is one, and has it take its turn. One that is
+    /// connected already brings its path, unless another session has it.
     pub fn insert(&mut self, id: SessionId, member: M) {
         self.remove(id);
         self.members.insert(id, Entry::new(member));
-        self.with(id, |_| ());
+        let path = self.with(id, |session| session.outgoing_path()).flatten();
+        if let Some(path) = path.filter(|path| self.routes.owner(path).is_none()) {
+            // Its agent has had an authentic answer there.
+            self.take_path(id, path);
+        }
     }
 
     /// Takes a session out. Datagrams that still come for it are ignored.
@@ -132,7 +145,11 @@ impl<M: Member> Endpoint<M> {
         if let Some(at) = entry.timer {
             self.timers.remove(&(at, id));
         }
+        let members = &self.members;
+        self.due.leave(entry.due, |id, place| members.get(&id).is_some_and(|entry| entry.due == place));
+        self.news.leave(entry.news, |id, place| members.get(&id).is_some_and(|entry| entry.news == place));
         self.routes.remove(id);
+        self.streams.forget(id);
         for claim in self.claims.remove(id) {
             self.take_path(claim.claimant, claim.path);
         }
@@ -141,7 +158,9 @@ impl<M: Member> Endpoint<M> {
 
     /// Takes all sessions out.
     pub fn drain(&mut self) -> impl Iterator<Item = M> + use<M> {
-        let rest = Self { strangers: self.strangers.take(), ..Self::new() };
+        self.members.keys().for_each(|id| self.streams.forget(*id));
+        let streams = std::mem::take(&mut self.streams);
+        let rest = Self { strangers: self.strangers.take(), streams, ..Self::new() };
         std::mem::replace(self, rest).members.into_values().map(|entry| entry.member)
     }
 
@@ -155,12 +174,33 @@ impl<M: Member> Endpoint<M> {
         let routes = &mut self.routes;
         let result = self.members.get_mut(&id)?.member.with(|session| {
             let result = act(session);
+            routes.set_keys(|| session.draw_hash_keys());
             // Its peer may be told in the next moment.
             routes.set_ufrag(id, session.local_ufrag());
             result
         });
         self.wake(id);
         Some(result)
+    }
+
+    /// Addresses of this machine have come and gone: the sessions that gather, or have gathered, go on by those that there
+    /// are. The others are to be given those of the time when they begin.
+    pub fn change_addresses(&mut self, now: Instant, change: &AddressChange) {
+        let ids: Vec<SessionId> = self.members.keys().copied().collect();
+        for id in ids {
+            self.with(id, |session| {
+                if session.gathering_state() != GatheringState::New {
+                    // Beyond the limit of candidates the others do.
+                    for host in &change.added {
+                        let _ = session.add_host(now, host.clone());
+                    }
+                    for host in &change.passive {
+                        let _ = session.add_passive_address(now, host.clone());
+                    }
+                }
+                change.removed.iter().for_each(|gone| session.remove_host_address(now, *gone));
+            });
+        }
     }
 
     /// The number of sessions.
@@ -193,16 +233,18 @@ impl<M: Member> Endpoint<M> {
         send: &mut dyn FnMut(&mut TransmitBatch, Transmit) -> bool,
     ) -> bool {
         for _ in 0..self.due.len() {
-            let Some(id) = self.due.pop_front() else { break };
+            let Some((id, place)) = self.due.pop() else { break };
+            if self.members.get(&id).is_none_or(|entry| entry.due != place) {
+                continue;
+            }
             let mut is_full = false;
             let turn = self.serve_one(now, id, out, &mut |out, transmit| {
                 is_full = !send(out, transmit);
                 !is_full
             });
             match turn {
-                Turn::Done => {}
-                Turn::Spent => self.due.push_back(id),
-                Turn::Open => self.due.push_front(id),
+                Turn::Done | Turn::Spent => {}
+                Turn::Open => self.due.put_back(id, place),
             }
             if is_full {
                 break;
@@ -219,8 +261,8 @@ impl<M: Member> Endpoint<M> {
         send: &mut dyn FnMut(&mut TransmitBatch, Transmit) -> bool,
     ) -> Turn {
         let Some(entry) = self.members.get_mut(&id) else { return Turn::Done };
-        let (routes, spent) = (&mut self.routes, &mut entry.spent);
-        let (mut turn, mut timer, mut selected) = (Turn::Open, None, None);
+        let (routes, streams, spent) = (&mut self.routes, &mut self.streams, &mut entry.spent);
+        let (mut turn, mut timer, mut selected, mut is_news) = (Turn::Open, None, None, false);
         let stays = entry.member.serve(|session| {
             routes.set_ufrag(id, session.local_ufrag());
             turn = loop {
@@ -240,17 +282,31 @@ impl<M: Member> Endpoint<M> {
                     break Turn::Open;
                 }
             };
+            // A stream is closed behind what was sent by it.
+            while let Some(request) = (turn == Turn::Done).then(|| session.poll_stream()).flatten() {
+                streams.ask(id, request);
+            }
             timer = session.poll_timeout();
-            selected = session.selected_pair().map(|pair| pair.path);
+            selected = session.outgoing_path();
+            is_news = session.has_events();
         });
         if turn != Turn::Open {
             entry.spent = Spent::default();
         }
         // Other paths of the session may be free: only one that it relies on is missed.
-        if let Some((path, owner)) = entry.refused.take_if(|(path, _)| selected == Some(*path)) {
-            self.events.push_back(EndpointEvent::PathInUse { id, path, owner });
+        if let Some(refused) = entry.refused.as_mut().filter(|refused| selected == Some(refused.path)) {
+            refused.is_missed = true;
+            is_news = true;
         }
-        entry.is_due = turn != Turn::Done;
+        if is_news {
+            self.news.join(id, &mut entry.news);
+        }
+        if turn != Turn::Open {
+            entry.due = Place::default();
+        }
+        if turn == Turn::Spent {
+            self.due.join(id, &mut entry.due);
+        }
         if turn == Turn::Done && !stays {
             self.remove(id);
             return turn;
@@ -312,7 +368,9 @@ impl<M: Member> Layer for Endpoint<M> {
         }
     }
 
-    /// The time of the first timer; the turn of a session that is due is now.
+    /// The time of the first timer. It says nothing of sessions that wait for their turn: [`serve`](Endpoint::serve)
+    /// them, or [poll](Self::poll_transmit), after everything that may have them send, events that are answered included,
+    /// and sleep then.
     fn poll_timeout(&self) -> Option<Instant> {
         self.timers.first().map(|(at, _)| *at)
     }
@@ -331,9 +389,6 @@ impl<M: Member> Layer for Endpoint<M> {
     }
 
     fn poll_event(&mut self) -> Option<EndpointEvent> {
-        if let Some(event) = self.events.pop_front() {
-            return Some(event);
-        }
         loop {
             if let Some(event) = self.poll_news() {
                 return Some(event);
@@ -347,24 +402,44 @@ impl<M: Member> Layer for Endpoint<M> {
             }
         }
     }
+
+    /// What the sessions that have taken their turns want of streams, also of those that were taken out since.
+    fn poll_stream(&mut self) -> Option<StreamRequest> {
+        self.streams.poll()
+    }
+
+    fn handle_stream(&mut self, now: Instant, report: StreamReport) {
+        if let Some((id, report)) = self.streams.owner_of(report) {
+            self.with(id, |session| session.handle_stream(now, report));
+        }
+    }
 }
 
 impl<M: Member> Endpoint<M> {
     /// The next event of a session.
     fn poll_news(&mut self) -> Option<EndpointEvent> {
-        while let Some(id) = self.news.front().copied() {
-            let entry = self.members.get_mut(&id);
-            let event = entry.and_then(|entry| {
-                let event = entry.member.poll_event();
-                entry.is_news = event.is_some();
-                event
-            });
-            match event {
-                Some(event) => return Some(EndpointEvent::Session { id, event }),
-                None => drop(self.news.pop_front()),
+        while let Some((id, place)) = self.news.first() {
+            let entry = self.members.get_mut(&id).filter(|entry| entry.news == place);
+            if let Some(event) = entry.and_then(|entry| entry.poll_event(id)) {
+                return Some(event);
             }
+            self.news.pop();
         }
         None
+    }
+}
+
+impl<M: Member> Entry<M> {
+    fn poll_event(&mut self, id: SessionId) -> Option<EndpointEvent> {
+        let missed = self.refused.take_if(|refused| refused.is_missed);
+        let missed =
+            missed.map(|missed| EndpointEvent::PathInUse { id, path: missed.path, owner: missed.owner });
+        let event =
+            missed.or_else(|| self.member.poll_event().map(|event| EndpointEvent::Session { id, event }));
+        if event.is_none() {
+            self.news = Place::default();
+        }
+        event
     }
 }
 

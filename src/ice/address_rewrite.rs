@@ -2,12 +2,18 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use crate::layer::{CandidateKind, Cidr};
+
 /// Tells the peer another address than that of the interface, or one more: the public address of a machine that a
 /// static NAT stands in front of, as it does in most clouds and containers.
 ///
-/// A rule is for the host addresses of the family of its external addresses, all of them or [one](Self::local). The
+/// A rule is for the host addresses of the family of its external addresses, all of them or [one](Self::local), those of
+/// some [ranges](Self::ranges), or those of some [interfaces](Self::interfaces). The
 /// port stays as it is, so the NAT has to leave it as it is. What is told is a host candidate whose base is the socket
 /// as before: checks and data go out of it and come to it. The peer does not see whether an address was rewritten.
+///
+/// A rule for another [kind](Self::kind) is for what is found from such an address: a server-reflexive candidate that no
+/// server has to be asked for, or the address of a relay that stands behind a NAT itself.
 ///
 /// A rewritten address is told as it stands, never behind a name of mDNS: names hide addresses of the local network, and
 /// this is none.
@@ -34,7 +40,14 @@ pub struct AddressRewriteRule {
     pub external: Vec<IpAddr>,
     /// The host address that is rewritten; all of the family by default.
     pub local: Option<IpAddr>,
-    /// Whether the host address is told, too.
+    /// The ranges that the host addresses are in; all by default.
+    pub ranges: Vec<Cidr>,
+    /// The names of the interfaces that the host addresses are of, where they are known; all by default.
+    pub interfaces: Vec<String>,
+    /// The kind of the candidates that are rewritten: host candidates by default, server-reflexive or relayed ones. Rules
+    /// for peer-reflexive ones are without effect: those are what the peer sees.
+    pub kind: CandidateKind,
+    /// Whether what is rewritten is told, too.
     pub mode: AddressRewriteMode,
 }
 
@@ -51,7 +64,14 @@ pub enum AddressRewriteMode {
 impl AddressRewriteRule {
     /// The peer is told `external` instead of host addresses.
     pub fn replace(external: impl Into<IpAddr>) -> Self {
-        Self { external: vec![external.into()], local: None, mode: AddressRewriteMode::Replace }
+        Self {
+            external: vec![external.into()],
+            local: None,
+            ranges: Vec::new(),
+            interfaces: Vec::new(),
+            kind: CandidateKind::Host,
+            mode: AddressRewriteMode::Replace,
+        }
     }
 
     /// The peer is told `external` beside host addresses.
@@ -66,25 +86,91 @@ impl AddressRewriteRule {
         self
     }
 
-    /// The external addresses for a host address; none if the rule is not for it.
-    fn external_for(&self, host: IpAddr) -> impl Iterator<Item = IpAddr> {
-        let is_for = self.local.is_none_or(|local| local.to_canonical() == host.to_canonical());
+    /// Only the host addresses in `range`, and in others that were given, are rewritten.
+    #[must_use]
+    pub fn for_range(mut self, range: Cidr) -> Self {
+        self.ranges.push(range);
+        self
+    }
+
+    /// Only the host addresses of the interface of this name, and of others that were given, are rewritten.
+    #[must_use]
+    pub fn for_interface(mut self, name: impl Into<String>) -> Self {
+        self.interfaces.push(name.into());
+        self
+    }
+
+    /// Candidates of this kind are rewritten in the place of host candidates.
+    #[must_use]
+    pub fn for_kind(self, kind: CandidateKind) -> Self {
+        Self { kind, ..self }
+    }
+
+    fn is_for(&self, kind: CandidateKind, origin: Origin<'_>) -> bool {
+        let host = origin.host.to_canonical();
+        let is_named = |name: &String| origin.interface == Some(name);
+        self.kind == kind
+            && self.local.is_none_or(|local| local.to_canonical() == host)
+            && (self.ranges.is_empty() || self.ranges.iter().any(|range| range.contains(host)))
+            && (self.interfaces.is_empty() || self.interfaces.iter().any(is_named))
+    }
+
+    /// The external addresses for an address; none if the rule is not for it.
+    fn external_for(
+        &self,
+        kind: CandidateKind,
+        origin: Origin<'_>,
+        address: IpAddr,
+    ) -> impl Iterator<Item = IpAddr> {
+        let is_for = self.is_for(kind, origin);
         let external = self.external.iter().filter(move |_| is_for).map(IpAddr::to_canonical);
         external.filter(move |external| {
             let is_broadcast = *external == IpAddr::V4(Ipv4Addr::BROADCAST);
             let is_address = !external.is_unspecified() && !external.is_multicast() && !is_broadcast;
-            is_address && external.is_ipv4() == host.to_canonical().is_ipv4()
+            is_address && external.is_ipv4() == address.to_canonical().is_ipv4()
         })
     }
 }
 
-/// The addresses that a host address is told as, the best first: by the first rule that is for it.
-pub(super) fn told_addresses(rules: &[AddressRewriteRule], host: SocketAddr) -> Vec<SocketAddr> {
-    let rule = rules.iter().find(|rule| rule.external_for(host.ip()).next().is_some());
-    let is_told = rule.is_none_or(|rule| rule.mode == AddressRewriteMode::Append);
-    let external = rule.into_iter().flat_map(|rule| rule.external_for(host.ip()));
-    let external = external.map(|external| SocketAddr::new(external, host.port()));
-    is_told.then_some(host).into_iter().chain(external).collect()
+/// What an address is found from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin<'a> {
+    pub(super) host: IpAddr,
+    pub(super) interface: Option<&'a str>,
+}
+
+/// What rules make of an address.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Rewritten {
+    /// Whether it is told as it is.
+    pub(super) is_told: bool,
+    /// The addresses that are told in its place or beside it.
+    pub(super) external: Vec<SocketAddr>,
+}
+
+impl Rewritten {
+    /// What the first rule makes of an address of a kind that is for it.
+    pub(super) fn by(
+        rules: &[AddressRewriteRule],
+        kind: CandidateKind,
+        origin: Origin<'_>,
+        address: SocketAddr,
+    ) -> Self {
+        let external = |rule: &AddressRewriteRule| -> Vec<SocketAddr> {
+            let external = rule.external_for(kind, origin, address.ip());
+            external.map(|external| SocketAddr::new(external, address.port())).collect()
+        };
+        let mut rules = rules.iter().map(|rule| (rule.mode, external(rule)));
+        match rules.find(|(_, external)| !external.is_empty()) {
+            Some((mode, external)) => Self { is_told: mode == AddressRewriteMode::Append, external },
+            None => Self { is_told: true, external: Vec::new() },
+        }
+    }
+
+    /// What is told of the address, the best first.
+    pub(super) fn told(self, address: SocketAddr) -> impl Iterator<Item = SocketAddr> {
+        self.is_told.then_some(address).into_iter().chain(self.external)
+    }
 }
 
 #[cfg(test)]
@@ -92,8 +178,30 @@ mod tests {
     use super::*;
 
     fn told(rules: &[AddressRewriteRule], host: &str) -> Vec<String> {
-        let told = told_addresses(rules, host.parse().unwrap());
-        told.iter().map(SocketAddr::to_string).collect()
+        told_of(rules, host, None)
+    }
+
+    fn told_of(rules: &[AddressRewriteRule], host: &str, interface: Option<&str>) -> Vec<String> {
+        let host: SocketAddr = host.parse().unwrap();
+        let origin = Origin { host: host.ip(), interface };
+        let rewritten = Rewritten::by(rules, CandidateKind::Host, origin, host);
+        rewritten.told(host).map(|told| told.to_string()).collect()
+    }
+
+    #[test]
+    fn a_rule_may_be_for_ranges_and_interfaces() {
+        let rules = [
+            AddressRewriteRule::replace(ip("203.0.113.1"))
+                .for_interface("eth0")
+                .for_range("10.0.0.0/8".parse().unwrap()),
+            AddressRewriteRule::replace(ip("203.0.113.2")).for_kind(CandidateKind::ServerReflexive),
+            AddressRewriteRule::append(ip("203.0.113.3")).for_range("::ffff:0:0/96".parse().unwrap()),
+            AddressRewriteRule::append(ip("203.0.113.4")).for_range("192.168.0.0/16".parse().unwrap()),
+        ];
+        assert_eq!(told_of(&rules, "10.0.0.1:5", Some("eth0")), ["203.0.113.1:5"]);
+        assert_eq!(told_of(&rules, "10.0.0.1:5", Some("eth1")), ["10.0.0.1:5"]);
+        assert_eq!(told_of(&rules, "10.0.0.1:5", None), ["10.0.0.1:5"]);
+        assert_eq!(told_of(&rules, "192.168.7.1:5", None), ["192.168.7.1:5", "203.0.113.4:5"]);
     }
 
     fn ip(text: &str) -> IpAddr {

@@ -1,12 +1,15 @@
 //! The check list, RFC 8445 §6.1.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::pair::{Claim, Nomination, Pair, PairCounters, PairFoundation, PairId, PairState};
+use smallvec::SmallVec;
+
+use super::pair::{Claim, Nomination, Pair, PairCounters, PairFoundation, PairId, PairState, PairStream};
 use super::priority::pair_priority;
 use super::remote::RemoteCandidates;
-use crate::layer::{FiveTuple, IceRole};
+use crate::layer::{FiveTuple, IceRole, Protocol};
 use crate::stun::TransactionId;
 
 /// The pairs of one generation and the order in which they are checked (RFC 8445 §6.1).
@@ -28,6 +31,8 @@ pub(super) struct NewPair {
     pub(super) foundation: PairFoundation,
     pub(super) local_priority: u32,
     pub(super) remote_priority: u32,
+    pub(super) stream: PairStream,
+    pub(super) cost: u32,
 }
 
 impl CheckList {
@@ -89,7 +94,11 @@ impl CheckList {
             checked_by_peer: false,
             heard: None,
             has_lapsed: false,
+            is_in_reserve: false,
             nomination: Nomination::None,
+            stream: new.stream,
+            nomination_value: 0,
+            cost: new.cost,
             counters: PairCounters::default(),
         };
         let position = self.pairs.partition_point(|other| other.priority >= priority);
@@ -148,13 +157,24 @@ impl CheckList {
 
     /// Some remote candidates were forgotten, and with them their pairs; the others have new indices.
     pub(super) fn keep(&mut self, remotes: &RemoteCandidates) {
-        self.pairs.retain_mut(|pair| match remotes.find(pair.path.remote) {
+        self.pairs.retain_mut(|pair| match remotes.find(pair.path.protocol, pair.path.remote) {
             Some(remote) => {
                 pair.remote = remote;
                 true
             }
             None => false,
         });
+    }
+
+    /// A base and its candidates were forgotten, and with them its pairs. `gone` are the places that the candidates had,
+    /// in order.
+    pub(super) fn forget_base(&mut self, base: usize, gone: &[usize]) {
+        self.pairs.retain(|pair| pair.base != base);
+        self.triggered.retain(|id| self.pairs.iter().any(|pair| pair.id == *id));
+        for pair in &mut self.pairs {
+            // Those of other bases have moved up.
+            pair.local = pair.local.map(|local| local - gone.partition_point(|gone| *gone < local));
+        }
     }
 
     /// The role changed: so do the priorities (RFC 8445 §7.3.1.1).
@@ -256,25 +276,40 @@ impl CheckList {
 
     /// Has the pairs whose checks have failed checked again.
     pub(super) fn retry_failed(&mut self) {
-        for pair in self.pairs.iter_mut().filter(|pair| pair.state == PairState::Failed) {
+        for pair in &mut self.pairs {
+            pair.is_in_reserve = false;
+            if pair.state == PairState::Failed {
+                pair.state = PairState::Waiting;
+            }
+        }
+    }
+
+    /// Has a pair whose check has failed checked again, to stand by.
+    pub(super) fn retry(&mut self, id: PairId) {
+        if let Some(pair) = self.get_mut(id).filter(|pair| pair.state == PairState::Failed) {
             pair.state = PairState::Waiting;
+            pair.is_in_reserve = true;
         }
     }
 
     /// A pair was nominated: the others are no longer checked (RFC 8445 §8.1.2).
     pub(super) fn conclude(&mut self) {
+        let reserve = self.reserve();
         self.pairs.retain(|pair| match pair.nomination {
-            Nomination::None => pair.is_valid(),
+            Nomination::None => pair.is_valid() || reserve.contains(&pair.id),
             Nomination::Requested => pair.is_valid() || pair.checked_by_peer,
             Nomination::Done | Nomination::Withdrawn => true,
         });
         let is_requested = |pair: &Pair| pair.nomination == Nomination::Requested;
-        self.triggered.retain(|id| self.pairs.iter().any(|pair| pair.id == *id && is_requested(pair)));
+        let stays = |pair: &Pair| is_requested(pair) || reserve.contains(&pair.id);
+        self.triggered.retain(|id| self.pairs.iter().any(|pair| pair.id == *id && stays(pair)));
         // A connection lives long; the room of the pairs that it did not need is given back.
         self.triggered.shrink_to_fit();
         self.pairs.shrink_to_fit();
         for pair in &mut self.pairs {
-            if pair.nomination != Nomination::Requested {
+            if reserve.contains(&pair.id) {
+                pair.is_in_reserve = true;
+            } else if pair.nomination != Nomination::Requested {
                 pair.cancel_check();
             }
             if !pair.is_valid() && pair.nomination == Nomination::Withdrawn {
@@ -284,6 +319,29 @@ impl CheckList {
         }
     }
 
+    /// What is still checked when a pair is nominated, so that another network of either side stands by: the best pair of
+    /// each other base and of each other address of the peer. RFC 8445 §8.1.2 ends all checks; without any of these a
+    /// handover would have to begin with them. Streams are not among them: each costs both sides while it stands, and is
+    /// opened when it is needed.
+    fn reserve(&self) -> SmallVec<[PairId; MAX_RESERVE]> {
+        let Some(nominated) = self.nominated() else { return SmallVec::new() };
+        let (base, remote) = (nominated.base, nominated.remote);
+        let (mut bases, mut remotes) = (SmallVec::<[usize; 8]>::new(), SmallVec::<[usize; 8]>::new());
+        let mut reserve = SmallVec::new();
+        let may_stand_by =
+            |pair: &&Pair| pair.state != PairState::Failed && pair.path.protocol == Protocol::Udp;
+        for pair in self.pairs.iter().filter(may_stand_by) {
+            let is_new = (pair.base != base && !bases.contains(&pair.base))
+                || (pair.remote != remote && !remotes.contains(&pair.remote));
+            if is_new && reserve.len() < MAX_RESERVE {
+                bases.push(pair.base);
+                remotes.push(pair.remote);
+                reserve.extend((!pair.is_valid() && pair.nomination == Nomination::None).then_some(pair.id));
+            }
+        }
+        reserve
+    }
+
     /// The peer has nominated another pair than those it was left on.
     pub(super) fn forget_withdrawn(&mut self) {
         for pair in self.pairs.iter_mut().filter(|pair| pair.nomination == Nomination::Withdrawn) {
@@ -291,14 +349,35 @@ impl CheckList {
         }
     }
 
-    /// The nominated pair of the highest priority.
+    /// The pair that was nominated last, where nominations are counted, and else the best of those that are nominated.
     pub(super) fn nominated(&self) -> Option<&Pair> {
-        self.serving().find(|pair| pair.nomination == Nomination::Done)
+        let nominated = self.serving().filter(|pair| pair.nomination == Nomination::Done);
+        nominated.min_by_key(|pair| (Reverse(pair.nomination_value), pair.cost))
     }
 
-    /// The valid pair of the highest priority.
+    /// The valid pair that costs the least, and of those the one of the highest priority.
     pub(super) fn best_valid(&self) -> Option<&Pair> {
-        self.serving().next()
+        self.serving().min_by_key(|pair| pair.cost)
+    }
+
+    /// A pair was nominated after others, which the peer has left.
+    pub(super) fn supersede(&mut self, id: PairId) {
+        let Some(value) = self.get(id).map(|pair| pair.nomination_value) else { return };
+        for pair in self.pairs.iter_mut().filter(|pair| pair.id != id && pair.nomination_value < value) {
+            pair.nomination = Nomination::None;
+        }
+    }
+
+    /// What the networks of the pairs with a remote candidate cost has come to be known.
+    pub(super) fn set_remote_cost(&mut self, remote: usize, cost: impl Fn(usize) -> u32) {
+        for pair in self.pairs.iter_mut().filter(|pair| pair.remote == remote) {
+            pair.cost = cost(pair.base);
+        }
+    }
+
+    /// The best valid pair that the peer has checked, too.
+    pub(super) fn best_mutual(&self) -> Option<&Pair> {
+        self.serving().filter(|pair| pair.checked_by_peer).min_by_key(|pair| pair.cost)
     }
 
     /// Whether a valid pair is there beside `id`.
@@ -329,13 +408,16 @@ impl CheckList {
 
     /// Whether a pair of a higher priority is to be or being checked.
     pub(super) fn is_better_pending(&self, than: &Pair) -> bool {
-        self.pairs.iter().any(|pair| pair.priority > than.priority && is_unfinished(pair))
+        self.pairs.iter().any(|pair| pair.is_better_than(than) && is_unfinished(pair))
     }
 
     pub(super) fn is_nominating(&self) -> bool {
         self.pairs.iter().any(|pair| pair.nomination == Nomination::Requested)
     }
 }
+
+/// Pairs that are checked beside a nominated one, at most.
+const MAX_RESERVE: usize = 8;
 
 /// How long pairs wait for one with the same foundation whose check is under way: a row of candidates that nobody
 /// answers for would take longer than any patience, were each waited for to the end.
@@ -351,5 +433,6 @@ fn holds_back(pair: &Pair, now: Instant) -> bool {
 }
 
 fn is_unfinished(pair: &Pair) -> bool {
-    matches!(pair.state, PairState::Frozen | PairState::Waiting | PairState::InProgress)
+    !pair.is_in_reserve
+        && matches!(pair.state, PairState::Frozen | PairState::Waiting | PairState::InProgress)
 }

@@ -14,6 +14,8 @@ pub(super) struct Consent {
     next_check: Instant,
     /// Checks without an answer since consent was granted last, oldest first.
     unanswered: VecDeque<(TransactionId, Instant)>,
+    /// Nothing is asked: the checks of the peer show it (RFC 8445 §2.5).
+    is_lite: bool,
     limits: Limits,
 }
 
@@ -39,6 +41,7 @@ impl Consent {
             granted,
             next_check: granted + vary(limits.interval, random),
             unanswered: VecDeque::new(),
+            is_lite: config.lite,
             limits,
         }
     }
@@ -62,7 +65,7 @@ impl Consent {
 
     /// The identifier of a check to send now, if one is due.
     pub(super) fn check(&mut self, now: Instant, random: &dyn SecureRandom) -> Option<TransactionId> {
-        if now < self.next_check {
+        if self.is_lite || now < self.next_check {
             return None;
         }
         // RFC 7675 §5.1: a new identifier for each check, none is repeated.
@@ -107,10 +110,15 @@ impl Consent {
     pub(super) fn timeout(&self, now: Instant) -> Instant {
         let expires = self.granted + self.limits.expiry;
         let disconnects = self.disconnects().filter(|at| *at > now).unwrap_or(expires);
-        self.next_check.min(disconnects).min(expires)
+        let next_check = if self.is_lite { expires } else { self.next_check };
+        next_check.min(disconnects).min(expires)
     }
 
     fn disconnects(&self) -> Option<Instant> {
+        if self.is_lite {
+            // A peer checks as often as this side would.
+            return Some(self.granted + self.limits.interval + self.limits.disconnected);
+        }
         self.unanswered.front().map(|(_, sent)| *sent + self.limits.disconnected)
     }
 }

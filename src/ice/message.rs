@@ -30,6 +30,10 @@ pub(super) struct CheckRequest {
     pub(super) role: IceRole,
     pub(super) tie_breaker: u64,
     pub(super) use_candidate: bool,
+    /// Which nomination of this side it is, where they are counted.
+    pub(super) nomination: Option<u32>,
+    /// The number of the network and what it costs, if that is known.
+    pub(super) network: Option<(u16, u16)>,
     pub(super) generation: Generation,
 }
 
@@ -81,6 +85,12 @@ pub(super) fn write_check(
     };
     if check.use_candidate {
         message = message.use_candidate();
+    }
+    if let Some(value) = check.nomination {
+        message = message.nomination(value);
+    }
+    if let Some((id, cost)) = check.network {
+        message = message.network_info(id, cost);
     }
     message.integrity(&remote.key).fingerprint().finish().ok()
 }

@@ -48,6 +48,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod address_filter;
 mod address_rewrite;
 mod agent;
 mod check_list;
@@ -60,15 +61,21 @@ mod message;
 mod pair;
 mod priority;
 mod remote;
+mod selected;
+mod streams;
 mod verification;
 
 pub use crate::layer::{
-    Candidate, CandidateAddress, CandidateKind, CandidatePair, IceConnectionState, IceCredentials, IceError,
-    IceEvent, IceRole, IceTransport, NameQuery, ParseCandidateError, PathProof,
+    Candidate, CandidateAddress, CandidateKind, CandidatePair, HostAddress, IceConnectionState,
+    IceCredentials, IceError, IceEvent, IceOptions, IceRole, IceTransport, NameQuery, NetworkKind,
+    ParseCandidateError, PathProof,
 };
+pub use crate::stun::ServerTransport;
+pub use crate::turn::Families;
+pub use address_filter::AddressFilter;
 pub use address_rewrite::{AddressRewriteMode, AddressRewriteRule};
 pub use agent::{Agent, AgentStats};
-pub use config::Config;
+pub use config::{Config, TransportPolicy, TurnServer};
 pub use credentials::random_credentials;
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
-use crate::layer::{FiveTuple, IceRole};
+use crate::layer::{FiveTuple, IceRole, StreamToken};
 use crate::stun::{Retransmission, TransactionId};
 
 /// Names a pair as long as it is in the check list.
@@ -52,7 +52,7 @@ pub(super) struct Pair {
     pub(super) check: Option<Check>,
     /// Checks that are no longer repeated but whose responses still count (RFC 8445 §7.3.1.4), and the role
     /// they were sent in.
-    pub(super) cancelled: SmallVec<[(TransactionId, IceRole); 2]>,
+    pub(super) cancelled: SmallVec<[(TransactionId, IceRole); 1]>,
     /// The local candidate that the peer saw, once a check has succeeded and until one fails.
     pub(super) local: Option<usize>,
     /// When a check of it succeeded last.
@@ -64,8 +64,29 @@ pub(super) struct Pair {
     /// It has worked, and is not to be selected before it answers again. The one that is selected serves on until
     /// another can, or its consent expires.
     pub(super) has_lapsed: bool,
+    /// Another is nominated, and this one is to stand by: nothing waits for its check.
+    pub(super) is_in_reserve: bool,
     pub(super) nomination: Nomination,
+    /// The stream that its path is, of a pair that needs one.
+    pub(super) stream: PairStream,
+    /// Which nomination of the controlling side it was, where that counts them: of several the last decides.
+    pub(super) nomination_value: u32,
+    /// What the networks of both sides cost, as far as it is known: less goes before a higher priority.
+    pub(super) cost: u32,
     pub(super) counters: PairCounters,
+}
+
+/// The stream that the path of a pair is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PairStream {
+    /// It takes datagrams, or the peer has opened the stream.
+    There,
+    /// It is to be opened before the first check (RFC 6544 §7.1), after it broke so often.
+    Wanted { broken: u8 },
+    /// It was asked for.
+    Opening { token: StreamToken, broken: u8 },
+    /// This side has opened it.
+    Open { broken: u8 },
 }
 
 /// What is counted of a pair, for statistics.
@@ -80,6 +101,12 @@ pub(super) struct PairCounters {
 }
 
 impl PairCounters {
+    /// Whether a quarter of many questions went unanswered.
+    pub(super) fn loses_much(&self) -> bool {
+        const MANY: u64 = 8;
+        self.requests_sent >= MANY && self.responses_received * 4 < self.requests_sent * 3
+    }
+
     /// An answer came; `round_trip_time` after its question, where it is known which one that was.
     pub(super) fn answered(&mut self, round_trip_time: Option<Duration>) {
         self.responses_received += 1;
@@ -93,8 +120,8 @@ impl PairCounters {
 /// The foundations of both candidates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PairFoundation {
-    pub(super) local: String,
-    pub(super) remote: String,
+    pub(super) local: Box<str>,
+    pub(super) remote: Box<str>,
 }
 
 /// How far the nomination of a pair has come.
@@ -121,11 +148,25 @@ pub(super) struct Check {
     /// As it was sent first: a repetition says the same.
     pub(super) tie_breaker: u64,
     pub(super) use_candidate: bool,
+    pub(super) nomination: Option<u32>,
 }
 
 impl Pair {
+    /// Less often than a peer checks what it chooses from, and more often than one that stands by.
+    const QUIET: Duration = Duration::from_secs(1);
+
     /// How many cancelled checks are remembered.
     const MAX_CANCELLED: usize = 4;
+
+    /// Whether the peer has said nothing by it for a while.
+    pub(super) fn is_quiet(&self, now: Instant) -> bool {
+        self.heard.is_none_or(|heard| now >= heard + Self::QUIET)
+    }
+
+    /// Whether data had better be sent on it than on another.
+    pub(super) fn is_better_than(&self, other: &Self) -> bool {
+        (self.cost, std::cmp::Reverse(self.priority)) < (other.cost, std::cmp::Reverse(other.priority))
+    }
 
     /// Whether data can be sent on it.
     pub(super) fn is_valid(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::layer::{CandidateKind, IceRole};
+use crate::layer::{CandidateKind, IceRole, TcpKind};
 
 /// Which of several addresses of a kind is preferred: higher is better (RFC 8445 §5.1.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,14 +20,38 @@ impl LocalPreference {
 
 /// RFC 8445 §5.1.2.1, for component 1.
 pub(super) fn candidate_priority(kind: CandidateKind, preference: LocalPreference) -> u32 {
-    const COMPONENT: u32 = 1;
     let kind = match kind {
         CandidateKind::Host => 126,
         CandidateKind::PeerReflexive => 110,
         CandidateKind::ServerReflexive => 100,
         CandidateKind::Relayed => 0,
     };
-    kind << 24 | u32::from(preference.0) << 8 | (256 - COMPONENT)
+    priority(kind, preference.0)
+}
+
+/// RFC 6544 §4.2: behind all that is direct over UDP, with the direction as the upper three bits of the local preference.
+pub(super) fn stream_priority(kind: CandidateKind, tcp: TcpKind, preference: LocalPreference) -> u32 {
+    const OTHER: u16 = (1 << 13) - 1;
+    let direction = match (kind, tcp) {
+        (CandidateKind::Host | CandidateKind::Relayed, TcpKind::Active) => 6,
+        (CandidateKind::Host | CandidateKind::Relayed, TcpKind::Passive) => 4,
+        (CandidateKind::Host | CandidateKind::Relayed, TcpKind::SimultaneousOpen) => 2,
+        (_, TcpKind::SimultaneousOpen) => 6,
+        (_, TcpKind::Active) => 4,
+        (_, TcpKind::Passive) => 2,
+    };
+    let kind = match kind {
+        CandidateKind::Host => 90,
+        CandidateKind::PeerReflexive => 80,
+        CandidateKind::ServerReflexive => 70,
+        CandidateKind::Relayed => 0,
+    };
+    priority(kind, direction << 13 | (preference.0 & OTHER))
+}
+
+fn priority(kind: u32, preference: u16) -> u32 {
+    const COMPONENT: u32 = 1;
+    kind << 24 | u32::from(preference) << 8 | (256 - COMPONENT)
 }
 
 /// RFC 8445 §6.1.2.3
@@ -60,6 +84,22 @@ mod tests {
             ranks[4] > candidate_priority(CandidateKind::PeerReflexive, first_v6),
             "any host before any reflexive candidate"
         );
+    }
+
+    #[test]
+    fn streams_come_behind_datagrams_and_active_ones_first() {
+        let worst = LocalPreference::new("127.0.0.1".parse().unwrap(), 70_000);
+        let preference = |before| LocalPreference::new("127.0.0.1".parse().unwrap(), before);
+        let stream = |tcp, before| stream_priority(CandidateKind::Host, tcp, preference(before));
+        let ranks = [
+            candidate_priority(CandidateKind::ServerReflexive, worst),
+            stream(TcpKind::Active, 0),
+            stream(TcpKind::Active, 1),
+            stream(TcpKind::Passive, 0),
+            stream(TcpKind::SimultaneousOpen, 0),
+            candidate_priority(CandidateKind::Relayed, preference(0)),
+        ];
+        assert!(ranks.is_sorted_by(|a, b| a > b), "{ranks:?}");
     }
 
     #[test]

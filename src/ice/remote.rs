@@ -3,9 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use super::address_filter::AddressFilter;
 use super::config::Config;
 use crate::layer::{
-    Candidate, CandidateAddress, CandidateError, CandidateKind, IceError, NameQuery, Protocol,
+    Candidate, CandidateAddress, CandidateError, CandidateKind, IceError, NameQuery, Protocol, TcpKind,
 };
 
 /// The remote candidates of one generation, and those whose names are being resolved.
@@ -24,6 +25,12 @@ pub(super) struct RemoteCandidates {
     /// How many are kept that its checks have shown.
     found_limit: usize,
     name_timeout: Duration,
+    /// Whether candidates that wait for a stream are checked.
+    opens_streams: bool,
+    /// Addresses that the peer has told by names of the link, to nobody else.
+    of_link: Vec<SocketAddr>,
+    /// Which addresses the peer may have.
+    filter: AddressFilter,
 }
 
 /// Names that were not resolved and are remembered.
@@ -51,6 +58,8 @@ pub(super) enum Place {
 pub(super) struct RemoteCandidate {
     pub(super) candidate: Candidate,
     pub(super) address: SocketAddr,
+    /// What the use of its network costs, from 0 to 999; 0 if nothing is known.
+    pub(super) cost: u32,
     /// The peer's checks have shown it, and there was no place for it among those that it signalled.
     is_found: bool,
 }
@@ -81,6 +90,9 @@ impl RemoteCandidates {
             limit: config.max_remote_candidates,
             found_limit: config.max_peer_reflexive_candidates.max(1),
             name_timeout: config.name_resolution_timeout,
+            opens_streams: config.active_tcp,
+            of_link: Vec::new(),
+            filter: config.remote_addresses.clone(),
         }
     }
 
@@ -136,10 +148,11 @@ impl RemoteCandidates {
         self.candidates.iter().any(|remote| is_on_link_of(local, remote.address.ip()))
     }
 
-    pub(super) fn find(&self, address: SocketAddr) -> Option<usize> {
+    pub(super) fn find(&self, protocol: Protocol, address: SocketAddr) -> Option<usize> {
         let is_same = |remote: &RemoteCandidate| {
-            on_link_of(address, remote.address) == address
-                || on_link_of(remote.address, address) == remote.address
+            remote.candidate.protocol == protocol
+                && (on_link_of(address, remote.address) == address
+                    || on_link_of(remote.address, address) == remote.address)
         };
         self.candidates.iter().position(is_same)
     }
@@ -151,7 +164,7 @@ impl RemoteCandidates {
         candidate: Candidate,
         query: NameQuery,
     ) -> Result<Admitted, IceError> {
-        if !is_usable(&candidate) {
+        if !self.is_usable(&candidate) {
             self.unusable = self.unusable.saturating_add(1);
             return Ok(Admitted::Unusable);
         }
@@ -163,7 +176,7 @@ impl RemoteCandidates {
                 return Ok(Admitted::Unresolved);
             }
         };
-        if let Some(index) = self.find(address) {
+        if let Some(index) = self.find(candidate.protocol, address) {
             // RFC 8445 §7.3.1.3: a peer-reflexive candidate that is signalled takes the signalled values.
             let has_place = self.check_limit().is_ok();
             let known = &mut self.candidates[index];
@@ -175,13 +188,15 @@ impl RemoteCandidates {
             return Ok(Admitted::Signalled(index));
         }
         self.check_limit()?;
-        self.candidates.push(RemoteCandidate { candidate, address, is_found: false });
+        let cost = told_cost(&candidate);
+        self.candidates.push(RemoteCandidate { candidate, address, cost, is_found: false });
         Ok(Admitted::New(self.candidates.len() - 1))
     }
 
     /// Adds the source of a check as a peer-reflexive candidate (RFC 8445 §7.3.1.3); `None` at the limit.
     pub(super) fn admit_peer_reflexive(
         &mut self,
+        protocol: Protocol,
         address: SocketAddr,
         priority: u32,
         ufrag: &str,
@@ -194,28 +209,41 @@ impl RemoteCandidates {
             // Any value that no other remote candidate has.
             foundation: format!("prflx{}", self.found),
             component: 1,
-            protocol: Protocol::Udp,
+            protocol,
             priority,
             address: CandidateAddress::Ip(address),
             kind: CandidateKind::PeerReflexive,
             related: None,
-            tcp_kind: None,
+            // RFC 6544 §7.2: who has opened the stream.
+            tcp_kind: (protocol == Protocol::Tcp).then_some(TcpKind::Active),
             extensions: vec![("ufrag".to_owned(), ufrag.to_owned())],
         };
-        self.candidates.push(RemoteCandidate { candidate, address, is_found: true });
+        self.candidates.push(RemoteCandidate { candidate, address, cost: 0, is_found: true });
         Some(self.candidates.len() - 1)
+    }
+
+    /// Notes what the network of a candidate costs; true if that is new.
+    pub(super) fn set_cost(&mut self, index: usize, cost: u16) -> bool {
+        let cost = u32::from(cost).min(MAX_COST);
+        std::mem::replace(&mut self.candidates[index].cost, cost) != cost
     }
 
     /// The candidate that waits for this answer, with the address in place of the name.
     pub(super) fn take_resolved(&mut self, query: NameQuery, address: Option<IpAddr>) -> Option<Candidate> {
         let position = self.unresolved.iter().position(|unresolved| unresolved.query == query)?;
         let mut candidate = self.unresolved.swap_remove(position).candidate;
-        let CandidateAddress::Name(_, port) = candidate.address else { return None };
+        let CandidateAddress::Name(_, port) = &candidate.address else { return None };
+        let port = *port;
         let Some(address) = address else {
             self.note_unknown(candidate.address);
             return None;
         };
-        candidate.address = CandidateAddress::Ip(SocketAddr::new(address, port));
+        let is_local = matches!(&candidate.address, CandidateAddress::Name(name, _) if is_name_of_link(name));
+        let address = SocketAddr::new(address, port);
+        if is_local && self.of_link.len() < self.limit {
+            self.of_link.push(canonical(address));
+        }
+        candidate.address = CandidateAddress::Ip(address);
         Some(candidate)
     }
 
@@ -250,10 +278,38 @@ impl RemoteCandidates {
     /// Whether a signalled candidate has no place unless another gives up its own.
     pub(super) fn must_make_room(&self, candidate: &Candidate) -> bool {
         let is_known = match candidate.address {
-            CandidateAddress::Ip(address) => self.find(canonical(address)).is_some(),
+            CandidateAddress::Ip(address) => self.find(candidate.protocol, canonical(address)).is_some(),
             CandidateAddress::Name(..) => false,
         };
-        is_usable(candidate) && !is_known && self.check_limit().is_err()
+        self.is_usable(candidate) && !is_known && self.check_limit().is_err()
+    }
+
+    /// Whether an address was told by a name of the link: a relay, which is elsewhere, is not to learn it.
+    pub(super) fn is_of_link(&self, address: SocketAddr) -> bool {
+        self.of_link.contains(&address)
+    }
+
+    /// Whether this agent has to do with an address of the peer.
+    pub(super) fn passes(&self, address: IpAddr) -> bool {
+        self.filter.passes(address)
+    }
+
+    /// Whether this agent can check a candidate at all: components other than 1 belong to RTCP without rtcp-mux, and of TCP
+    /// candidates those that wait for a stream can be checked (RFC 6544 §6.2), where it opens any.
+    fn is_usable(&self, candidate: &Candidate) -> bool {
+        let is_address = match candidate.address {
+            CandidateAddress::Ip(address) => {
+                let ip = address.ip();
+                address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && self.passes(ip)
+            }
+            CandidateAddress::Name(..) => true,
+        };
+        let is_reached = match candidate.protocol {
+            Protocol::Udp => true,
+            Protocol::Dtls => false,
+            Protocol::Tcp => self.opens_streams && candidate.tcp_kind == Some(TcpKind::Passive),
+        };
+        candidate.component == 1 && is_reached && is_address
     }
 
     pub(super) fn is_full_of_found(&self) -> bool {
@@ -268,6 +324,21 @@ impl RemoteCandidates {
     }
 }
 
+/// The most that libwebrtc lets a network cost.
+const MAX_COST: u32 = 999;
+
+/// What a candidate says of the cost of its network, as those of libwebrtc do.
+fn told_cost(candidate: &Candidate) -> u32 {
+    let cost = candidate.extension("network-cost").and_then(|cost| cost.parse::<u32>().ok());
+    cost.unwrap_or(0).min(MAX_COST)
+}
+
+/// Whether a name is one of mDNS (RFC 6762 §3).
+fn is_name_of_link(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.rsplit_once('.').is_some_and(|(_, last)| last.eq_ignore_ascii_case("local"))
+}
+
 /// Sockets of both families write IPv4 addresses as mapped ones (RFC 4291 §2.5.5.2); RFC 8445 §5.1.1.1 has none of them
 /// signalled.
 fn canonical(address: SocketAddr) -> SocketAddr {
@@ -275,18 +346,6 @@ fn canonical(address: SocketAddr) -> SocketAddr {
         IpAddr::V4(ip) => SocketAddr::new(ip.into(), address.port()),
         IpAddr::V6(_) => address,
     }
-}
-
-/// Whether this agent can check a candidate at all: components other than 1 belong to RTCP without rtcp-mux, TCP
-/// candidates to RFC 6544.
-fn is_usable(candidate: &Candidate) -> bool {
-    let is_address = match candidate.address {
-        CandidateAddress::Ip(address) => {
-            address.port() != 0 && !address.ip().is_unspecified() && !address.ip().is_multicast()
-        }
-        CandidateAddress::Name(..) => true,
-    };
-    candidate.component == 1 && candidate.protocol == Protocol::Udp && is_address
 }
 
 /// Whether two addresses seem to be on one link: of a /24 of IPv4 or a /64 of IPv6, the usual sizes. The prefix is

@@ -20,6 +20,7 @@ mod limits;
 mod moves;
 mod patience;
 mod properties;
+mod renomination;
 mod reports;
 mod rewriting;
 mod roles;

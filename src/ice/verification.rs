@@ -16,9 +16,11 @@ pub(super) struct Verification {
     pub(super) role: IceRole,
     pub(super) tie_breaker: u64,
     pub(super) use_candidate: bool,
+    pub(super) nomination: Option<u32>,
     started: Instant,
     interval: Duration,
     sent: u32,
+    most: u32,
     due: Instant,
 }
 
@@ -30,8 +32,10 @@ pub(super) enum VerificationStep {
     Unanswered,
 }
 
-/// How often a verification is sent: on a path that loses a quarter of the datagrams, one in 27 goes unanswered.
+/// How often a verification is sent: on a path that loses a tenth of the datagrams, one in 700 goes unanswered.
 const MAX_SENT: u32 = 4;
+/// The same on a path on which a quarter of the checks went unanswered before.
+const MAX_SENT_ON_BAD_PATH: u32 = 10;
 /// The time between two sendings on a path whose round-trip time is less, or is not known.
 const LEAST_INTERVAL: Duration = Duration::from_millis(200);
 const MAX_INTERVAL: Duration = Duration::from_secs(2);
@@ -52,11 +56,22 @@ impl Verification {
             role,
             tie_breaker,
             use_candidate: false,
+            nomination: None,
             started: now,
             interval: wanted.clamp(LEAST_INTERVAL, MAX_INTERVAL),
             sent: 0,
+            most: MAX_SENT,
             due: now,
         }
+    }
+
+    /// The same that has more patience, if the path is a bad one.
+    pub(super) fn on_bad_path(self, is_bad: bool) -> Self {
+        Self { most: if is_bad { MAX_SENT_ON_BAD_PATH } else { MAX_SENT }, ..self }
+    }
+
+    pub(super) fn started(&self) -> Instant {
+        self.started
     }
 
     pub(super) fn due(&self) -> Instant {
@@ -68,12 +83,17 @@ impl Verification {
         if now < self.due {
             return VerificationStep::Wait;
         }
-        if self.sent >= MAX_SENT {
+        if self.sent >= self.most {
             return VerificationStep::Unanswered;
         }
         self.sent += 1;
         self.due = now + self.interval;
         VerificationStep::Send
+    }
+
+    /// Whether it has been wanted more than once.
+    pub(super) fn is_repeated(&self) -> bool {
+        self.sent > 1
     }
 
     /// How long the answer took. A request that was repeated does not tell which sending was answered.

@@ -135,6 +135,8 @@ impl fmt::Display for Candidate {
         let protocol = match self.protocol {
             Protocol::Udp => "udp",
             Protocol::Tcp => "tcp",
+            // No candidate is of DTLS.
+            Protocol::Dtls => "dtls",
         };
         let Self { foundation, component, priority, .. } = self;
         write!(f, "candidate:{foundation} {component} {protocol} {priority} ")?;

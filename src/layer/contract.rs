@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::stream::{StreamReport, StreamRequest};
 use super::{Datagram, Transmit, TransmitBatch};
 
 /// A protocol without its input and output: a state machine that the application drives.
@@ -34,6 +35,10 @@ pub trait Layer {
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called next; `None` while the layer waits
     /// for nothing. O(1), and never in the past right after `handle_timeout`.
+    ///
+    /// What is ready to be sent has no timer: a loop asks before it sleeps, and after
+    /// [`poll_transmit`](Self::poll_transmit) has said that there is no more, whatever was called before: a datagram, a
+    /// timeout, or a method of the layer in answer to an event.
     fn poll_timeout(&self) -> Option<Instant>;
 
     /// Appends the next datagrams to `out` and says where they are and where they go; `None` when there is
@@ -45,6 +50,19 @@ pub trait Layer {
 
     /// The next thing that happened, oldest first.
     fn poll_event(&mut self) -> Option<Self::Event>;
+
+    /// The next thing that is to be done with streams, such as to open one to a TURN server. Asked when
+    /// [`poll_transmit`](Self::poll_transmit) has nothing more: a stream is closed behind what was sent by it. None by
+    /// default, of layers whose datagrams go over UDP alone.
+    fn poll_stream(&mut self) -> Option<StreamRequest> {
+        None
+    }
+
+    /// Takes what became of a stream. Who carries the datagrams of a layer and has no streams reports
+    /// [`StreamReport::Failed`] of each that it [asks](Self::poll_stream) for.
+    fn handle_stream(&mut self, now: Instant, report: StreamReport) {
+        let _ = (now, report);
+    }
 }
 
 impl<L: Layer + ?Sized> Layer for Box<L> {
@@ -69,5 +87,13 @@ impl<L: Layer + ?Sized> Layer for Box<L> {
 
     fn poll_event(&mut self) -> Option<Self::Event> {
         (**self).poll_event()
+    }
+
+    fn poll_stream(&mut self) -> Option<StreamRequest> {
+        (**self).poll_stream()
+    }
+
+    fn handle_stream(&mut self, now: Instant, report: StreamReport) {
+        (**self).handle_stream(now, report);
     }
 }

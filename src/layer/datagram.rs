@@ -51,6 +51,11 @@ impl FiveTuple {
     pub const fn udp(local: SocketAddr, remote: SocketAddr) -> Self {
         Self { protocol: Protocol::Udp, local, remote }
     }
+
+    /// A path that is a stream.
+    pub const fn tcp(local: SocketAddr, remote: SocketAddr) -> Self {
+        Self { protocol: Protocol::Tcp, local, remote }
+    }
 }
 
 /// A transport protocol that carries datagrams.
@@ -60,8 +65,11 @@ impl FiveTuple {
 pub enum Protocol {
     /// UDP.
     Udp,
-    /// TCP with the framing of RFC 4571.
+    /// TCP, with TLS or without; what tells datagrams apart is agreed on when a stream is opened
+    /// ([`Framing`](super::Framing)).
     Tcp,
+    /// DTLS over UDP, from a socket of its own.
+    Dtls,
 }
 
 /// An ECN mark other than Not-ECT, RFC 3168 §5.

@@ -35,8 +35,34 @@ pub trait DtlsTransport: Layer<Event = DtlsEvent, Error = DtlsError> + fmt::Debu
     /// [`DtlsError::TooLarge`] for more than a record holds. Nothing is appended on error.
     fn seal(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), DtlsError>;
 
-    /// How many bytes [`seal`](Self::seal) adds to `data`.
+    /// How many bytes [`seal`](Self::seal) adds to `data`: exactly, whatever the data are. A session writes data with so much
+    /// room around them, and fails with [`DtlsError::Internal`] if the record does not fill it.
     fn overhead(&self) -> usize;
+
+    /// How many of the [`overhead`](Self::overhead) stand in front of the data while
+    /// [`seal_in_place`](Self::seal_in_place) takes it; the rest is behind.
+    fn head_len(&self) -> usize {
+        0
+    }
+
+    /// Makes the one record that fills `record` out of the data in it, which stands behind
+    /// [`head_len`](Self::head_len) bytes and in front of the rest of the [`overhead`](Self::overhead). Unless an
+    /// implementation can do so in place, the record is [sealed](Self::seal) elsewhere and copied.
+    ///
+    /// # Errors
+    /// As [`seal`](Self::seal), and [`DtlsError::Internal`] if the record has another length. The content of `record`
+    /// is unspecified then.
+    fn seal_in_place(&mut self, record: &mut [u8]) -> Result<(), DtlsError> {
+        let (head, tail) = (self.head_len(), self.overhead().saturating_sub(self.head_len()));
+        let data = record.len().checked_sub(tail).and_then(|end| record.get(head..end));
+        let mut sealed = Vec::with_capacity(record.len());
+        self.seal(data.ok_or(DtlsError::Internal("a record has no room for its overhead"))?, &mut sealed)?;
+        if sealed.len() != record.len() {
+            return Err(DtlsError::Internal("a record is not longer than its data by the overhead"));
+        }
+        record.copy_from_slice(&sealed);
+        Ok(())
+    }
 
     /// Whether the handshake is complete and the connection not closed.
     fn is_connected(&self) -> bool;
@@ -58,7 +84,8 @@ pub trait DtlsTransport: Layer<Event = DtlsEvent, Error = DtlsError> + fmt::Debu
         None
     }
 
-    /// The SRTP master keys of both directions (RFC 5764 §4.2).
+    /// The SRTP master keys of both directions (RFC 5764 §4.2). A session asks once, when there is media: at the end of the
+    /// handshake, or at any time later.
     ///
     /// # Errors
     /// [`DtlsError::NotConnected`], or [`DtlsError::NoSrtpProfile`] when none was agreed.
@@ -147,6 +174,9 @@ pub enum DtlsError {
         /// What the certificate has, by the announced algorithm.
         actual: String,
     },
+    /// The chain of the peer's certificates was not verified.
+    #[error("the peer's certificate was not verified: {0}")]
+    Certificate(String),
     /// The peer sent a fatal alert.
     #[error("the peer ended the handshake with the alert {description} ({code}){}", certificate_hint(*.code))]
     AlertReceived {

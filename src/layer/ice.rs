@@ -1,5 +1,6 @@
 //! The seam for ICE.
 
+use std::any::Any;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -8,8 +9,11 @@ use thiserror::Error;
 use zeroize::Zeroize;
 
 use super::candidate_pair::{CandidatePair, CandidatePairState, CandidatePairStatus};
+use super::host_address::{HostAddress, NetworkKind};
+use super::ice_candidate_error::IceCandidateError;
 use super::ice_failure::IceFailure;
-use super::{Candidate, FiveTuple, Layer, ParseCandidateError};
+use super::stream::RelayProtocol;
+use super::{Candidate, CandidateKind, Datagram, Envelope, FiveTuple, Layer, ParseCandidateError};
 
 /// An ICE agent for one data stream with one component: the seam for an ICE implementation.
 pub trait IceTransport: Layer<Event = IceEvent, Error = IceError> + fmt::Debug + Send {
@@ -26,6 +30,16 @@ pub trait IceTransport: Layer<Event = IceEvent, Error = IceError> + fmt::Debug +
     /// Sets the role: the offerer controls, unless only the other side is lite (RFC 8445 §6.1.1).
     fn set_role(&mut self, role: IceRole);
 
+    /// What the description of this side says of it. Nothing by default.
+    fn options(&self) -> IceOptions {
+        IceOptions::default()
+    }
+
+    /// What the description of the peer says of its agent. Without effect by default.
+    fn set_remote_options(&mut self, options: IceOptions) {
+        let _ = options;
+    }
+
     /// The role, which a role conflict may have changed.
     fn role(&self) -> IceRole;
 
@@ -34,6 +48,31 @@ pub trait IceTransport: Layer<Event = IceEvent, Error = IceError> + fmt::Debug +
     /// # Errors
     /// [`IceError::TooManyCandidates`] or [`IceError::Closed`].
     fn add_host_address(&mut self, now: Instant, address: SocketAddr) -> Result<(), IceError>;
+
+    /// Adds an address of this machine at which streams of the peer are taken: a passive TCP candidate (RFC 6544 §4.1).
+    ///
+    /// # Errors
+    /// As [`add_host_address`](Self::add_host_address), and [`IceError::UnsupportedCandidate`] of an agent that has no TCP.
+    fn add_passive_address(&mut self, now: Instant, host: HostAddress) -> Result<(), IceError> {
+        let _ = (now, host);
+        Err(IceError::UnsupportedCandidate("this agent has no TCP candidates"))
+    }
+
+    /// Adds an address of this machine with what is known of its network. By default nothing of that counts.
+    ///
+    /// # Errors
+    /// As [`add_host_address`](Self::add_host_address).
+    fn add_host(&mut self, now: Instant, host: HostAddress) -> Result<(), IceError> {
+        self.add_host_address(now, host.address)
+    }
+
+    /// An address of this machine is gone: its candidates go with it, those that servers told of it and its pairs at once,
+    /// and the best of the rest carries on, without a restart. One that comes later is
+    /// [added](Self::add_host_address) as those at first, also after [`end_of_host_addresses`](Self::end_of_host_addresses).
+    /// Without effect by default, for an agent that does not know how: its pairs die of silence.
+    fn remove_host_address(&mut self, now: Instant, address: SocketAddr) {
+        let _ = (now, address);
+    }
 
     /// Says that no host address will follow; gathering is complete when the servers have answered, too.
     fn end_of_host_addresses(&mut self, now: Instant);
@@ -93,14 +132,16 @@ pub trait IceTransport: Layer<Event = IceEvent, Error = IceError> + fmt::Debug +
     }
 
     /// What the datagram that was handled last has shown of `path`, by which it came. Asked right after
-    /// [`handle_datagram`](Layer::handle_datagram), before anything else is. An implementation that does not tell
+    /// [`handle_datagram`](Layer::handle_datagram), before anything else is. An authentic answer of a relay shows as much of
+    /// the path to it: by this whoever shares the socket learns whose that path is. An implementation that does not tell
     /// takes every validated path for shown.
     fn take_proof(&mut self, path: &FiveTuple) -> Option<PathProof> {
         self.is_validated(path).then_some(PathProof::Check)
     }
 
     /// Whether `path` is in use: it is that of the selected pair or of another one on which the peer has answered
-    /// checks, and it has not failed to answer since. The selected pair alone unless an agent tells more.
+    /// checks, and it has not failed to answer since, or one to a relay that serves this agent. The selected pair alone
+    /// unless an agent tells more.
     fn owns_path(&self, now: Instant, path: &FiveTuple) -> bool {
         let _ = now;
         self.selected_pair().is_some_and(|pair| pair.path == *path)
@@ -119,8 +160,100 @@ pub trait IceTransport: Layer<Event = IceEvent, Error = IceError> + fmt::Debug +
         let _ = (now, path);
     }
 
-    /// Ends the agent: nothing is sent or accepted any more.
+    /// Authentic data of the peer has come by `path`: it is there, whatever this side has selected. A peer that has lost an
+    /// address goes on by another, and its data may be the first to tell. A hint; by default nothing is done.
+    fn note_data(&mut self, now: Instant, path: &FiveTuple) {
+        let _ = (now, path);
+    }
+
+    /// What stands around the datagrams that leave by `path`, the path of a pair of this agent, and the path that they
+    /// take then: to a relay, or in a stream. `None` for a path that they take as they are. What the agent itself
+    /// sends is within it already.
+    fn envelope(&self, path: &FiveTuple) -> Option<&Envelope> {
+        let _ = path;
+        None
+    }
+
+    /// Sorts a datagram that begins as STUN does (0 to 3), or as the data of a relay's channel (64 to 79, RFC 7983
+    /// §7): one of the agent's own is to be [handled](Layer::handle_datagram), and what a relay brings is to be taken by
+    /// its inner path, which is that of a pair, as if it had come by itself. By default a STUN message is the agent's own,
+    /// and there are no relays.
+    fn open<'a>(&mut self, now: Instant, datagram: Datagram<'a>) -> Opened<'a> {
+        let _ = now;
+        match datagram.bytes.first() {
+            Some(0..=3) => Opened::Own(datagram),
+            _ => Opened::Refused(IceError::Ignored("it is of no relay of this agent")),
+        }
+    }
+
+    /// The URL of the server that a candidate of this side was found by, for statistics. `None` of a host candidate, and
+    /// of an agent that does not tell.
+    fn server_url(&self, candidate: &Candidate) -> Option<String> {
+        let _ = candidate;
+        None
+    }
+
+    /// What is spoken to the server of a relayed candidate of this side, for statistics. UDP unless an agent tells more.
+    fn relay_protocol(&self, candidate: &Candidate) -> Option<RelayProtocol> {
+        (candidate.kind == CandidateKind::Relayed).then_some(RelayProtocol::Udp)
+    }
+
+    /// The kind of network that a candidate of this side is of, for statistics. `None` where nothing is known, and of an
+    /// agent that does not tell.
+    fn network(&self, candidate: &Candidate) -> Option<NetworkKind> {
+        let _ = candidate;
+        None
+    }
+
+    /// The agent itself, for those who know its type. `None` of an agent that does not show itself.
+    fn as_any_mut(&mut self) -> Option<&mut dyn Any> {
+        None
+    }
+
+    /// Ends the agent: nothing is sent or accepted any more. What [`poll_transmit`](Layer::poll_transmit) still gives lets
+    /// a relay know.
     fn close(&mut self);
+}
+
+/// What a datagram is to an ICE agent: see [`IceTransport::open`].
+#[derive(Debug)]
+pub enum Opened<'a> {
+    /// A message to the agent itself.
+    Own(Datagram<'a>),
+    /// What the peer has sent by way of a relay, on the path of its pair.
+    Inner(Datagram<'a>),
+    /// Neither, and nothing has changed.
+    Refused(IceError),
+}
+
+/// What a description says of an agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct IceOptions {
+    /// It only answers checks, at an address that everybody reaches (RFC 8445 §2.5): `a=ice-lite`.
+    pub lite: bool,
+    /// A pair may be nominated after another (draft-thatcher-ice-renomination): `renomination` among `a=ice-options`. In
+    /// force if both sides say so.
+    pub renomination: bool,
+}
+
+impl IceOptions {
+    /// Options to be set by their methods: none.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same, of an agent that is lite or not.
+    #[must_use]
+    pub fn with_lite(self, lite: bool) -> Self {
+        Self { lite, ..self }
+    }
+
+    /// The same, of an agent that takes and makes renominations or does not.
+    #[must_use]
+    pub fn with_renomination(self, renomination: bool) -> Self {
+        Self { renomination, ..self }
+    }
 }
 
 /// The user-name fragment and password of one side (RFC 8839 §5.4). The password is erased when dropped.
@@ -223,8 +356,14 @@ pub struct NameQuery(pub u64);
 pub enum IceEvent {
     /// A local candidate was found; signal it to the peer.
     LocalCandidate(Candidate),
-    /// All local candidates of this generation are found.
+    /// A local candidate is of no use any more: its address is gone, or the relay that gave it. No line of signalling says
+    /// so to the peer; what is described from now on has it no more.
+    LocalCandidateGone(Candidate),
+    /// All local candidates of this generation are found. One that a TURN server gives in place of a lost one comes later,
+    /// and so do those of an address that comes later.
     GatheringComplete,
+    /// A server gives no candidate.
+    CandidateError(Box<IceCandidateError>),
     /// A remote candidate has a name: resolve it (RFC 8828, mDNS) and call
     /// [`resolve_name`](IceTransport::resolve_name).
     ResolveName {

@@ -67,6 +67,18 @@ pub enum CandidateError {
         /// The error code (RFC 8489 §14.8); 0 if it told none.
         code: u16,
     },
+    /// A TURN server gave no relayed candidate.
+    #[error("the TURN server {server} gives {base} no relayed address: {reason}")]
+    Relay {
+        /// The server.
+        server: SocketAddr,
+        /// The address of this side that asked.
+        base: SocketAddr,
+        /// The error code (RFC 8656 §18.6), or [`UNREACHABLE`](Self::UNREACHABLE).
+        code: u16,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// The name of a candidate of the peer was not resolved (RFC 8828).
     #[error("the name {0} of a candidate of the peer is not known")]
     UnknownName(String),
@@ -76,6 +88,21 @@ pub enum CandidateError {
     /// Addresses of this side that there was no room for.
     #[error("{0} addresses of this side are beyond the limit")]
     NoRoom(usize),
+}
+
+impl CandidateError {
+    /// The code of what no STUN error code says: the server cannot be reached, or what it says is of no use (W3C WebRTC
+    /// §4.8.3).
+    pub const UNREACHABLE: u16 = 701;
+
+    /// The error code that a server told, or [`UNREACHABLE`](Self::UNREACHABLE).
+    pub fn code(&self) -> u16 {
+        match self {
+            Self::ServerRefused { code, .. } if *code != 0 => *code,
+            Self::Relay { code, .. } => *code,
+            _ => Self::UNREACHABLE,
+        }
+    }
 }
 
 impl IceFailure {

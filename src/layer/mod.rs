@@ -41,29 +41,47 @@
 
 mod candidate;
 mod candidate_pair;
+mod cidr;
 mod contract;
 mod datagram;
 mod dtls;
+mod envelope;
+mod host_address;
 mod ice;
+mod ice_candidate_error;
 mod ice_failure;
+#[cfg(any(feature = "dtls", feature = "srtp", feature = "session", feature = "stun", test))]
+mod keyed_hash;
 mod media;
 #[cfg(any(feature = "srtp", feature = "session", test))]
 mod recency;
 mod sctp;
 mod srtp;
+mod stream;
 mod transmit;
 
 pub use candidate::{Candidate, CandidateAddress, CandidateKind, ParseCandidateError, TcpKind};
 pub use candidate_pair::{CandidatePair, CandidatePairState, CandidatePairStatus};
+pub use cidr::{Cidr, CidrError};
 pub use contract::Layer;
 pub use datagram::{Datagram, Ecn, FiveTuple, Protocol};
 pub use dtls::{
     DtlsError, DtlsEvent, DtlsRole, DtlsTransport, Fingerprint, FingerprintAlgorithm, ParseFingerprintError,
 };
+pub use envelope::{Envelope, LengthField};
+pub use host_address::{HostAddress, NetworkKind};
 pub use ice::{
-    IceConnectionState, IceCredentials, IceError, IceEvent, IceRole, IceTransport, NameQuery, PathProof,
+    IceConnectionState, IceCredentials, IceError, IceEvent, IceOptions, IceRole, IceTransport, NameQuery,
+    Opened, PathProof,
 };
+pub use ice_candidate_error::IceCandidateError;
 pub use ice_failure::{CandidateError, IceFailure, IceFailureCause};
+#[cfg(any(feature = "dtls", feature = "srtp", feature = "session", feature = "stun"))]
+pub(crate) use keyed_hash::HashKeys;
+#[cfg(any(feature = "dtls", feature = "session", feature = "stun"))]
+pub(crate) use keyed_hash::NameHash;
+#[cfg(any(feature = "srtp", feature = "session"))]
+pub(crate) use keyed_hash::NumberHash;
 pub use media::{
     Bitrate, IDENTIFIER_MAX_LEN, InvalidIdentifier, Mid, NtpTimestamp, PayloadType, Rid, RtpTimestamp,
     SequenceNumber, Ssrc, TrackKind,
@@ -77,4 +95,5 @@ pub use sctp::{
 pub use srtp::{
     MasterKey, PacketSlot, ParseSrtpProfileError, SrtpError, SrtpKeyingMaterial, SrtpProfile, SrtpTransport,
 };
+pub use stream::{Framing, RelayProtocol, StreamOpening, StreamReport, StreamRequest, StreamToken};
 pub use transmit::{Segments, Transmit, TransmitBatch};

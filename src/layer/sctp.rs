@@ -59,6 +59,12 @@ pub trait SctpTransport: Layer<Event = SctpEvent, Error = SctpError> + fmt::Debu
         let _ = now;
     }
 
+    /// Packets take another path from now on: what went unanswered before says nothing of it, and what waits for a timeout
+    /// is to be sent at once. A hint; by default [`path_is_back`](Self::path_is_back).
+    fn path_has_changed(&mut self, now: Instant) {
+        self.path_is_back(now);
+    }
+
     /// Bytes queued on a stream that have not yet been handed to the network for the first time: the W3C's
     /// `bufferedAmount`.
     fn buffered_amount(&self, stream: StreamId) -> usize;

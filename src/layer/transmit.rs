@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::envelope::Envelope;
 use super::{Ecn, FiveTuple};
 
 /// Datagrams to send, in one buffer that the application owns and reuses.
@@ -28,6 +29,8 @@ pub struct TransmitBatch {
     buffer: Vec<u8>,
     max_datagram: usize,
     max_segments: usize,
+    /// What stands around the datagrams that are written now, the outermost first.
+    envelopes: Vec<Envelope>,
 }
 
 impl TransmitBatch {
@@ -50,7 +53,12 @@ impl TransmitBatch {
     /// SCTP), and the batch should have room for it. A layer with path MTU discovery of its own may append larger
     /// probes.
     pub fn new(max_datagram: usize) -> Self {
-        Self { buffer: Vec::new(), max_datagram, max_segments: Self::DEFAULT_MAX_SEGMENTS }
+        Self {
+            buffer: Vec::new(),
+            max_datagram,
+            max_segments: Self::DEFAULT_MAX_SEGMENTS,
+            envelopes: Vec::new(),
+        }
     }
 
     /// The same batch with at most `max_segments` datagrams to one [`Transmit`]; 1 where the socket has no
@@ -60,15 +68,84 @@ impl TransmitBatch {
         self
     }
 
-    /// The size of the largest datagram, in bytes of UDP payload.
+    /// The size of the largest datagram, in bytes of UDP payload, or of the largest contents while it is written
+    /// [`within`](Self::within) an envelope.
     pub fn max_datagram(&self) -> usize {
-        self.max_datagram
+        self.max_contents(self.max_datagram)
+    }
+
+    /// Has `write` append runs of datagrams within an envelope: whatever [`segments`](Self::segments) it opens. For
+    /// layers that know nothing of what stands around their datagrams; who does says so of the run,
+    /// [`Segments::within`]. Envelopes stand in each other, the first one outermost.
+    #[inline]
+    pub fn within<T>(&mut self, envelope: &Envelope, write: impl FnOnce(&mut Self) -> T) -> T {
+        self.envelopes.push(*envelope);
+        let result = write(self);
+        self.envelopes.pop();
+        result
+    }
+
+    /// Has `write` append datagrams of at most `max_datagram` bytes, all envelopes included, in place of the size of the
+    /// batch.
+    #[inline]
+    pub fn sized<T>(&mut self, max_datagram: usize, write: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.max_datagram, max_datagram);
+        let result = write(self);
+        self.max_datagram = before;
+        result
+    }
+
+    /// The longest contents of a datagram of `size` bytes.
+    #[inline]
+    fn max_contents(&self, size: usize) -> usize {
+        self.envelopes.iter().fold(size, |size, envelope| envelope.max_contents(size))
     }
 
     /// Begins a run of datagrams for `path` (`None`: the one path of the layer below) marked with `ecn`.
     pub fn segments(&mut self, path: Option<FiveTuple>, ecn: Option<Ecn>) -> Segments<'_> {
         let start = self.buffer.len();
-        Segments { batch: self, path, ecn, start, datagram: start, segment_size: 0, closed: false }
+        let mut segments = Segments {
+            batch: self,
+            path,
+            ecn,
+            start,
+            datagram: start,
+            segment_size: 0,
+            closed: false,
+            head: 0,
+            own: 0,
+        };
+        segments.open_datagram();
+        segments
+    }
+
+    /// Goes on with a run that was the last one written, for datagrams that go the same way and came later. To be tried
+    /// with [`may_follow`](Self::may_follow) before; a run of which this is not so begins anew behind it.
+    pub fn resume(&mut self, transmit: Transmit) -> Segments<'_> {
+        debug_assert!(transmit.range.end == self.buffer.len() && self.envelopes.is_empty());
+        let mut segments = self.segments(transmit.path, transmit.ecn);
+        segments.start = transmit.range.start;
+        segments.segment_size = transmit.segment_size;
+        segments
+    }
+
+    /// Whether a datagram of `len` bytes may follow a run as one of its own: the run was the last one written, has room,
+    /// and all of its datagrams are equal, none of them shorter.
+    pub fn may_follow(&self, transmit: &Transmit, len: usize) -> bool {
+        let (written, size) = (transmit.len(), transmit.segment_size);
+        transmit.range.end == self.buffer.len()
+            && self.envelopes.is_empty()
+            && (1..=size).contains(&len)
+            && written.is_multiple_of(size)
+            && written / size < self.max_segments
+            && written + size <= Self::MAX_TRANSMIT
+    }
+
+    /// Takes back a run that was the last one written.
+    pub fn take_back(&mut self, transmit: &Transmit) {
+        if transmit.range.end == self.buffer.len() {
+            self.buffer.truncate(transmit.range.start);
+        }
     }
 
     /// The bytes of all segments of `transmit`; empty if it is not of this batch.
@@ -118,12 +195,17 @@ pub struct Transmit {
 }
 
 impl Transmit {
+    /// One datagram without contents, which stands in no batch.
+    pub fn empty_datagram(path: FiveTuple, ecn: Option<Ecn>) -> Self {
+        Self { path: Some(path), ecn, segment_size: 0, range: 0..0 }
+    }
+
     /// The number of bytes of all segments.
     pub fn len(&self) -> usize {
         self.range.len()
     }
 
-    /// Whether there is nothing to send; never so for a transmit that a layer returned.
+    /// Whether it is one [datagram without contents](Self::empty_datagram): of layers, a relay alone returns such.
     pub fn is_empty(&self) -> bool {
         self.range.is_empty()
     }
@@ -142,24 +224,57 @@ pub struct Segments<'a> {
     datagram: usize,
     segment_size: usize,
     closed: bool,
+    /// The bytes in front of the contents of a datagram.
+    head: usize,
+    /// How many of the batch's envelopes, from the innermost on, are of this run.
+    own: usize,
 }
 
 impl Segments<'_> {
+    /// The same run with an envelope around each datagram: [`datagram`](Self::datagram) opens behind its head, and
+    /// [`end_datagram`](Self::end_datagram) fills in its lengths and its padding. It is inside of those that were there
+    /// before. To be said before the first datagram is written.
+    pub fn within(mut self, envelope: &Envelope) -> Self {
+        self.batch.buffer.truncate(self.datagram);
+        self.batch.envelopes.push(*envelope);
+        self.own += 1;
+        self.open_datagram();
+        self
+    }
+
+    #[inline]
+    fn open_datagram(&mut self) {
+        let TransmitBatch { buffer, envelopes, .. } = &mut *self.batch;
+        envelopes.iter().for_each(|envelope| envelope.open(buffer));
+        self.head = buffer.len() - self.datagram;
+    }
+
+    #[inline]
+    fn close_datagram(&mut self) {
+        let TransmitBatch { buffer, envelopes, .. } = &mut *self.batch;
+        let mut start = self.datagram + self.head;
+        for envelope in envelopes.iter().rev() {
+            start -= envelope.head_len();
+            envelope.close(buffer, start);
+        }
+    }
+
     /// The buffer to append the current datagram to. Bytes before [`datagram_start`](Self::datagram_start)
     /// belong to earlier datagrams.
     pub fn datagram(&mut self) -> &mut Vec<u8> {
         &mut self.batch.buffer
     }
 
-    /// Where the current datagram begins in the buffer.
+    /// Where the current datagram begins in the buffer, behind the heads of its envelopes.
     pub fn datagram_start(&self) -> usize {
-        self.datagram
+        self.datagram + self.head
     }
 
-    /// The largest size that the next datagram may have: the batch's maximum at first, then the size of the
-    /// first datagram.
+    /// The largest size that the next datagram may have, without what stands around it: the batch's maximum at first,
+    /// then the size of the first datagram.
     pub fn max_datagram(&self) -> usize {
-        if self.segment_size == 0 { self.batch.max_datagram } else { self.segment_size }
+        let size = if self.segment_size == 0 { self.batch.max_datagram } else { self.segment_size };
+        self.batch.max_contents(size)
     }
 
     /// Whether no datagram was ended yet.
@@ -178,15 +293,20 @@ impl Segments<'_> {
 
     /// Ends the current datagram and says whether another may follow. An empty one is no datagram. One that
     /// may not follow the earlier ones, because it is longer than the first or because one before it was
-    /// shorter, is taken back.
+    /// shorter, is taken back, and so is one that no UDP datagram can be, of more than 65507 bytes.
     pub fn end_datagram(&mut self) -> bool {
-        let size = self.batch.buffer.len() - self.datagram;
-        if size == 0 {
+        if self.batch.buffer.len() == self.datagram + self.head {
             return self.has_room();
         }
-        if self.closed || (self.segment_size != 0 && size > self.segment_size) {
-            self.batch.buffer.truncate(self.datagram);
+        self.close_datagram();
+        let size = self.batch.buffer.len() - self.datagram;
+        // What no datagram can be, no length field can say either.
+        if self.closed
+            || size > TransmitBatch::MAX_TRANSMIT
+            || (self.segment_size != 0 && size > self.segment_size)
+        {
             self.closed = true;
+            self.abandon_datagram();
             return false;
         }
         if self.segment_size == 0 {
@@ -194,18 +314,20 @@ impl Segments<'_> {
         }
         self.closed = size < self.segment_size;
         self.datagram = self.batch.buffer.len();
+        self.open_datagram();
         self.has_room()
     }
 
     /// Takes back what was written of the current datagram.
     pub fn abandon_datagram(&mut self) {
         self.batch.buffer.truncate(self.datagram);
+        self.open_datagram();
     }
 
     /// The transmit that describes the datagrams; `None` if there are none.
     pub fn finish(self) -> Option<Transmit> {
         (self.datagram > self.start).then_some(Transmit {
-            path: self.path,
+            path: self.batch.envelopes.iter().find_map(Envelope::path).or(self.path),
             ecn: self.ecn,
             segment_size: self.segment_size,
             range: self.start..self.datagram,
@@ -216,6 +338,8 @@ impl Segments<'_> {
 impl Drop for Segments<'_> {
     fn drop(&mut self) {
         self.batch.buffer.truncate(self.datagram);
+        let outer = self.batch.envelopes.len() - self.own;
+        self.batch.envelopes.truncate(outer);
     }
 }
 
@@ -260,6 +384,27 @@ mod tests {
         segments.datagram().extend_from_slice(b"begun");
         assert_eq!(segments.finish(), None);
         assert!(batch.is_empty());
+    }
+
+    #[test]
+    fn a_run_goes_on_with_what_may_follow() {
+        let mut batch = TransmitBatch::new(1200).with_max_segments(4);
+        let mut segments = batch.segments(None, None);
+        write(&mut segments, 10);
+        let mut run = segments.finish().unwrap();
+        for (len, may_follow) in [(0, false), (11, false), (10, true), (10, true), (4, true), (4, false)] {
+            assert_eq!(batch.may_follow(&run, len), may_follow, "{len} behind {run:?}");
+            if may_follow {
+                let mut segments = batch.resume(run);
+                write(&mut segments, len);
+                run = segments.finish().unwrap();
+            }
+        }
+        assert_eq!(batch.datagrams(&run).map(<[u8]>::len).collect::<Vec<_>>(), [10, 10, 10, 4]);
+        let mut segments = batch.segments(None, None);
+        write(&mut segments, 10);
+        drop(segments);
+        assert!(!batch.may_follow(&run, 4), "another run stands behind it");
     }
 
     #[test]

@@ -4,18 +4,19 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use tokio::time::Sleep;
 
-use crate::layer::{FiveTuple, Layer, Transmit, TransmitBatch};
+use crate::layer::{FiveTuple, Layer, Protocol, Transmit, TransmitBatch};
 
 use super::runtime::io_on_runtime;
-use super::{ReceiveBatch, SendError, UdpSocket};
+use super::{ReceiveBatch, SendError, Streams, UdpSocket};
 
-/// Runs one layer on one socket: hands it what arrives and the time, sends what it has to send, and gives out
-/// its events.
+/// Runs one layer on one socket, and on the streams that it asks for: hands it what arrives and the time, sends what it
+/// has to send, and gives out its events.
 ///
 /// All happens inside [`next_event`](Self::next_event) and [`flush`](Self::flush); no task is started. Between
 /// the calls the layer can be talked to through [`layer_mut`](Self::layer_mut).
@@ -54,6 +55,8 @@ loop {
 )]
 pub struct Driver<L: Layer> {
     socket: UdpSocket,
+    /// Those that the layer asks for.
+    streams: Streams,
     layer: L,
     remote: Option<SocketAddr>,
     batch: TransmitBatch,
@@ -74,6 +77,7 @@ impl<L: Layer> Driver<L> {
         let batch = TransmitBatch::new(Self::MAX_DATAGRAM).with_max_segments(socket.max_segments());
         Self {
             socket,
+            streams: Streams::default(),
             layer,
             remote: None,
             batch,
@@ -89,6 +93,17 @@ impl<L: Layer> Driver<L> {
     /// datagrams go to `remote`, and what others send is ignored.
     pub fn connected(socket: UdpSocket, layer: L, remote: SocketAddr) -> Self {
         Self { remote: Some(remote), ..Self::new(socket, layer) }
+    }
+
+    /// The same driver with these streams, in the place of those by default, which have no listeners.
+    #[must_use]
+    pub fn with_streams(self, streams: Streams) -> Self {
+        Self { streams, ..self }
+    }
+
+    /// The streams that the layer has asked for, and where others open some.
+    pub fn streams(&self) -> &Streams {
+        &self.streams
     }
 
     /// The layer.
@@ -149,7 +164,7 @@ impl<L: Layer> Driver<L> {
                 return Poll::Ready(Ok(event));
             }
             let mut woken = self.receive(context)?.is_ready();
-            woken |= !all_sent && self.socket.poll_writable(context).is_ready();
+            woken |= !all_sent && self.poll_writable(context).is_ready();
             woken |= self.poll_timer(context)?.is_ready();
             if !woken {
                 return Poll::Pending;
@@ -164,7 +179,7 @@ impl<L: Layer> Driver<L> {
     /// [`DriverError::NoRemote`].
     pub async fn flush(&mut self) -> Result<(), DriverError> {
         while !self.transmit(Instant::now())? {
-            self.socket.writable().await;
+            std::future::poll_fn(|context| self.poll_writable(context)).await;
         }
         Ok(())
     }
@@ -177,6 +192,9 @@ impl<L: Layer> Driver<L> {
                 None => {
                     self.batch.clear();
                     let Some(mut transmit) = self.layer.poll_transmit(now, &mut self.batch) else {
+                        while let Some(request) = self.layer.poll_stream() {
+                            self.streams.request(request);
+                        }
                         return Ok(true);
                     };
                     let local = self.socket.local_addr();
@@ -184,7 +202,14 @@ impl<L: Layer> Driver<L> {
                     (transmit, 0)
                 }
             };
-            match self.socket.try_send_rest(&self.batch, &transmit, sent) {
+            let is_stream = transmit.path.is_some_and(|path| path.protocol != Protocol::Udp);
+            let own = self.own_socket(&transmit);
+            let result = match own {
+                Some(socket) => socket.try_send_rest(&self.batch, &transmit, sent),
+                None if is_stream => self.streams.try_send(&self.batch, &transmit),
+                None => self.socket.try_send_rest(&self.batch, &transmit, sent),
+            };
+            match result {
                 Ok(()) => {}
                 Err(SendError::Full { sent }) => {
                     self.unsent = Some((transmit, sent));
@@ -192,16 +217,42 @@ impl<L: Layer> Driver<L> {
                 }
                 Err(SendError::NoPath) => return Err(DriverError::NoRemote),
                 // A peer may name addresses that this socket cannot reach: they do not answer, then.
-                Err(SendError::AddressFamily { .. }) => {}
+                Err(SendError::AddressFamily { .. } | SendError::NoSocket { .. }) => {}
             }
+        }
+    }
+
+    /// The socket that the layer has asked for, if that is what a transmit leaves by.
+    fn own_socket(&self, transmit: &Transmit) -> Option<Arc<UdpSocket>> {
+        let path = transmit.path.filter(|path| path.local.port() != self.socket.local_addr().port())?;
+        self.streams.socket(&path)
+    }
+
+    /// Whether what is unsent may go on.
+    fn poll_writable(&self, context: &mut Context<'_>) -> Poll<()> {
+        match self.unsent.as_ref().and_then(|(transmit, _)| self.own_socket(transmit)) {
+            Some(socket) => socket.poll_writable(context),
+            None => self.socket.poll_writable(context),
         }
     }
 
     /// Hands over what arrived.
     fn receive(&mut self, context: &mut Context<'_>) -> io::Result<Poll<()>> {
-        if self.socket.poll_recv(context, &mut self.received)?.is_pending() {
-            return Ok(Poll::Pending);
+        let has_received = self.socket.poll_recv(context, &mut self.received)?.is_ready();
+        if has_received {
+            self.hand_over();
         }
+        let has_streamed = self.streams.poll_recv(context, &mut self.received).is_ready();
+        if has_streamed {
+            self.hand_over();
+            while let Some(report) = self.streams.take_report() {
+                self.layer.handle_stream(Instant::now(), report);
+            }
+        }
+        Ok(if has_received || has_streamed { Poll::Ready(()) } else { Poll::Pending })
+    }
+
+    fn hand_over(&mut self) {
         let now = Instant::now();
         for datagram in self.received.datagrams() {
             if self.remote.is_some_and(|remote| remote != datagram.path.remote) {
@@ -212,7 +263,6 @@ impl<L: Layer> Driver<L> {
                 self.last_refusal = Some(refusal);
             }
         }
-        Ok(Poll::Ready(()))
     }
 
     fn poll_timer(&mut self, context: &mut Context<'_>) -> io::Result<Poll<()>> {

@@ -11,7 +11,8 @@ use super::{InterfaceAddress, InterfaceFilter, interfaces};
 
 /// Tells when addresses of this machine come and go, so that ICE can gather again.
 ///
-/// It asks the system every few seconds; asking costs some tens of microseconds.
+/// It asks the system every few seconds, which costs some tens of microseconds, and at once when the kernel says that
+/// something has changed, as that of Linux does.
 ///
 /// ```
 /// use kaon_rtc::net::{InterfaceFilter, InterfaceWatcher};
@@ -28,6 +29,8 @@ pub struct InterfaceWatcher {
     list: Box<dyn FnMut() -> io::Result<Vec<InterfaceAddress>> + Send>,
     interval: Interval,
     known: Vec<InterfaceAddress>,
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    notices: Option<super::address_notices::AddressNotices>,
 }
 
 impl InterfaceWatcher {
@@ -39,7 +42,43 @@ impl InterfaceWatcher {
     /// # Errors
     /// What the system says when asked for its interfaces, also for a period so long that time ends before.
     pub fn new(filter: InterfaceFilter, period: Duration) -> io::Result<Self> {
-        Self::over(Box::new(move || interfaces(&filter)), period)
+        let watcher = Self::over(Box::new(move || interfaces(&filter)), period)?;
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let watcher = {
+            let notices = super::address_notices::AddressNotices::new();
+            let notices = notices.inspect_err(|error| tracing::debug!(%error, "no notices of addresses"));
+            Self { notices: notices.ok(), ..watcher }
+        };
+        Ok(watcher)
+    }
+
+    /// Whether the system tells of changes at once.
+    pub fn is_notified(&self) -> bool {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let is_notified = self.notices.is_some();
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let is_notified = false;
+        is_notified
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    async fn tick(&mut self) {
+        let Some(notices) = &self.notices else {
+            self.interval.tick().await;
+            return;
+        };
+        let lost = tokio::select! {
+            _ = self.interval.tick() => false,
+            notice = notices.next() => notice.is_err(),
+        };
+        if lost {
+            self.notices = None;
+        }
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    async fn tick(&mut self) {
+        self.interval.tick().await;
     }
 
     fn over(
@@ -51,7 +90,13 @@ impl InterfaceWatcher {
         let known = list()?;
         let mut interval = io_on_runtime(|| tokio::time::interval_at(first, period))?;
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self { list, interval, known })
+        Ok(Self {
+            list,
+            interval,
+            known,
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            notices: None,
+        })
     }
 
     /// The addresses as they were last seen.
@@ -67,7 +112,7 @@ impl InterfaceWatcher {
     /// What the system says when asked for its interfaces; asking again is fine.
     pub async fn changed(&mut self) -> io::Result<InterfaceChange> {
         loop {
-            self.interval.tick().await;
+            self.tick().await;
             let now = (self.list)()?;
             let without = |these: &[InterfaceAddress], those: &[InterfaceAddress]| {
                 these.iter().filter(|address| !those.contains(address)).cloned().collect::<Vec<_>>()
@@ -134,5 +179,24 @@ mod tests {
             assert_eq!(change, InterfaceChange { added: vec![], removed: vec![lo] });
             assert_eq!(watcher.addresses(), [other]);
         });
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    #[ignore = "it gives the loopback interface of this machine another address, as root"]
+    async fn linux_tells_of_a_change_at_once() {
+        let address = |verb| {
+            let mut ip = std::process::Command::new("ip");
+            let ran = ip.args(["address", verb, "127.99.0.1/32", "dev", "lo"]).status();
+            assert!(ran.unwrap().success());
+        };
+        let mut filter = InterfaceFilter::default();
+        filter.loopback = true;
+        let mut watcher = InterfaceWatcher::new(filter, Duration::from_secs(3600)).unwrap();
+        assert!(watcher.is_notified());
+        address("add");
+        assert_eq!(watcher.changed().await.unwrap().added.len(), 1);
+        address("del");
+        assert_eq!(watcher.changed().await.unwrap().removed.len(), 1);
     }
 }

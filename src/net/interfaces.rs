@@ -5,6 +5,8 @@ use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 
+use crate::layer::{Cidr, HostAddress, NetworkKind};
+
 /// Lists the addresses of this machine that `filter` lets through, of interfaces that are up, in the order of
 /// the system.
 ///
@@ -33,6 +35,11 @@ pub fn interfaces(filter: &InterfaceFilter) -> io::Result<Vec<InterfaceAddress>>
                 temporary: traits.are_temporary(ip),
                 ip,
                 index: address.index.unwrap_or(0),
+                network: network_of(ip, &address.name),
+                prefix: match &address.addr {
+                    if_addrs::IfAddr::V4(address) => address.prefixlen,
+                    if_addrs::IfAddr::V6(address) => address.prefixlen,
+                },
                 point_to_point: address.is_p2p,
                 interface: address.name,
             }
@@ -53,6 +60,10 @@ pub struct InterfaceAddress {
     pub ip: IpAddr,
     /// What kind of address it is.
     pub kind: AddressKind,
+    /// How many bits of the address all those on its link share.
+    pub prefix: u8,
+    /// What kind of network the interface is of, as far as Linux or its name tells.
+    pub network: NetworkKind,
     /// Whether the interface leads to one other host only, as tunnels do.
     pub point_to_point: bool,
     /// Whether the IPv6 address is not to be used for anything new (RFC 4862 §5.5.4). Known on Linux; Windows
@@ -72,6 +83,39 @@ impl InterfaceAddress {
             }
             ip => SocketAddr::new(ip, port),
         }
+    }
+
+    /// Whether another address is on the link, as the prefix tells, or as link-local IPv6 addresses always are.
+    pub fn is_on_link(&self, other: IpAddr) -> bool {
+        let is_link_local = matches!(other, IpAddr::V6(other) if other.is_unicast_link_local());
+        is_link_local && self.ip.is_ipv6()
+            || Cidr::new(self.ip, self.prefix).is_some_and(|link| link.contains(other))
+    }
+
+    /// The same with what is known of its network: what a candidate is gathered from.
+    pub fn to_host_address(&self, port: u16) -> HostAddress {
+        HostAddress::new(self.with_port(port)).of(self.interface.clone(), self.network)
+    }
+}
+
+/// What kind of network an interface is of: as Linux says, or by the names that systems give.
+fn network_of(ip: IpAddr, interface: &str) -> NetworkKind {
+    if ip.is_loopback() {
+        return NetworkKind::Loopback;
+    }
+    let uevent = std::fs::read_to_string(format!("/sys/class/net/{interface}/uevent")).unwrap_or_default();
+    let kind = uevent.lines().find_map(|line| line.strip_prefix("DEVTYPE="));
+    let begins = |names: &[&str]| names.iter().any(|name| interface.starts_with(name));
+    match kind {
+        Some("wlan") => NetworkKind::Wifi,
+        Some("wwan") => NetworkKind::Cellular,
+        Some("wireguard") => NetworkKind::Vpn,
+        _ if begins(&["wlan", "wlp", "wlx", "wifi", "Wi-Fi"]) => NetworkKind::Wifi,
+        _ if begins(&["wwan", "rmnet", "ccmni", "v4-rmnet", "pdp_ip", "clat"]) => NetworkKind::Cellular,
+        _ if begins(&["tun", "tap", "utun", "wg", "ipsec", "ppp", "tailscale"]) => NetworkKind::Vpn,
+        // Those of macOS that are named so may be of either kind.
+        _ if begins(&["eth", "enp", "eno", "ens", "enx", "Ethernet"]) => NetworkKind::Ethernet,
+        _ => NetworkKind::Unknown,
     }
 }
 
@@ -222,10 +266,20 @@ mod tests {
             index: 7,
             ip,
             kind: AddressKind::of(ip),
+            prefix: 24,
+            network: NetworkKind::Unknown,
             point_to_point: false,
             deprecated: false,
             temporary: false,
         }
+    }
+
+    #[test]
+    fn the_prefix_tells_who_is_on_the_link() {
+        let of = |ip: &str, other: &str| address(ip).is_on_link(other.parse().unwrap());
+        assert!(of("192.0.2.1", "192.0.2.200") && !of("192.0.2.1", "192.0.3.1"));
+        assert!(of("2001:db8::1", "fe80::7") && !of("192.0.2.1", "fe80::7"));
+        assert!(!of("192.0.2.1", "2001:db8::1"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use quinn_udp::RecvMeta;
 use smallvec::SmallVec;
 
-use crate::layer::{Datagram, Ecn, FiveTuple};
+use crate::layer::{Datagram, Ecn, FiveTuple, Protocol};
 
 /// Buffers that a [`UdpSocket`](super::UdpSocket) fills, one at first and more when all were filled: made once,
 /// used for every receive.
@@ -35,6 +35,11 @@ pub struct ReceiveBatch {
     max_buffers: usize,
     filled: usize,
     local: SocketAddr,
+    /// What they came by.
+    protocol: Protocol,
+    /// Where frames that are added come from.
+    #[cfg(all(feature = "tls", feature = "dtls"))]
+    remote: SocketAddr,
 }
 
 impl ReceiveBatch {
@@ -57,20 +62,38 @@ impl ReceiveBatch {
             max_buffers: buffers.clamp(1, Self::MAX_BUFFERS),
             filled: 0,
             local: SocketAddr::from(([0, 0, 0, 0], 0)),
+            protocol: Protocol::Udp,
+            #[cfg(all(feature = "tls", feature = "dtls"))]
+            remote: SocketAddr::from(([0, 0, 0, 0], 0)),
         }
     }
 
     /// The datagrams that the last receive brought. They can be had again until the next receive, in the state
     /// that the last reader left them.
     pub fn datagrams(&mut self) -> impl Iterator<Item = Datagram<'_>> {
-        let local = self.local;
+        let (local, protocol) = (self.local, self.protocol);
         let buffers = self.memory.chunks_exact_mut(Self::BUFFER).zip(&self.metas).take(self.filled);
         buffers.flat_map(move |(buffer, meta)| {
-            let path = FiveTuple::udp(destination(local, meta), canonical(meta.addr));
+            let (local, remote) = (destination(local, meta), canonical(meta.addr));
+            let path = FiveTuple { protocol, local, remote };
             let ecn = meta.ecn.and_then(|ecn| Ecn::from_bits(ecn as u8));
             let len = meta.len.min(buffer.len());
             // An empty datagram has no segments, and says nothing to any layer.
             buffer[..len].chunks_mut(meta.stride.max(1)).map(move |bytes| Datagram { path, ecn, bytes })
+        })
+    }
+
+    /// The same with those of one sender together that the kernel put into one buffer: each of so many bytes, the last
+    /// one perhaps shorter. An empty datagram is a run by itself.
+    pub fn runs(&mut self) -> impl Iterator<Item = (Datagram<'_>, usize)> {
+        let (local, protocol) = (self.local, self.protocol);
+        let buffers = self.memory.chunks_exact_mut(Self::BUFFER).zip(&self.metas).take(self.filled);
+        buffers.map(move |(buffer, meta)| {
+            let (local, remote) = (destination(local, meta), canonical(meta.addr));
+            let path = FiveTuple { protocol, local, remote };
+            let ecn = meta.ecn.and_then(|ecn| Ecn::from_bits(ecn as u8));
+            let len = meta.len.min(buffer.len());
+            (Datagram { path, ecn, bytes: &mut buffer[..len] }, meta.stride.max(1))
         })
     }
 
@@ -79,23 +102,86 @@ impl ReceiveBatch {
         self.metas[..self.filled].iter().all(|meta| meta.len == 0)
     }
 
+    /// Holds one datagram that came from `from`.
+    #[cfg(all(test, kaon_shuttle))]
+    pub(crate) fn fill_with(&mut self, local: SocketAddr, from: SocketAddr, bytes: &[u8]) -> io::Result<()> {
+        self.fill(local, |buffers, metas| {
+            buffers[0][..bytes.len()].copy_from_slice(bytes);
+            metas[0] = RecvMeta::default();
+            (metas[0].addr, metas[0].len, metas[0].stride) = (from, bytes.len(), bytes.len());
+            Ok(1)
+        })
+    }
+
     /// Has the buffers filled by `receive`, on a socket that is bound to `local`.
     pub(super) fn fill(
         &mut self,
         local: SocketAddr,
         receive: impl FnOnce(&mut [IoSliceMut<'_>], &mut [RecvMeta]) -> io::Result<usize>,
     ) -> io::Result<()> {
+        self.make_room();
+        self.filled = 0;
+        (self.local, self.protocol) = (local, Protocol::Udp);
+        let mut slices: SmallVec<[IoSliceMut<'_>; Self::MAX_BUFFERS]> =
+            self.memory.chunks_exact_mut(Self::BUFFER).map(IoSliceMut::new).collect();
+        self.filled = receive(&mut slices, &mut self.metas)?;
+        Ok(())
+    }
+
+    /// One more buffer, and so on, when all were filled.
+    fn make_room(&mut self) {
         let buffers = self.memory.len() / Self::BUFFER;
         if self.filled == buffers && buffers < self.max_buffers {
             self.memory = vec![0; (2 * buffers).clamp(1, self.max_buffers) * Self::BUFFER];
             self.metas.resize(self.max_buffers, RecvMeta::default());
         }
+    }
+
+    /// The longest frame of a stream that a buffer holds.
+    pub(super) const MAX_FRAME: usize = Self::BUFFER;
+
+    /// Holds nothing.
+    pub(super) fn clear(&mut self) {
         self.filled = 0;
-        self.local = local;
-        let mut slices: SmallVec<[IoSliceMut<'_>; Self::MAX_BUFFERS]> =
-            self.memory.chunks_exact_mut(Self::BUFFER).map(IoSliceMut::new).collect();
-        self.filled = receive(&mut slices, &mut self.metas)?;
-        Ok(())
+    }
+
+    /// Begins anew with what came by this path.
+    #[cfg(all(feature = "tls", feature = "dtls"))]
+    pub(super) fn begin_frames(&mut self, path: FiveTuple) {
+        self.fill_frames(path, |_| None);
+        self.remote = path.remote;
+    }
+
+    /// Whether there is a buffer for another frame.
+    #[cfg(all(feature = "tls", feature = "dtls"))]
+    pub(super) fn has_room(&self) -> bool {
+        self.filled < self.memory.len() / Self::BUFFER
+    }
+
+    /// Adds a frame by the path that was begun with, if there is room.
+    #[cfg(all(feature = "tls", feature = "dtls"))]
+    pub(super) fn push_frame(&mut self, frame: &[u8]) {
+        let buffer = self.memory.chunks_exact_mut(Self::BUFFER).nth(self.filled);
+        let (Some(buffer), Some(meta)) = (buffer, self.metas.get_mut(self.filled)) else { return };
+        let Some(place) = buffer.get_mut(..frame.len()) else { return };
+        place.copy_from_slice(frame);
+        *meta = RecvMeta::default();
+        (meta.addr, meta.len, meta.stride) = (self.remote, frame.len(), frame.len());
+        self.filled += 1;
+    }
+
+    /// Has `next` put frames of a stream into the buffers, one into each, as long as there are any; it says how long each
+    /// is.
+    pub(super) fn fill_frames(&mut self, path: FiveTuple, mut next: impl FnMut(&mut [u8]) -> Option<usize>) {
+        self.make_room();
+        self.filled = 0;
+        (self.local, self.protocol) = (path.local, path.protocol);
+        for (buffer, meta) in self.memory.chunks_exact_mut(Self::BUFFER).zip(&mut self.metas) {
+            let Some(len) = next(buffer) else { break };
+            *meta = RecvMeta::default();
+            (meta.addr, meta.len, meta.stride) = (path.remote, len, len);
+            self.filled += 1;
+        }
     }
 }
 

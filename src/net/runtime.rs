@@ -23,6 +23,22 @@ pub(super) fn io_on_runtime<T>(make: impl FnOnce() -> T) -> io::Result<T> {
     })
 }
 
+/// Whether a listener has said what became of one connection before it was taken, such as that its other side has reset it:
+/// the next one may be there already.
+pub(super) fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::ConnectionAborted
+            | Kind::ConnectionRefused
+            | Kind::ConnectionReset
+            | Kind::HostUnreachable
+            | Kind::Interrupted
+            | Kind::NetworkDown
+            | Kind::NetworkUnreachable
+    )
+}
+
 /// Says whether there is a runtime with time enabled.
 pub(crate) fn check_time() -> io::Result<()> {
     io_on_runtime(|| drop(tokio::time::sleep(Duration::ZERO)))

@@ -1,19 +1,21 @@
 //! A UDP socket that moves datagrams in batches.
 
+mod icmp;
 mod kernel;
 
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
-use quinn_udp::EcnCodepoint;
+use quinn_udp::{EcnCodepoint, RecvMeta};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use thiserror::Error;
 use tokio::io::Interest;
 
 use crate::layer::{Ecn, FiveTuple, Transmit, TransmitBatch};
 
+pub use self::icmp::IcmpError;
 use self::kernel::Kernel;
 pub use self::kernel::UdpCapabilities;
 use super::runtime::on_runtime;
@@ -36,11 +38,28 @@ pub struct UdpConfig {
     /// Whether to send runs of datagrams with one system call where the kernel can (UDP_SEGMENT). Turn it off
     /// for a network driver that gets it wrong.
     pub segmentation_offload: bool,
+    /// Whether others that say so, too, may be bound to the same address (SO_REUSEPORT): the kernel gives each sender to
+    /// one of them. Off by default, and without effect where the system has no such thing.
+    pub share_address: bool,
+    /// Whether empty datagrams are received: for relays, to whom they are datagrams as others. Off by default, and they
+    /// are dropped, because they say nothing to any layer.
+    pub empty_datagrams: bool,
+    /// Whether what ICMP says of datagrams that were sent is kept for [`UdpSocket::icmp_error`] (IP_RECVERR). Off by
+    /// default, and without effect where the system has no such thing.
+    pub icmp_errors: bool,
 }
 
 impl Default for UdpConfig {
     fn default() -> Self {
-        Self { send_buffer: None, receive_buffer: None, only_v6: false, segmentation_offload: true }
+        Self {
+            send_buffer: None,
+            receive_buffer: None,
+            only_v6: false,
+            segmentation_offload: true,
+            share_address: false,
+            empty_datagrams: false,
+            icmp_errors: false,
+        }
     }
 }
 
@@ -88,6 +107,10 @@ impl UdpConfig {
         if let Some(bytes) = self.receive_buffer {
             is_granted(socket.set_recv_buffer_size(bytes));
         }
+        #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin"))))]
+        if self.share_address {
+            socket.set_reuse_port(true)?;
+        }
         socket.bind(&address.into())?;
         socket.set_nonblocking(true)?;
         let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
@@ -95,7 +118,9 @@ impl UdpConfig {
             on_runtime(|| tokio::net::UdpSocket::from_std(socket.into())).ok_or(Failure::NoRuntime)??;
         let kernel = Kernel::ask(&io);
         let segmentation = AtomicBool::new(self.segmentation_offload);
-        Ok(UdpSocket { io, kernel, local, segmentation, counters: Counters::default() })
+        let icmp = self.icmp_errors && icmp::keep(&io, address.is_ipv6());
+        let takes_empty = self.empty_datagrams;
+        Ok(UdpSocket { io, kernel, local, segmentation, icmp, takes_empty, counters: Counters::default() })
     }
 }
 
@@ -160,6 +185,8 @@ pub struct UdpSocket {
     kernel: Kernel,
     local: SocketAddr,
     segmentation: AtomicBool,
+    icmp: bool,
+    takes_empty: bool,
     counters: Counters,
 }
 
@@ -269,12 +296,10 @@ impl UdpSocket {
     fn receive(&self, batch: &mut ReceiveBatch) -> io::Result<Received> {
         let mut only_unknown = true;
         for _ in 0..Self::MAX_FRUITLESS {
-            let result = batch.fill(self.local, |slices, metas| {
-                self.io.try_io(Interest::READABLE, || self.kernel.receive(&self.io, slices, metas))
-            });
+            let result = batch.fill(self.local, |slices, metas| self.receive_once(slices, metas));
             match result {
                 // Empty datagrams say nothing to any layer.
-                Ok(()) if batch.is_empty() => only_unknown = false,
+                Ok(()) if batch.is_empty() && !self.takes_empty => only_unknown = false,
                 Ok(()) => {
                     self.counters.received(batch.datagrams().count());
                     return Ok(Received::Datagrams);
@@ -298,6 +323,41 @@ impl UdpSocket {
                 .or(Ok(Received::Nothing));
         }
         Ok(Received::Fruitless)
+    }
+
+    /// Waits for what ICMP says of datagrams that were sent; for ever, unless it was
+    /// [asked for](UdpConfig::icmp_errors) and the system has it. Cancel safe.
+    pub async fn icmp_error(&self) -> IcmpError {
+        if !self.icmp {
+            return std::future::pending().await;
+        }
+        loop {
+            if self.io.ready(Interest::ERROR).await.is_err() {
+                return std::future::pending().await;
+            }
+            match self.io.try_io(Interest::ERROR, || icmp::read(&self.io)) {
+                Ok(Some(error)) => return error,
+                Ok(None) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => tracing::debug!(%error, "the queue of ICMP errors cannot be read"),
+            }
+        }
+    }
+
+    /// One system call. One that fills only some of the buffers has emptied the socket: tokio is told at once that it has
+    /// to wait, so that no other system call finds that out. What comes meanwhile wakes it again.
+    fn receive_once(&self, slices: &mut [IoSliceMut<'_>], metas: &mut [RecvMeta]) -> io::Result<usize> {
+        let offered = slices.len();
+        let mut last = None;
+        let result = self.io.try_io(Interest::READABLE, || {
+            let filled = self.kernel.receive(&self.io, slices, metas)?;
+            if self.kernel.fills_all() && (1..offered).contains(&filled) {
+                last = Some(filled);
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            Ok(filled)
+        });
+        last.map_or(result, Ok)
     }
 
     /// Sends the datagrams of `transmit` and waits while the kernel's send buffer is full.
@@ -343,6 +403,9 @@ impl UdpSocket {
         let bytes = batch.bytes(transmit);
         let rest = bytes.get(sent.saturating_mul(segment)..).unwrap_or_default();
         let ecn = transmit.ecn;
+        if transmit.is_empty() && sent == 0 {
+            return self.send_empty(route, ecn);
+        }
         match self.send_run(route, ecn, rest, segment, self.max_segments()) {
             Ok(()) => Ok(()),
             Err(Blocked { taken }) => Err(SendError::Full { sent: sent + taken }),
@@ -428,6 +491,18 @@ impl UdpSocket {
         Ok(())
     }
 
+    /// Sends a datagram without contents.
+    fn send_empty(&self, route: Route, ecn: Option<Ecn>) -> Result<(), SendError> {
+        match self.send_once(route, ecn, &[], 1) {
+            Ok(()) => self.counters.sent(1),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(SendError::Full { sent: 0 });
+            }
+            Err(error) => self.counters.lost(&error, 1),
+        }
+        Ok(())
+    }
+
     fn send_once(&self, route: Route, ecn: Option<Ecn>, contents: &[u8], segment: usize) -> io::Result<()> {
         if route.destination.port() == 0 {
             return Err(io::ErrorKind::AddrNotAvailable.into());
@@ -441,7 +516,7 @@ impl UdpSocket {
         };
         match self.sendmsg(&transmit) {
             // An earlier datagram was refused, and this call only told so: this datagram did not leave.
-            Err(error) if is_refusal(&error) => {
+            Err(error) if is_refusal(&error) || self.icmp && is_unreachable(&error) => {
                 self.counters.lost(&error, 0);
                 self.sendmsg(&transmit)
             }
@@ -492,6 +567,13 @@ fn is_mapped(ip: &IpAddr) -> bool {
 /// Whether the error tells of an ICMP message that an earlier datagram caused.
 fn is_refusal(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset)
+}
+
+/// Whether the error may tell of an ICMP message, where those are kept.
+fn is_unreachable(error: &io::Error) -> bool {
+    use io::ErrorKind::{HostUnreachable, NetworkUnreachable, PermissionDenied};
+    matches!(error.kind(), HostUnreachable | NetworkUnreachable | PermissionDenied)
+        || quinn_udp::is_msg_size_err(error)
 }
 
 /// EINVAL, or EIO, which drivers without checksum offload give.
@@ -564,6 +646,12 @@ pub enum SendError {
     /// The transmit has no path: its layer knows no addresses.
     #[error("the transmit has no path; set it before sending")]
     NoPath,
+    /// No socket is of the protocol and bound to the address that the path begins at.
+    #[error("no {:?} socket is bound to {}", path.protocol, path.local)]
+    NoSocket {
+        /// The path.
+        path: FiveTuple,
+    },
     /// The socket cannot reach addresses of the family.
     #[error("a socket bound to {local} cannot send to {remote}; use one of the same address family")]
     AddressFamily {

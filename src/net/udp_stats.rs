@@ -26,6 +26,20 @@ pub struct UdpStats {
 }
 
 impl UdpStats {
+    /// What two sockets did together.
+    pub(super) fn plus(&self, other: &Self) -> Self {
+        Self {
+            sent: self.sent + other.sent,
+            received: self.received + other.received,
+            refused: self.refused + other.refused,
+            unreachable: self.unreachable + other.unreachable,
+            forbidden: self.forbidden + other.forbidden,
+            out_of_buffers: self.out_of_buffers + other.out_of_buffers,
+            too_large: self.too_large + other.too_large,
+            other_errors: self.other_errors + other.other_errors,
+        }
+    }
+
     /// ENOBUFS has no [`io::ErrorKind`].
     pub(super) fn is_out_of_buffers(error: &io::Error) -> bool {
         let code = if cfg!(windows) {

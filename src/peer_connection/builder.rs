@@ -1,20 +1,19 @@
 //! How connections are made.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::task::JoinSet;
-
+use super::configuration::Configuration;
 use super::connection::PeerConnection;
 use super::endpoint::{Endpoint, EndpointBuilder};
 use super::error::PeerConnectionError;
 use super::handle::Handle;
+use super::ice_server::{IceServer, UnresolvedServer, resolve_servers};
 use super::shared::MAX_DATAGRAM;
 use crate::crypto::{CryptoProvider, default_provider};
 use crate::dtls::{DtlsError, Identity};
-use crate::ice::AddressRewriteRule;
+use crate::ice::{AddressRewriteRule, TransportPolicy};
 use crate::layer::NtpTimestamp;
 use crate::session::{MediaConfig, Session, SessionConfig, Transports};
 use crate::{ice, sctp};
@@ -43,7 +42,11 @@ pub struct PeerConnectionBuilder {
     endpoint: Option<Endpoint>,
     socket: EndpointBuilder,
     stun_servers: Vec<String>,
+    ice_servers: Vec<IceServer>,
+    transport_policy: Option<TransportPolicy>,
+    active_tcp: Option<bool>,
     rewrite_rules: Vec<AddressRewriteRule>,
+    configuration: Option<Configuration>,
     media: Option<MediaConfig>,
     ice: ice::Config,
     sctp: sctp::Config,
@@ -62,9 +65,6 @@ impl fmt::Debug for Changes {
         write!(f, "{} changes", self.0.len())
     }
 }
-
-/// How long the names of servers may take to resolve. One that takes longer is left out.
-const RESOLVE_TIME: Duration = Duration::from_secs(2);
 
 const NO_PROVIDER: DtlsError =
     DtlsError::Config("no crypto provider: enable the feature aws-lc-rs or rust-crypto, or set one");
@@ -129,12 +129,52 @@ impl PeerConnectionBuilder {
         self
     }
 
+    /// STUN and TURN servers (W3C `RTCConfiguration.iceServers`), beside those of [`stun_server`](Self::stun_server). They
+    /// are asked at the same time, so that a dead one delays none of the others; one that gives no candidate is told as a
+    /// [`PeerConnectionEvent::IceCandidateError`](super::PeerConnectionEvent::IceCandidateError).
+    ///
+    /// A TURN server relays for one connection of a socket at a time (RFC 8656 §5): of connections that share an
+    /// [`endpoint`](Self::endpoint) and want the same server, all but the first speak to it from a socket of their own.
+    ///
+    /// [`build`](Self::build) refuses what is no such server with [`PeerConnectionError::IceServer`], and resolves names as
+    /// those of [`stun_server`](Self::stun_server).
+    #[must_use]
+    pub fn ice_servers(mut self, servers: impl IntoIterator<Item = IceServer>) -> Self {
+        self.ice_servers.extend(servers);
+        self
+    }
+
+    /// Which candidates are used (W3C `RTCConfiguration.iceTransportPolicy`): with [`TransportPolicy::Relay`] only those
+    /// of TURN servers, and no address of this machine is shown to the peer. That of [`ice`](Self::ice) by default, all.
+    #[must_use]
+    pub fn ice_transport_policy(mut self, policy: TransportPolicy) -> Self {
+        self.transport_policy = Some(policy);
+        self
+    }
+
+    /// Whether streams of TCP are opened to candidates of the peer that wait for them (RFC 6544), such as those of a server
+    /// that is reached where no UDP passes. As [`ice`](Self::ice) says by default, which is no; [`EndpointBuilder::tcp`] is for the other side.
+    #[must_use]
+    pub fn active_tcp(mut self, active: bool) -> Self {
+        self.active_tcp = Some(active);
+        self
+    }
+
     /// Tells the peer another address than that of the interface, or one more, such as the public address of a machine
     /// behind a static NAT. A rule comes before those of the [endpoint](EndpointBuilder::address_rewrite) and after
     /// those of [`ice`](Self::ice); the first that is for an address decides.
     #[must_use]
     pub fn address_rewrite(mut self, rule: AddressRewriteRule) -> Self {
         self.rewrite_rules.push(rule);
+        self
+    }
+
+    /// The configuration, as the W3C has it: its servers come before those of [`ice_servers`](Self::ice_servers), its first
+    /// certificate takes the place of [`identity`](Self::identity), and its policy that of
+    /// [`ice_transport_policy`](Self::ice_transport_policy) if that was not called.
+    #[must_use]
+    pub fn configuration(mut self, configuration: Configuration) -> Self {
+        self.configuration = Some(configuration);
         self
     }
 
@@ -195,26 +235,40 @@ impl PeerConnectionBuilder {
     /// the socket, inside of a tokio runtime.
     ///
     /// # Errors
-    /// [`PeerConnectionError::ServerUrl`], [`PeerConnectionError::Bind`], [`PeerConnectionError::Certificate`], and
+    /// [`PeerConnectionError::ServerUrl`], [`PeerConnectionError::IceServer`], [`PeerConnectionError::Bind`], [`PeerConnectionError::Certificate`], and
     /// [`PeerConnectionError::Ended`] with the reason that a shared endpoint has ended for.
     pub async fn build(self) -> Result<PeerConnection, PeerConnectionError> {
         let mut ice = self.ice;
-        let mut lookups = JoinSet::new();
+        let mut servers = Vec::new();
         for url in &self.stun_servers {
             let host = parse_stun_url(url).ok_or_else(|| PeerConnectionError::ServerUrl(url.clone()))?;
-            lookups.spawn(resolve(host));
+            servers.push(UnresolvedServer::stun(url, host));
         }
-        while let Some(addresses) = lookups.join_next().await {
-            ice.stun_servers.extend(addresses.unwrap_or_default());
+        let mut configuration = self.configuration.unwrap_or_else(|| Configuration {
+            ice_transport_policy: ice.transport_policy,
+            ..Configuration::default()
+        });
+        configuration.ice_servers.extend(self.ice_servers);
+        servers.extend(configuration.unresolved()?);
+        resolve_servers(servers, &mut ice).await;
+        if let Some(active) = self.active_tcp {
+            ice.active_tcp = active;
         }
+        if let Some(policy) = self.transport_policy {
+            configuration.ice_transport_policy = policy;
+        }
+        ice.transport_policy = configuration.ice_transport_policy;
         let provider = match self.provider {
             Some(provider) => provider,
             None => default_provider().ok_or(NO_PROVIDER)?,
         };
-        let identity = match self.identity {
+        let identity = match configuration.certificates.first().cloned().or(self.identity) {
             Some(identity) => identity,
             None => Identity::generate(&provider)?,
         };
+        if configuration.certificates.is_empty() {
+            configuration.certificates.push(identity.clone());
+        }
         let endpoint = match self.endpoint {
             Some(endpoint) => endpoint,
             None => self.socket.bind()?,
@@ -223,7 +277,7 @@ impl PeerConnectionBuilder {
         ice.address_rewrite_rules.extend_from_slice(endpoint.rewrite_rules());
         let mut config = SessionConfig::with_layers(provider, identity, ice, self.sctp);
         if let Some(media) = self.media {
-            config.media = media;
+            config.media = media.into();
         }
         if let Some(transports) = self.transports {
             config.transports = transports;
@@ -233,6 +287,8 @@ impl PeerConnectionBuilder {
         config.max_rtp_datagram = config.max_rtp_datagram.min(MAX_DATAGRAM);
         let session = Session::new(std::time::Instant::now(), config);
         let shared = endpoint.add(session)?;
+        shared.lock().configuration = configuration;
+        shared.with(|state, _| state.fill_pool(&shared.endpoint));
         let connection = PeerConnection::new(Handle::new(shared, endpoint));
         connection.register();
         Ok(connection)
@@ -256,14 +312,6 @@ fn parse_stun_url(url: &str) -> Option<(String, u16)> {
         None => DEFAULT_PORT,
     };
     (!host.is_empty()).then(|| (host.to_owned(), port))
-}
-
-/// The addresses of a server; none if its name does not resolve in time.
-async fn resolve(host: (String, u16)) -> Vec<SocketAddr> {
-    match tokio::time::timeout(RESOLVE_TIME, tokio::net::lookup_host(host)).await {
-        Ok(Ok(addresses)) => addresses.collect(),
-        Ok(Err(_)) | Err(_) => Vec::new(),
-    }
 }
 
 /// The wall clock, which sender reports tell.

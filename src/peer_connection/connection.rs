@@ -457,7 +457,6 @@ impl PeerConnection {
         let id = self.with(|state, now| {
             let id = state.session.create_data_channel(now, init.clone())?;
             state.channels.insert(id, ChannelInbox::default());
-            state.set_low_threshold(id);
             Ok::<_, SessionError>(id)
         })?;
         Ok(DataChannel::new(self.handle.clone(), id, init))
@@ -529,6 +528,7 @@ impl From<SessionEvent> for PeerConnectionEvent {
             SessionEvent::SignalingState(state) => Self::SignalingState(state),
             SessionEvent::IceCandidate(candidate) => Self::IceCandidate(candidate),
             SessionEvent::GatheringState(state) => Self::GatheringState(state),
+            SessionEvent::IceCandidateError(error) => Self::IceCandidateError(error),
             SessionEvent::IceConnectionState(state) => Self::IceConnectionState(state),
             SessionEvent::SelectedPair(pair) => Self::SelectedPair(pair),
             SessionEvent::UnverifiedPeer { fingerprint } => Self::UnverifiedPeer { fingerprint },

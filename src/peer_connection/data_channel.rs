@@ -176,6 +176,7 @@ impl DataChannel {
         self.with(|state, now| {
             self.check_open(state)?;
             if state.session.buffered_amount(self.id) >= HIGH_WATER {
+                state.tell_when_low(self.id, LOW_WATER);
                 return Err(PeerConnectionError::SendBufferFull);
             }
             match state.session.send_message(now, self.id, kind, data) {
@@ -263,12 +264,8 @@ impl DataChannel {
                     Some(ChannelState::Connecting | ChannelState::Open)
                 ) && state.session.data_failure().is_none();
                 let is_low = !may_send || state.session.buffered_amount(self.id) <= threshold;
-                if is_low {
-                    state.set_low_threshold(self.id);
-                } else {
-                    let threshold = threshold.min(LOW_WATER);
-                    // A channel that is gone has no amount.
-                    let _ = state.session.set_buffered_amount_low_threshold(self.id, threshold);
+                if !is_low {
+                    state.tell_when_low(self.id, threshold);
                 }
                 is_low
             });

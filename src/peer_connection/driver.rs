@@ -1,14 +1,15 @@
 //! The task of an endpoint: datagrams in, datagrams out, and the clock.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::names::{Names, ResolvedName};
 use super::shared::{EndpointShared, MAX_DATAGRAM, Shared};
-use crate::endpoint::{Endpoint, EndpointEvent, SessionId};
-use crate::layer::{Layer, Transmit, TransmitBatch};
-use crate::net::{ReceiveBatch, SendError};
+use super::sync::atomic::Ordering;
+use super::sync::{self, select, yield_now};
+use crate::endpoint::{AddressChange, Endpoint, EndpointEvent, SessionId};
+use crate::layer::{FiveTuple, HostAddress, Layer, Transmit, TransmitBatch};
+use crate::net::{InterfaceChange, InterfaceWatcher, ReceiveBatch, SendError};
 use crate::session::{EndpointEnded, FailureReason};
 
 /// Moves datagrams for the connections of an endpoint. When it goes, and the runtime may drop it at any time, the
@@ -24,6 +25,8 @@ pub(super) struct Driver {
     /// What the socket had no room for; nothing else is sent before.
     blocked: Option<Blocked>,
     names: Names,
+    /// Tells of addresses that come and go, where the sockets are bound to all.
+    watcher: Option<InterfaceWatcher>,
     end: EndpointEnded,
 }
 
@@ -51,8 +54,15 @@ impl Driver {
             endpoint: Endpoint::new(),
             blocked: None,
             names: Names::default(),
+            watcher: None,
             end: EndpointEnded::Runtime,
         }
+    }
+
+    /// The same that has its connections follow the addresses of this machine.
+    pub(super) fn with_watcher(mut self, watcher: Option<InterfaceWatcher>) -> Self {
+        self.watcher = watcher;
+        self
     }
 
     pub(super) async fn run(mut self) {
@@ -64,14 +74,17 @@ impl Driver {
             }
             todo.names.into_iter().for_each(|name| self.names.add(name));
             let has_more = self.serve();
+            while let Some(request) = self.endpoint.poll_stream() {
+                shared.sockets.request(request);
+            }
             self.handle_events();
             if shared.is_orphaned.load(Ordering::Acquire) && self.endpoint.is_empty() {
                 return;
             }
             let timer = self.endpoint.poll_timeout().into_iter().chain(self.release).min();
             let timer = timer.map(tokio::time::Instant::from_std);
-            tokio::select! {
-                received = shared.socket.recv(self.received.get_or_insert_default()) => match received {
+            select! {
+                received = shared.sockets.recv(self.received.get_or_insert_default()) => match received {
                     Ok(()) => self.receive(),
                     Err(error) => {
                         tracing::warn!(%error, "a socket is lost, and its connections with it");
@@ -80,10 +93,11 @@ impl Driver {
                     }
                 },
                 () = shared.wake.notified() => {}
-                () = shared.socket.writable(), if self.blocked.is_some() => self.unblock(),
+                () = shared.sockets.writable(blocked_path(&self.blocked)), if self.blocked.is_some() => self.unblock(),
                 Some(resolved) = self.names.next() => self.take_resolved(resolved),
+                Some(change) = next_change(&mut self.watcher) => self.take_change(&change),
                 // Datagrams that have come in the meantime go first.
-                () = tokio::task::yield_now(), if has_more => {}
+                () = yield_now(), if has_more => {}
                 () = sleep_until(timer), if timer.is_some() => self.handle_timeouts(),
             }
         }
@@ -110,6 +124,32 @@ impl Driver {
         let Some(batch) = &mut self.received else { return };
         // What is for nobody, and what is refused, is ignored.
         self.endpoint.handle_datagrams(now, batch.datagrams());
+        while let Some(report) = self.shared.sockets.take_report() {
+            self.endpoint.handle_stream(now, report);
+        }
+    }
+
+    /// Connections are told candidates of addresses that are new, and leave those that are gone at once.
+    fn take_change(&mut self, change: &InterfaceChange) {
+        let shared = &self.shared;
+        let (added, removed) = (shared.at(&change.added), shared.at(&change.removed));
+        // One that is known with other properties is gone and new.
+        let is_back = |host: &HostAddress| added.iter().any(|new| new.address == host.address);
+        let removed: Vec<_> = removed.iter().filter(|host| !is_back(host)).map(|host| host.address).collect();
+        removed.iter().for_each(|gone| shared.local_names.forget(gone.ip()));
+        // What is not to be used for anything new is used as long as it is there (RFC 4862 §5.5.4).
+        let usable: Vec<_> =
+            change.added.iter().filter(|address| shared.filter.passes(address)).cloned().collect();
+        let told = |hosts: Vec<HostAddress>| -> Vec<_> {
+            hosts.into_iter().filter_map(|host| shared.local_names.hide(host)).collect()
+        };
+        let (added, passive) = (told(shared.at(&usable)), told(shared.passive_at(&usable)));
+        tracing::debug!(
+            added = added.len(),
+            removed = removed.len(),
+            "addresses of this machine have changed"
+        );
+        self.endpoint.change_addresses(Instant::now(), &AddressChange { added, passive, removed });
     }
 
     fn handle_timeouts(&mut self) {
@@ -141,12 +181,12 @@ impl Driver {
         if self.blocked.is_some() {
             return false;
         }
-        let (socket, blocked) = (&self.shared.socket, &mut self.blocked);
+        let (sockets, blocked) = (&self.shared.sockets, &mut self.blocked);
         let is_blocked = &self.shared.is_blocked;
         let has_more = self.endpoint.serve(Instant::now(), &mut self.out, &mut |out, transmit| {
             *sent += transmit.len();
             // Another error is of a path that this socket cannot take, as good as a lost datagram.
-            if let Err(SendError::Full { sent }) = socket.try_send(out, &transmit) {
+            if let Err(SendError::Full { sent }) = sockets.try_send(out, &transmit) {
                 *blocked = Some(Blocked { transmit, sent });
                 is_blocked.store(true, Ordering::Release);
                 return false;
@@ -159,7 +199,7 @@ impl Driver {
 
     fn unblock(&mut self) {
         let Some(Blocked { transmit, sent }) = self.blocked.take() else { return };
-        match self.shared.socket.try_send_rest(&self.out, &transmit, sent) {
+        match self.shared.sockets.try_send_rest(&self.out, &transmit, sent) {
             Err(SendError::Full { sent }) => self.blocked = Some(Blocked { transmit, sent }),
             Ok(()) | Err(_) => {
                 self.out.clear();
@@ -197,6 +237,15 @@ impl Driver {
     }
 }
 
+/// The next change of addresses; none is ever told without a watcher.
+async fn next_change(watcher: &mut Option<InterfaceWatcher>) -> Option<InterfaceChange> {
+    match watcher {
+        // An error is of one look at the system: the next may succeed.
+        Some(watcher) => watcher.changed().await.ok(),
+        None => std::future::pending().await,
+    }
+}
+
 impl Drop for Driver {
     fn drop(&mut self) {
         let late = self.shared.end(&self.end);
@@ -209,12 +258,17 @@ impl Drop for Driver {
 }
 
 fn new_batch(endpoint: &EndpointShared) -> TransmitBatch {
-    TransmitBatch::new(MAX_DATAGRAM).with_max_segments(endpoint.socket.max_segments())
+    TransmitBatch::new(MAX_DATAGRAM).with_max_segments(endpoint.sockets.max_segments())
+}
+
+/// The path of what waits for its socket.
+fn blocked_path(blocked: &Option<Blocked>) -> Option<FiveTuple> {
+    blocked.as_ref()?.transmit.path
 }
 
 async fn sleep_until(at: Option<tokio::time::Instant>) {
     match at {
-        Some(at) => tokio::time::sleep_until(at).await,
+        Some(at) => sync::sleep_until(at).await,
         None => std::future::pending().await,
     }
 }
@@ -223,16 +277,76 @@ async fn sleep_until(at: Option<tokio::time::Instant>) {
 mod tests {
     use super::*;
     use crate::crypto::default_provider;
-    use crate::layer::NameQuery;
-    use crate::net::{InterfaceFilter, UdpSocket};
+    use crate::datachannel::ChannelInit;
+    use crate::endpoint::Member;
+    use crate::layer::{Layer, NameQuery};
+    use crate::net::{InterfaceFilter, Streams, UdpSocket};
     use crate::peer_connection::names::NameToResolve;
-    use crate::session::{Session, SessionConfig};
+    use crate::peer_connection::shared::Told;
+    use crate::session::{ConnectionState, Session, SessionConfig, SessionEvent};
+
+    /// The last timer of a session runs out during its turn: nobody would look at it ever again.
+    #[tokio::test]
+    async fn what_happens_in_a_turn_is_told() {
+        let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let runtime = tokio::runtime::Handle::current();
+        let filter = InterfaceFilter::default();
+        let shared = EndpointShared::new(
+            socket.local_addr(),
+            sync::sockets(socket, Streams::default()),
+            filter,
+            runtime,
+        );
+        let (mut now, provider) = (Instant::now(), default_provider().unwrap());
+        let config = SessionConfig::generate(provider).unwrap();
+        let [mut session, mut peer] = [1, 2].map(|port| {
+            let mut session = Session::new(now, config.clone());
+            session.add_host_address(now, ([127, 0, 0, 1], port).into()).unwrap();
+            session.end_of_host_addresses(now);
+            session
+        });
+        session.create_data_channel(now, ChannelInit::new("")).unwrap();
+        session.set_local_description(now, None).unwrap();
+        peer.set_remote_description(now, &session.local_description().unwrap()).unwrap();
+        peer.set_local_description(now, None).unwrap();
+        session.set_remote_description(now, &peer.local_description().unwrap()).unwrap();
+        let connection = Shared::new(Arc::new(shared), session);
+        let mut out = TransmitBatch::new(MAX_DATAGRAM);
+        let mut member = connection.clone();
+        let mut told = Vec::new();
+        for _ in 0..1200 {
+            member.serve(|session| {
+                while session.poll_transmit(now, &mut out).is_some() {
+                    out.clear();
+                }
+            });
+            while let Some(event) = connection.lock().pop_event() {
+                if let Told::Session(SessionEvent::ConnectionState { state, .. }) = event {
+                    told.push(state);
+                }
+            }
+            if told.contains(&ConnectionState::Failed) {
+                return;
+            }
+            // Nothing but the turn tells the session the time.
+            if connection.lock().session.failure().is_some() {
+                break;
+            }
+            now += Duration::from_millis(100);
+        }
+        panic!("{told:?}, and {:?}", connection.lock().session.failure());
+    }
 
     #[tokio::test]
     async fn of_connections_that_are_gone_no_names_are_kept() {
         let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let runtime = tokio::runtime::Handle::current();
-        let shared = Arc::new(EndpointShared::new(socket, InterfaceFilter::default(), runtime));
+        let shared = Arc::new(EndpointShared::new(
+            socket.local_addr(),
+            sync::sockets(socket, Streams::default()),
+            InterfaceFilter::default(),
+            runtime,
+        ));
         let mut driver = Driver::new(shared.clone());
         let config = SessionConfig::generate(default_provider().unwrap()).unwrap();
         for query in 0..10 {

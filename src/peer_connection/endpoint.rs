@@ -2,15 +2,24 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::driver::Driver;
 use super::error::PeerConnectionError;
+use super::local_names::LocalNames;
 use super::shared::{EndpointShared, Shared};
 use super::stable_id::{StableId, same_if_stable_id_is};
+use super::sync;
+use super::sync::atomic::Ordering;
 use crate::ice::AddressRewriteRule;
+#[cfg(feature = "tls")]
+use crate::net::TlsConfig;
+use crate::net::mdns::{Responder, ResponderConfig};
 use crate::net::runtime::check_time;
-use crate::net::{BindError, InterfaceFilter, PortRange, UdpConfig, UdpSocket, interfaces};
+use crate::net::{
+    BindError, InterfaceFilter, InterfaceWatcher, PortRange, StreamLimits, Streams, UdpConfig, UdpSocket,
+    interfaces,
+};
 use crate::session::{EndpointEnded, Session};
 
 /// A UDP socket and the task that moves datagrams for all connections on it. Cheap to clone; the task ends with
@@ -64,7 +73,16 @@ pub struct EndpointBuilder {
     udp: UdpConfig,
     filter: InterfaceFilter,
     rewrite_rules: Vec<AddressRewriteRule>,
+    streams: StreamLimits,
+    tcp: Vec<SocketAddr>,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsConfig>,
+    ignores_changes: bool,
+    hides_addresses: bool,
 }
+
+/// How often the system is asked for its addresses where it tells of changes itself.
+const RARELY: Duration = Duration::from_secs(60);
 
 impl Endpoint {
     /// An endpoint on all addresses of this machine and a port that the system chooses, unless told otherwise.
@@ -79,12 +97,17 @@ impl Endpoint {
 
     /// The address that the socket is bound to.
     pub fn local_addr(&self) -> SocketAddr {
-        self.shared().socket.local_addr()
+        self.shared().local_addr
     }
 
     /// What the socket has sent, received and lost.
     pub fn stats(&self) -> crate::net::UdpStats {
-        self.shared().socket.stats()
+        self.shared().sockets.udp_stats()
+    }
+
+    /// The handle of an endpoint whose driver is there.
+    pub(super) fn new(shared: Arc<EndpointShared>, rewrite_rules: Vec<AddressRewriteRule>) -> Self {
+        Self(Arc::new(EndpointHandle { shared, rewrite_rules }))
     }
 
     fn shared(&self) -> &Arc<EndpointShared> {
@@ -164,6 +187,63 @@ impl EndpointBuilder {
         self
     }
 
+    /// Takes streams of TCP at this address, too, those of all connections at one port: passive candidates of ICE
+    /// (RFC 6544), for peers whose network lets no UDP through. Port 0 lets the system choose. For this library's own ICE
+    /// only; connections that open streams themselves are made with
+    /// [`active_tcp`](super::PeerConnectionBuilder::active_tcp).
+    ///
+    /// ```
+    /// use kaon_rtc::peer_connection::{Endpoint, PeerConnection};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let at = "127.0.0.1:0".parse()?;
+    /// let endpoint = Endpoint::builder().address(at).tcp(at).loopback(true).bind()?;
+    /// let connection = PeerConnection::builder().endpoint(&endpoint).build().await?;
+    /// # let _ = connection;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn tcp(mut self, address: SocketAddr) -> Self {
+        self.tcp.push(address);
+        self
+    }
+
+    /// Sets the limits of streams of TCP: of those that peers open, and of those to TURN servers.
+    #[must_use]
+    pub fn stream_limits(mut self, limits: StreamLimits) -> Self {
+        self.streams = limits;
+        self
+    }
+
+    /// How the certificates of TURN servers over TLS and DTLS are verified. By default they are by the public authorities;
+    /// [`tls_config`](crate::net::tls_config) makes a configuration that trusts a private one, too.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, config: impl Into<TlsConfig>) -> Self {
+        self.tls = Some(config.into());
+        self
+    }
+
+    /// Whether connections follow when addresses of this machine come and go, if the socket is bound to all. They do by
+    /// default: a candidate of an address that is new is told and checked, and what took one that is gone goes on by the
+    /// best of the others at once.
+    #[must_use]
+    pub fn follow_interfaces(mut self, follow: bool) -> Self {
+        self.ignores_changes = !follow;
+        self
+    }
+
+    /// Whether the addresses of this machine are told by names of mDNS, as browsers do for pages that may not use a camera
+    /// (RFC 8828 §5.2): only peers on the link learn them. They are not by default. There is a name for each address, which
+    /// is answered for on the link as long as the endpoint lives.
+    #[must_use]
+    pub fn hide_addresses(mut self, hide: bool) -> Self {
+        self.hides_addresses = hide;
+        self
+    }
+
     /// Tells the peers of all its connections another address than that of the interface, or one more: the public
     /// address of a machine behind a static NAT, as in most clouds and containers. The first rule that is for an
     /// address decides; those of a [connection](super::PeerConnectionBuilder::address_rewrite) come before those of
@@ -196,14 +276,57 @@ impl EndpointBuilder {
     /// Binds the socket and starts the task.
     ///
     /// # Errors
-    /// [`PeerConnectionError::Bind`] says which address cannot be bound and why.
+    /// [`PeerConnectionError::Bind`] says which address cannot be bound and why, and [`PeerConnectionError::LocalNames`] why
+    /// nobody can answer for names of mDNS, if addresses are to be hidden.
     pub fn bind(self) -> Result<Endpoint, PeerConnectionError> {
         check_time().map_err(|_| BindError::NoRuntime)?;
         let socket = self.bind_socket()?;
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| BindError::NoRuntime)?;
-        let shared = Arc::new(EndpointShared::new(socket, self.filter, runtime.clone()));
-        runtime.spawn(Driver::new(shared.clone()).run());
-        Ok(Endpoint(Arc::new(EndpointHandle { shared, rewrite_rules: self.rewrite_rules })))
+        let watcher = self.watch(&socket);
+        let responder = match self.hides_addresses {
+            true => {
+                Some(Responder::new(ResponderConfig::default()).map_err(PeerConnectionError::LocalNames)?)
+            }
+            false => None,
+        };
+        let mut shared = EndpointShared::new(
+            socket.local_addr(),
+            sync::sockets(socket, self.streams()?),
+            self.filter,
+            runtime.clone(),
+        );
+        shared.local_names = LocalNames::new(responder);
+        let shared = Arc::new(shared);
+        runtime.spawn(Driver::new(shared.clone()).with_watcher(watcher).run());
+        Ok(Endpoint::new(shared, self.rewrite_rules))
+    }
+
+    fn streams(&self) -> Result<Streams, BindError> {
+        let streams = Streams::new(self.streams.clone());
+        streams.set_udp(self.udp.clone(), self.ports);
+        for address in &self.tcp {
+            streams.listen(*address).map_err(|source| BindError::Io { address: *address, source })?;
+        }
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            streams.set_tls(tls.clone());
+        }
+        Ok(streams)
+    }
+
+    /// A watcher of the addresses that a socket is bound to, if it is bound to all.
+    fn watch(&self, socket: &UdpSocket) -> Option<InterfaceWatcher> {
+        if self.ignores_changes || !socket.local_addr().ip().is_unspecified() {
+            return None;
+        }
+        let mut filter = self.filter.clone();
+        // They are left when they are gone, and not before.
+        filter.deprecated = true;
+        let new = |period| InterfaceWatcher::new(filter.clone(), period).ok();
+        match new(RARELY)? {
+            watcher if watcher.is_notified() => Some(watcher),
+            _ => new(InterfaceWatcher::DEFAULT_PERIOD),
+        }
     }
 
     fn bind_socket(&self) -> Result<UdpSocket, BindError> {

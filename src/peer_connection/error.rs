@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::configuration::ConfigurationError;
+use super::ice_server::IceServerError;
 use crate::datachannel::DataChannelError;
 use crate::dtls::DtlsError;
 use crate::net::BindError;
@@ -60,9 +62,18 @@ pub enum PeerConnectionError {
     /// The interfaces of this machine could not be listed.
     #[error("the interfaces of this machine cannot be listed: {0}")]
     Interfaces(#[source] io::Error),
+    /// Nobody can answer for the names of mDNS that addresses are to be told by.
+    #[error("names of mDNS cannot be answered for: {0}")]
+    LocalNames(#[source] io::Error),
     /// A server's URL is malformed.
     #[error("\"{0}\" is not the URL of a STUN server; expected stun:HOST or stun:HOST:PORT")]
     ServerUrl(String),
+    /// A STUN or TURN server cannot be used.
+    #[error(transparent)]
+    IceServer(#[from] IceServerError),
+    /// A configuration cannot be set in the place of the one that there is.
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
     /// A frame cannot be split into packets.
     #[error(transparent)]
     Frame(#[from] PacketizeError),

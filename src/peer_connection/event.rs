@@ -1,6 +1,6 @@
 //! What a connection tells.
 
-use crate::layer::{CandidatePair, Fingerprint, IceConnectionState};
+use crate::layer::{CandidatePair, Fingerprint, IceCandidateError, IceConnectionState};
 use crate::session::{
     ConnectionState, FailureReason, GatheringState, IceCandidateInit, SignalingState, TransceiverId,
 };
@@ -32,6 +32,8 @@ pub enum PeerConnectionEvent {
     SignalingState(SignalingState),
     /// A local candidate was found; signal it to the peer. An empty one says that there is no further.
     IceCandidate(IceCandidateInit),
+    /// A STUN or TURN server gives no candidate (W3C `icecandidateerror`). Others may.
+    IceCandidateError(Box<IceCandidateError>),
     /// The gathering of local candidates went on.
     GatheringState(GatheringState),
     /// The state of ICE changed.

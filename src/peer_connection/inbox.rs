@@ -2,11 +2,10 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use tokio::sync::Notify;
 
 use super::rtp_packet::RtpPacket;
+use super::sync::Notify;
+use super::sync::atomic::{AtomicUsize, Ordering};
 use crate::datachannel::ChannelInit;
 
 /// Who waits for a data channel. Its messages wait in the session.
@@ -22,6 +21,8 @@ pub(super) struct ChannelInbox {
     pub(super) changed: Arc<Notify>,
     /// There is room to send.
     pub(super) writable: Arc<Notify>,
+    /// With so many bytes queued the session tells that there is.
+    pub(super) low_threshold: usize,
 }
 
 /// What a sender that waits for room on a channel has buffered when it goes on, in bytes.

@@ -41,9 +41,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod addresses;
 mod attachment;
 mod builder;
 mod channel_stream;
+mod configuration;
 mod connection;
 mod data_channel;
 mod driver;
@@ -54,19 +56,24 @@ mod feeding;
 mod frame_receiver;
 mod handle;
 mod handler;
+mod ice_server;
 mod inbox;
+mod local_names;
 mod message;
 mod names;
+mod reconfigure;
 mod rtp_packet;
 mod rtp_receiver;
 mod rtp_sender;
 mod shared;
 mod shutdown;
 mod stable_id;
+mod sync;
 mod track;
 
 pub use builder::PeerConnectionBuilder;
 pub use channel_stream::DataChannelStream;
+pub use configuration::{BundlePolicy, Configuration, ConfigurationError};
 pub use connection::PeerConnection;
 pub use data_channel::DataChannel;
 pub use endpoint::{Endpoint, EndpointBuilder};
@@ -74,6 +81,7 @@ pub use error::PeerConnectionError;
 pub use event::PeerConnectionEvent;
 pub use frame_receiver::FrameReceiver;
 pub use handler::PeerConnectionHandler;
+pub use ice_server::{IceServer, IceServerError};
 pub use message::Message;
 pub use rtp_packet::RtpPacket;
 pub use rtp_receiver::RtpReceiver;
@@ -82,6 +90,8 @@ pub use stable_id::StableId;
 pub use track::Track;
 
 pub use crate::datachannel::{ChannelInit, ChannelState, MessageKind};
+pub use crate::ice::TransportPolicy;
+pub use crate::layer::IceCandidateError;
 pub use crate::media::{Frame, FrameAssemblerStatistics};
 pub use crate::session::{
     Codec, ConnectionState, Description, DescriptionKind, DroppedRtcp, EndpointEnded, FailureReason,
@@ -90,5 +100,7 @@ pub use crate::session::{
     TransceiverInit,
 };
 
+#[cfg(all(test, kaon_shuttle))]
+mod interleavings;
 #[cfg(test)]
 mod tests;

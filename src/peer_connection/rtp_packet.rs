@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::layer::{Ecn, PayloadType, Rid, Ssrc};
-use crate::rtp::{ExtensionValues, OwnedPacket, Packet};
+use crate::rtp::{ExtensionValues, OwnedPacket, Packet, RawExtensions};
 use crate::session::{IncomingRtp, OutgoingRtp};
 
 /// An RTP packet that arrived.
@@ -25,6 +25,9 @@ pub struct RtpPacket {
     pub packet: OwnedPacket,
     /// Its header extensions.
     pub extensions: ExtensionValues,
+    /// Elements of header extensions that this library does not know: those negotiated of what
+    /// [`MediaConfig`](super::MediaConfig) names.
+    pub raw_extensions: RawExtensions,
     /// The simulcast stream, of a peer that sends several.
     pub rid: Option<Rid>,
     /// When it arrived.
@@ -47,8 +50,8 @@ impl RtpPacket {
         let payload = self.packet.payload();
         let mut out = OutgoingRtp::new(payload_type, packet.timestamp(), packet.marker(), payload);
         out.sequence_number = Some(packet.sequence_number());
-        out.audio_level = self.extensions.audio_level;
-        out.video_orientation = self.extensions.video_orientation;
+        out.extensions = self.extensions.content();
+        out.raw_extensions = self.raw_extensions.clone();
         out
     }
 
@@ -68,6 +71,7 @@ impl From<&RtpPacket> for OutgoingRtp {
 impl From<IncomingRtp<'_>> for RtpPacket {
     fn from(rtp: IncomingRtp<'_>) -> Self {
         Self {
+            raw_extensions: rtp.to_raw_extensions(),
             packet: OwnedPacket::from(rtp.packet),
             extensions: rtp.extensions,
             rid: rtp.rid,

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
-
 use super::error::PeerConnectionError;
 use super::handle::Handle;
 use super::inbox::TrackInbox;
 use super::rtp_packet::RtpPacket;
 use super::shared::Shared;
 use super::stable_id::{StableId, same_if_stable_id_is};
+use super::sync::Notify;
 use crate::layer::Rid;
 use crate::rtp::Packet;
 use crate::sdp::Msid;

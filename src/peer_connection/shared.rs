@@ -3,24 +3,26 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Instant;
 
 use rustc_hash::FxHashMap;
-use tokio::sync::Notify;
 use tracing::Span;
 use tracing::span::Entered;
 
 use super::attachment::Attachments;
-use super::inbox::{ChannelInbox, KeyFrameRequests, LOW_WATER, TrackInbox};
+use super::configuration::Configuration;
+use super::inbox::{ChannelInbox, KeyFrameRequests, TrackInbox};
+use super::local_names::LocalNames;
 use super::names::NameToResolve;
 use super::rtp_packet::RtpPacket;
 use super::stable_id::StableId;
+use super::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use super::sync::{Mutex, MutexGuard, Notify, Sockets};
 use crate::datachannel::{ChannelEvent, ChannelId, ChannelInit};
 use crate::endpoint::{Member, SessionId};
 use crate::layer::{Datagram, Layer, Rid, TransmitBatch};
-use crate::net::{InterfaceFilter, UdpSocket, interfaces};
+use crate::net::InterfaceFilter;
 use crate::session::{
     ConnectionState, EndpointEnded, FailureReason, GatheringState, Session, SessionError, SessionEvent,
     SignalingState, TransceiverId,
@@ -29,8 +31,11 @@ use crate::session::{
 /// What connections and driver share of an endpoint.
 #[derive(Debug)]
 pub(super) struct EndpointShared {
-    pub(super) socket: UdpSocket,
-    filter: InterfaceFilter,
+    pub(super) sockets: Sockets,
+    /// Where the first of them is bound.
+    pub(super) local_addr: SocketAddr,
+    pub(super) filter: InterfaceFilter,
+    pub(super) local_names: LocalNames,
     /// That of its task, for tasks of its connections.
     pub(super) runtime: tokio::runtime::Handle,
     todo: Mutex<Todo>,
@@ -102,6 +107,7 @@ pub(super) struct State {
     unread_packets: Arc<AtomicUsize>,
     pub(super) key_frames: FxHashMap<TransceiverId, KeyFrameRequests>,
     pub(super) attachments: Attachments,
+    pub(super) configuration: Configuration,
     /// The driver has it on its list already.
     pub(super) is_dirty: bool,
     /// No handle is left: to be forgotten when the farewell is sent.
@@ -122,10 +128,17 @@ pub(super) const MAX_DATAGRAM: usize = 1472;
 const MAX_EVENTS: usize = 4096;
 
 impl EndpointShared {
-    pub(super) fn new(socket: UdpSocket, filter: InterfaceFilter, runtime: tokio::runtime::Handle) -> Self {
+    pub(super) fn new(
+        local_addr: SocketAddr,
+        sockets: Sockets,
+        filter: InterfaceFilter,
+        runtime: tokio::runtime::Handle,
+    ) -> Self {
         Self {
-            socket,
+            sockets,
+            local_addr,
             filter,
+            local_names: LocalNames::default(),
             runtime,
             todo: Mutex::default(),
             wake: Notify::new(),
@@ -180,21 +193,6 @@ impl EndpointShared {
     pub(super) fn ended(&self) -> Option<&EndpointEnded> {
         self.ended.get()
     }
-
-    /// The addresses at which the socket can be reached.
-    pub(super) fn host_addresses(&self) -> Vec<SocketAddr> {
-        let local = self.socket.local_addr();
-        if !local.ip().is_unspecified() {
-            return vec![local];
-        }
-        // Without a list of interfaces there are no host candidates, and gathering ends at once.
-        interfaces(&self.filter)
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|address| local.is_ipv6() || address.ip.is_ipv4())
-            .map(|address| address.with_port(local.port()))
-            .collect()
-    }
 }
 
 impl Shared {
@@ -211,6 +209,7 @@ impl Shared {
                 unread_packets: Arc::default(),
                 key_frames: FxHashMap::default(),
                 attachments: Attachments::default(),
+                configuration: Configuration::default(),
                 is_dirty: false,
                 is_abandoned: false,
             }),
@@ -297,10 +296,10 @@ impl Shared {
         self.with(|state, now| {
             state.session.end(now, reason);
             let mut out =
-                TransmitBatch::new(MAX_DATAGRAM).with_max_segments(self.endpoint.socket.max_segments());
+                TransmitBatch::new(MAX_DATAGRAM).with_max_segments(self.endpoint.sockets.max_segments());
             while let Some(transmit) = state.session.poll_transmit(now, &mut out) {
                 // A socket that is full loses it, as the network may.
-                let _ = self.endpoint.socket.try_send(&out, &transmit);
+                let _ = self.endpoint.sockets.try_send(&out, &transmit);
                 out.clear();
             }
         });
@@ -334,6 +333,10 @@ impl Member for Arc<Shared> {
         }
         let had_rtp = state.session.has_queued_rtp();
         act(&mut state.session);
+        // What was due was done meanwhile.
+        if state.session.has_events() && state.drain(self.id, &self.endpoint) {
+            self.changed.notify_waiters();
+        }
         if had_rtp && !state.session.has_queued_rtp() && self.ends_in_order.load(Ordering::Relaxed) > 0 {
             self.changed.notify_waiters();
         }
@@ -383,7 +386,7 @@ impl State {
         match event {
             SessionEvent::GatheringState(GatheringState::Gathering) => {
                 self.events.push_back(Told::Session(event));
-                self.gather(&endpoint.host_addresses());
+                self.gather(endpoint);
             }
             SessionEvent::ResolveName { query, name } => {
                 endpoint.resolve(NameToResolve { connection, query, name });
@@ -447,11 +450,14 @@ impl State {
     }
 
     /// Host candidates, once there is a description that they belong to.
-    fn gather(&mut self, addresses: &[SocketAddr]) {
+    pub(super) fn gather(&mut self, endpoint: &EndpointShared) {
         let now = Instant::now();
-        for address in addresses {
-            // Beyond the limit of candidates the first ones do.
-            let _ = self.session.add_host_address(now, *address);
+        // Beyond the limit of candidates the first ones do.
+        for host in endpoint.host_addresses() {
+            let _ = self.session.add_host(now, host);
+        }
+        for host in endpoint.passive_addresses() {
+            let _ = self.session.add_passive_address(now, host);
         }
         self.session.end_of_host_addresses(now);
     }
@@ -506,7 +512,6 @@ impl State {
         match event {
             ChannelEvent::OpenedByPeer(id) => {
                 self.channels.insert(id, ChannelInbox::announced(self.session.channel(id)));
-                self.set_low_threshold(id);
                 self.events.push_back(Told::DataChannel(id));
             }
             ChannelEvent::Readable(id) => match self.channels.get(&id) {
@@ -556,10 +561,17 @@ impl State {
         self.session.discard_messages(id);
     }
 
-    /// Has the session tell when there is room to send on a channel.
-    pub(super) fn set_low_threshold(&mut self, id: ChannelId) {
-        // A channel that is gone has nobody who waits.
-        let _ = self.session.set_buffered_amount_low_threshold(id, LOW_WATER);
+    /// Has the session tell when no more than `threshold` bytes are queued on a channel, or before that.
+    pub(super) fn tell_when_low(&mut self, id: ChannelId, threshold: usize) {
+        let buffered = self.session.buffered_amount(id);
+        let Some(inbox) = self.channels.get_mut(&id) else { return };
+        // Of all who wait the one for the most goes on first; the others look again then.
+        let is_told_before = (threshold..buffered).contains(&inbox.low_threshold);
+        if !is_told_before {
+            inbox.low_threshold = threshold;
+            // A channel that is gone has nobody who waits.
+            let _ = self.session.set_buffered_amount_low_threshold(id, threshold);
+        }
     }
 
     pub(super) fn is_closed(&self) -> bool {

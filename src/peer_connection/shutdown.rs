@@ -1,10 +1,9 @@
 //! An orderly end.
 
-use std::sync::atomic::Ordering;
-
 use super::connection::PeerConnection;
 use super::error::PeerConnectionError;
 use super::shared::Shared;
+use super::sync::atomic::Ordering;
 use crate::datachannel::ChannelId;
 
 /// Has the connection tell when media is sent, while it is there.

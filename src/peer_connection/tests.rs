@@ -18,9 +18,12 @@ mod ends;
 mod failures;
 mod handles;
 mod limits;
+#[cfg(feature = "turn-server")]
+mod relays;
 mod rtcp;
 mod shutdown;
 mod signalling;
+mod tcp;
 mod track;
 mod waits;
 

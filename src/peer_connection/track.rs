@@ -2,12 +2,11 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Instant;
 
-use tokio::sync::Notify;
-
+use super::sync::atomic::{AtomicBool, Ordering};
+use super::sync::{Mutex, MutexGuard, Notify};
 use crate::session::{Codec, OutgoingRtp, TrackKind, TransceiverId};
 
 /// Media that any number of senders of any number of connections send (W3C `MediaStreamTrack`, on the side that sends).

@@ -418,7 +418,7 @@ fn compound_rules() {
     let inside = [&padded[..], &padded].concat();
     assert_eq!(check_compound(&inside, CompoundRules::Full), Err(CompoundError::PaddedInside));
     let Ok(Packet::ReceiverReport(report)) = parse(&padded) else { panic!() };
-    assert_eq!(report.extension, []);
+    assert!(report.extension.is_empty());
 }
 
 #[test]

@@ -47,8 +47,9 @@ mod tests;
 
 pub use error::{ParseError, WriteError};
 pub use extension::{
-    AbsSendTime, AudioLevel, Extension, ExtensionForm, ExtensionId, ExtensionKind, ExtensionMap,
-    ExtensionValues, Extensions, HeaderExtension, RepairedRid, Rotation, TransportSequenceNumber,
+    AbsSendTime, AudioLevel, ContentExtensions, Extension, ExtensionForm, ExtensionId, ExtensionKind,
+    ExtensionMap, ExtensionTooLong, ExtensionUri, ExtensionUriError, ExtensionUris, ExtensionValues,
+    Extensions, HeaderExtension, RawExtensions, RepairedRid, Rotation, TransportSequenceNumber,
     VideoOrientation,
 };
 pub use owned::OwnedPacket;

@@ -1,5 +1,7 @@
 //! A read-only view of a packet.
 
+use std::ops::Range;
+
 use super::layout::Layout;
 use super::{
     ExtensionForm, ExtensionId, ExtensionMap, ExtensionValues, Extensions, HeaderExtension, ParseError,
@@ -101,6 +103,13 @@ impl<'a> Packet<'a> {
     /// The data of the first element with this id.
     pub fn extension_data(&self, id: ExtensionId) -> Option<&'a [u8]> {
         self.extensions().find(|element| element.id == id).map(|element| element.data)
+    }
+
+    /// Where in the packet the data of the first element with this id lie.
+    pub fn extension_data_range(&self, id: ExtensionId) -> Option<Range<usize>> {
+        let body = self.layout.extension_block()?.body().start;
+        let data = self.extensions().elements().find(|element| element.id == id)?.data;
+        Some(body + data.start..body + data.end)
     }
 
     /// The typed extension `E`, when it was negotiated, is present, and is well-formed.

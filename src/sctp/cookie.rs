@@ -1,11 +1,14 @@
 //! The state cookie, RFC 9260 §5.1.3.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+
+use zeroize::Zeroizing;
 
 use super::sequence::Tsn;
 use super::wire::Capabilities;
-use crate::crypto::{CryptoProvider, HashAlgorithm, Hmac};
+use crate::crypto::{CryptoProvider, Digests, HashAlgorithm, Hmac};
 
 /// What both ends agreed on: what an association is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,21 +62,29 @@ impl StateCookie {
     }
 }
 
-/// The key that signs cookies.
-pub(crate) struct CookieKey(Box<dyn Hmac>);
+/// The key that signs cookies. An association signs one or two in its life, so that the state of the HMAC, which takes more
+/// than a kilobyte, is made for each.
+pub(crate) struct CookieKey {
+    key: Zeroizing<[u8; 32]>,
+    digests: Arc<dyn Digests>,
+}
 
 impl CookieKey {
     pub(crate) fn new(crypto: &CryptoProvider) -> Self {
-        let mut key = [0; 32];
-        crypto.random.fill(&mut key);
-        Self(crypto.digests.hmac(HashAlgorithm::Sha256, &key))
+        let mut key = Zeroizing::new([0; 32]);
+        crypto.random.fill(&mut *key);
+        Self { key, digests: crypto.digests.clone() }
+    }
+
+    fn hmac(&self) -> Box<dyn Hmac> {
+        self.digests.hmac(HashAlgorithm::Sha256, &*self.key)
     }
 
     pub(crate) fn seal(&self, cookie: &StateCookie) -> [u8; StateCookie::LEN] {
         let mut sealed = [0; StateCookie::LEN];
         let (body, tag) = sealed.split_at_mut(StateCookie::BODY);
         body.copy_from_slice(&cookie.body());
-        let digest = self.0.sign(&[body]);
+        let digest = self.hmac().sign(&[body]);
         tag.copy_from_slice(&digest[..StateCookie::TAG]);
         sealed
     }
@@ -82,7 +93,7 @@ impl CookieKey {
     pub(crate) fn open(&self, sealed: &[u8]) -> Option<StateCookie> {
         let sealed: &[u8; StateCookie::LEN] = sealed.try_into().ok()?;
         let (body, tag) = sealed.split_at(StateCookie::BODY);
-        if !self.0.verify(&[body], tag) {
+        if !self.hmac().verify(&[body], tag) {
             return None;
         }
         let word = |index: usize| {

@@ -205,7 +205,7 @@ impl MediaDescription {
     /// The simulcast streams.
     pub fn simulcast(&self) -> Option<&Simulcast> {
         self.attributes().find_map(|attribute| match attribute {
-            Attribute::Simulcast(simulcast) => Some(simulcast),
+            Attribute::Simulcast(simulcast) => Some(&**simulcast),
             _ => None,
         })
     }

@@ -129,7 +129,7 @@ impl SessionDescription {
     /// The groups of media sections.
     pub fn groups(&self) -> impl Iterator<Item = &Group> {
         self.attributes().filter_map(|attribute| match attribute {
-            Attribute::Group(group) => Some(group),
+            Attribute::Group(group) => Some(&**group),
             _ => None,
         })
     }
@@ -183,7 +183,7 @@ impl SessionDescription {
     ) -> impl Iterator<Item = &'a Fingerprint> + 'a {
         let inherited = media.fingerprints().next().is_none();
         let session = self.attributes().filter(move |_| inherited).filter_map(|attribute| match attribute {
-            Attribute::Fingerprint(fingerprint) => Some(fingerprint),
+            Attribute::Fingerprint(fingerprint) => Some(&**fingerprint),
             _ => None,
         });
         media.fingerprints().chain(session)
@@ -208,11 +208,15 @@ impl SessionDescription {
     /// Whether the side that describes may tell of candidates later: the option `trickle`, RFC 8838 §3, at either
     /// level.
     pub fn trickles(&self, media: &MediaDescription) -> bool {
+        self.has_ice_option(media, "trickle")
+    }
+
+    /// Whether an option is among those of `a=ice-options`, at either level (RFC 8839 §5.6).
+    pub fn has_ice_option(&self, media: &MediaDescription, wanted: &str) -> bool {
         // Some separate the options by commas.
-        let is_trickle =
-            |option: &String| option.split(',').any(|option| option.eq_ignore_ascii_case("trickle"));
+        let is_wanted = |option: &String| option.split(',').any(|option| option.eq_ignore_ascii_case(wanted));
         self.attributes().chain(media.attributes()).any(|attribute| match attribute {
-            Attribute::IceOptions(options) => options.iter().any(is_trickle),
+            Attribute::IceOptions(options) => options.iter().any(is_wanted),
             _ => false,
         })
     }

@@ -304,3 +304,9 @@ fn debug_tells_no_secrets() {
         assert!(!format!("{error} {error:?}").contains("SECRET"), "{error}");
     }
 }
+
+/// A session keeps its descriptions, of which each line costs.
+#[test]
+fn a_line_is_small() {
+    assert!(size_of::<Line>() <= 48);
+}

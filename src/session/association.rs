@@ -85,6 +85,12 @@ impl SctpTransport for Association {
         self.0.as_ref().map_or(usize::MAX, |sctp| sctp.receive_budget())
     }
 
+    fn path_has_changed(&mut self, now: Instant) {
+        if let Some(sctp) = &mut self.0 {
+            sctp.path_has_changed(now);
+        }
+    }
+
     fn path_is_back(&mut self, now: Instant) {
         if let Some(sctp) = &mut self.0 {
             sctp.path_is_back(now);

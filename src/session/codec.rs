@@ -1,8 +1,11 @@
 //! Codecs as they are negotiated.
 
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
 use crate::layer::{PayloadType, TrackKind};
-use crate::rtp::ExtensionKind;
 use crate::rtp::payload::PayloadFormat;
+use crate::rtp::{ExtensionKind, ExtensionUri};
 use crate::sdp::{FeedbackKind, FormatParameters};
 
 /// A codec that a session can send and receive: what an `a=rtpmap` with its `a=fmtp` and `a=rtcp-fb` says.
@@ -199,6 +202,44 @@ pub struct MediaConfig {
     pub audio_extensions: Vec<ExtensionKind>,
     /// Header extensions of video.
     pub video_extensions: Vec<ExtensionKind>,
+    /// Header extensions of audio that this library does not know, and the application reads, writes or forwards. None
+    /// by default.
+    pub audio_extension_uris: Vec<ExtensionUri>,
+    /// The same of video.
+    pub video_extension_uris: Vec<ExtensionUri>,
+}
+
+/// A [`MediaConfig`] that many share, and that is copied when one of them changes it.
+///
+/// ```
+/// use kaon_rtc::session::SharedMediaConfig;
+///
+/// let all = SharedMediaConfig::default();
+/// let mut one = all.clone();
+/// one.video.retain(|codec| codec.is("VP8"));
+/// assert!(all.video.len() > one.video.len());
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct SharedMediaConfig(Arc<MediaConfig>);
+
+impl From<MediaConfig> for SharedMediaConfig {
+    fn from(config: MediaConfig) -> Self {
+        Self(Arc::new(config))
+    }
+}
+
+impl Deref for SharedMediaConfig {
+    type Target = MediaConfig;
+
+    fn deref(&self) -> &MediaConfig {
+        &self.0
+    }
+}
+
+impl DerefMut for SharedMediaConfig {
+    fn deref_mut(&mut self) -> &mut MediaConfig {
+        Arc::make_mut(&mut self.0)
+    }
 }
 
 impl Default for MediaConfig {
@@ -226,6 +267,8 @@ impl Default for MediaConfig {
                 Rid,
                 RepairedRid,
             ],
+            audio_extension_uris: Vec::new(),
+            video_extension_uris: Vec::new(),
         }
     }
 }
@@ -245,6 +288,20 @@ impl MediaConfig {
             TrackKind::Audio => &self.audio_extensions,
             TrackKind::Video => &self.video_extensions,
         }
+    }
+
+    /// The header extensions of a kind that this library does not know.
+    pub fn extension_uris(&self, kind: TrackKind) -> &[ExtensionUri] {
+        match kind {
+            TrackKind::Audio => &self.audio_extension_uris,
+            TrackKind::Video => &self.video_extension_uris,
+        }
+    }
+
+    /// The URIs of all header extensions of a kind.
+    pub(super) fn all_extension_uris(&self, kind: TrackKind) -> impl Iterator<Item = &str> {
+        let known = self.extensions(kind).iter().map(|kind| kind.uri());
+        known.chain(self.extension_uris(kind).iter().map(ExtensionUri::as_str))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::codec::MediaConfig;
+use super::codec::SharedMediaConfig;
 use super::transports::Transports;
 use crate::crypto::CryptoProvider;
 use crate::datachannel;
@@ -33,15 +33,16 @@ pub struct SessionConfig {
     pub provider: CryptoProvider,
     /// The layers below.
     pub transports: Transports,
-    /// Codecs and header extensions.
-    pub media: MediaConfig,
-    /// The largest datagram of data channels and of RTCP in bytes of UDP payload. 1228 by default: an IPv6 packet of
+    /// Codecs and header extensions, shared by the sessions that are made with it.
+    pub media: SharedMediaConfig,
+    /// The largest datagram of data channels and of RTCP in bytes of UDP payload, with what a relay of this side wants
+    /// around it. 1228 by default: an IPv6 packet of
     /// 1280 bytes with room for a TURN channel header. [`set_mtu`](Self::set_mtu) changes it together with the packet
     /// size of SCTP and with [`max_rtp_datagram`](Self::max_rtp_datagram). DTLS handshakes take the size that the
     /// batch has, and less where that does not arrive.
     pub mtu: usize,
-    /// The largest datagram of RTP in bytes of UDP payload, header extensions and the tag of SRTP included: what is
-    /// longer is refused by [`Session::send_rtp`](super::Session::send_rtp). 1472 by default, an IPv4 packet of 1500
+    /// The largest datagram of RTP in bytes of UDP payload, header extensions, the tag of SRTP and what a relay wants
+    /// around it included: what is longer is refused by [`Session::send_rtp`](super::Session::send_rtp). 1472 by default, an IPv4 packet of 1500
     /// bytes, because those who forward have to send what others made. A `PeerConnection` sends no
     /// longer ones, whatever this says.
     pub max_rtp_datagram: usize,
@@ -98,7 +99,7 @@ impl SessionConfig {
         Self {
             transports: Transports::native(&provider, identity, ice, sctp),
             provider,
-            media: MediaConfig::default(),
+            media: SharedMediaConfig::default(),
             mtu: MTU,
             max_rtp_datagram: MAX_RTP_DATAGRAM,
             sctp_port: 5000,

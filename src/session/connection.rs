@@ -19,10 +19,10 @@ use super::jsep::{Jsep, JsepConfig};
 use super::media::{IncomingRtp, Media};
 use super::state::{ConnectionState, SignalingState};
 use super::stats::{Sources, StatsReport, Traffic};
-use super::transport::{DtlsEnd, Transport, TransportEvent};
+use super::transport::{Departure, DtlsEnd, Transport, TransportEvent};
 use crate::layer::{
-    CandidatePair, Datagram, Fingerprint, FingerprintAlgorithm, FiveTuple, IceConnectionState,
-    IceCredentials, IceEvent, Layer, PathProof, Transmit, TransmitBatch,
+    CandidatePair, Datagram, Fingerprint, FingerprintAlgorithm, FiveTuple, HashKeys, IceConnectionState,
+    IceCredentials, IceEvent, Layer, Opened, PathProof, StreamReport, StreamRequest, Transmit, TransmitBatch,
 };
 use crate::stun;
 
@@ -77,6 +77,8 @@ pub struct Session {
     transport: Transport,
     media: Media,
     events: Events,
+    /// Data have left, so that SCTP may have something to tell.
+    has_sent_data: bool,
     /// The latest time that was told.
     now: Instant,
     gathering: Gathering,
@@ -114,6 +116,11 @@ impl Session {
         Ok(session)
     }
 
+    /// A secret for tables of those that hold this session.
+    pub(crate) fn draw_hash_keys(&self) -> HashKeys {
+        self.media.draw_hash_keys()
+    }
+
     fn make_transport(now: Instant, config: &SessionConfig) -> Transport {
         Transport::new(
             now,
@@ -129,6 +136,7 @@ impl Session {
         let jsep_config = JsepConfig {
             media: config.media.clone(),
             fingerprints: config.transports.fingerprints.clone(),
+            ice_options: transport.ice_ref().options(),
             sctp_port: config.sctp_port,
             max_message_size: config.max_message_size,
             max_sections: config.max_media_sections,
@@ -140,6 +148,7 @@ impl Session {
             transport,
             media: Media::new(now, &config),
             events: Events::default(),
+            has_sent_data: false,
             now,
             gathering: Gathering::default(),
             connection_state: ConnectionState::New,
@@ -219,27 +228,34 @@ impl Session {
         deliver: &mut dyn FnMut(IncomingRtp<'_>),
     ) -> Result<(), SessionError> {
         self.advance(now);
-        let (path, len) = (datagram.path, datagram.bytes.len());
         self.proof = None;
         // RFC 7983 §7.
-        let result = match datagram.bytes.first() {
-            Some(0..=3) => {
-                let ice = self.transport.ice();
-                let result = ice.handle_datagram(now, datagram);
-                let proof = ice.take_proof(&path).filter(|_| result.is_ok());
-                self.proof = proof.map(|proof| (path, proof));
-                if self.proof.is_some() {
-                    self.transport.note_heard(now);
+        let datagram = match datagram.bytes.first() {
+            Some(0..=3 | 64..=79) => match self.transport.ice().open(now, datagram) {
+                Opened::Own(datagram) => return self.receive_ice(now, datagram),
+                Opened::Inner(inner) => inner,
+                Opened::Refused(error) => {
+                    tracing::trace!(%error, "ignored a datagram");
+                    return Err(error.into());
                 }
-                self.settle();
-                return Ok(result?);
-            }
+            },
+            _ => datagram,
+        };
+        let (path, len) = (datagram.path, datagram.bytes.len());
+        let result = match datagram.bytes.first() {
+            Some(0..=3) => return self.receive_ice(now, datagram),
             Some(20..=63) => {
                 let result = self.transport.receive_dtls(now, datagram);
                 self.settle();
                 result
             }
-            Some(128..=191) => self.receive_media(now, datagram, deliver),
+            Some(128..=191) => {
+                let result = self.receive_media(now, datagram, deliver);
+                if result.is_ok() {
+                    self.note_media(now, path);
+                }
+                result
+            }
             _ => Err(SessionError::Ignored("neither STUN, DTLS nor RTP")),
         };
         match &result {
@@ -247,6 +263,20 @@ impl Session {
             Err(error) => tracing::trace!(%error, ?path, len, "ignored a datagram"),
         }
         result
+    }
+
+    fn receive_ice(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), SessionError> {
+        let path = datagram.path;
+        let ice = self.transport.ice();
+        let result = ice.handle_datagram(now, datagram);
+        let proof = ice.take_proof(&path).filter(|_| result.is_ok());
+        self.proof = proof.map(|proof| (path, proof));
+        // That the peer is heard elsewhere says nothing of the path that data takes, which may be gone.
+        if self.proof.is_some() && self.transport.path().is_none_or(|selected| selected == path) {
+            self.transport.note_heard(now);
+        }
+        self.settle();
+        Ok(result?)
     }
 
     fn receive_media(
@@ -265,6 +295,21 @@ impl Session {
         } else {
             self.media.receive_rtp(now, srtp, datagram, deliver)
         }
+    }
+
+    /// Media that proved authentic tells where the peer is.
+    fn note_media(&mut self, now: Instant, path: FiveTuple) {
+        let is_elsewhere = self.transport.path().is_some_and(|selected| selected != path);
+        self.transport.ice().note_data(now, &path);
+        if is_elsewhere {
+            self.settle();
+        }
+    }
+
+    /// Whether an event may wait: also after datagrams were [asked for](Layer::poll_transmit), which has done what was due,
+    /// and has taken from what was queued.
+    pub(crate) fn has_events(&self) -> bool {
+        self.has_sent_data || !self.events.is_empty() || self.transport.channels_ref().has_events()
     }
 
     /// The next event that is not of a data channel.
@@ -371,6 +416,7 @@ impl Session {
     /// Takes what the layers tell.
     fn pump(&mut self) {
         let now = self.now;
+        self.has_sent_data = false;
         while let Some(event) = self.transport.poll_event(now) {
             match event {
                 TransportEvent::Ice(event) => self.handle_ice_event(event),
@@ -394,7 +440,9 @@ impl Session {
         let has_failed = self.failure.as_ref().is_some_and(FailureReason::is_final);
         match event {
             IceEvent::LocalCandidate(candidate) => self.add_local_candidate(candidate),
+            IceEvent::LocalCandidateGone(candidate) => self.gathering.remove(&candidate),
             IceEvent::GatheringComplete => self.end_of_local_candidates(),
+            IceEvent::CandidateError(error) => self.events.push(SessionEvent::IceCandidateError(error)),
             IceEvent::ResolveName { query, name } => {
                 self.events.push(SessionEvent::ResolveName { query, name });
             }
@@ -405,6 +453,7 @@ impl Session {
             }
             IceEvent::SelectedPair(pair) => {
                 self.traffic.selections += 1;
+                self.transport.note_path_change(self.now);
                 self.transport.start_dtls(&self.jsep);
                 if !has_failed {
                     self.events.push(SessionEvent::SelectedPair(pair));
@@ -413,17 +462,14 @@ impl Session {
         }
     }
 
-    fn next_transmit(&mut self, now: Instant, out: &mut TransmitBatch) -> Option<Transmit> {
-        if let Some(transmit) = self.transport.poll_transmit_set_up(now, out) {
-            return Some(transmit);
-        }
-        if let Some(path) = self.transport.path()
-            && let Some(srtp) = self.transport.srtp()
-            && let Some(transmit) = self.media.poll_transmit(now, srtp, path, out)
-        {
-            return Some(transmit);
-        }
-        self.transport.poll_transmit_data(now, out)
+    fn next_departure(&mut self, now: Instant, out: &mut TransmitBatch) -> Option<Departure> {
+        let Self { transport, media, .. } = self;
+        let departure = transport.poll_transmit(now, out, |srtp, path, envelope, out| {
+            media.set_envelope_overhead(envelope);
+            media.poll_transmit(now, srtp, path, out)
+        })?;
+        self.has_sent_data |= departure.is_data;
+        Some(departure)
     }
 }
 
@@ -452,12 +498,16 @@ impl Layer for Session {
             // An agent does what is due before it is asked for datagrams.
             self.act(now, |session| session.transport.ice().handle_timeout(now));
         }
-        let transmit = self.next_transmit(now, out)?;
-        let is_ice = out.bytes(&transmit).first().is_some_and(|first| *first < 4);
-        if let Some(path) = transmit.path
-            && !is_ice
-        {
-            self.traffic.sent(now, path, out.datagrams(&transmit).len(), transmit.len());
+        let Some(Departure { transmit, path, .. }) = self.next_departure(now, out) else {
+            if self.transport.has_seal_failed() {
+                // DTLS has ended of it.
+                self.settle();
+            }
+            return None;
+        };
+        if let Some(path) = path {
+            let (datagrams, bytes) = self.transport.count(&transmit, path, out);
+            self.traffic.sent(now, path, datagrams, bytes);
         }
         Some(transmit)
     }
@@ -465,5 +515,13 @@ impl Layer for Session {
     fn poll_event(&mut self) -> Option<SessionEvent> {
         self.pump();
         self.next_connection_event().or_else(|| self.next_channel_event().map(SessionEvent::DataChannel))
+    }
+
+    fn poll_stream(&mut self) -> Option<StreamRequest> {
+        self.transport.ice().poll_stream()
+    }
+
+    fn handle_stream(&mut self, now: Instant, report: StreamReport) {
+        self.act(now, |session| session.transport.ice().handle_stream(now, report));
     }
 }

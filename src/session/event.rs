@@ -1,7 +1,7 @@
 //! What a session tells.
 
 use crate::datachannel::ChannelEvent;
-use crate::layer::{CandidatePair, Fingerprint, IceConnectionState, NameQuery, Rid};
+use crate::layer::{CandidatePair, Fingerprint, IceCandidateError, IceConnectionState, NameQuery, Rid};
 
 use super::description::IceCandidateInit;
 use super::failure::FailureReason;
@@ -18,6 +18,8 @@ pub enum SessionEvent {
     SignalingState(SignalingState),
     /// A local candidate was found; signal it to the peer. An empty one says that there is no further.
     IceCandidate(IceCandidateInit),
+    /// A STUN or TURN server gives no candidate. Others may.
+    IceCandidateError(Box<IceCandidateError>),
     /// The gathering of local candidates went on.
     GatheringState(GatheringState),
     /// A remote candidate has a name: resolve it and call

@@ -49,6 +49,10 @@ impl Events {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     pub(super) fn pop(&mut self) -> Option<SessionEvent> {
         let event = self.waiting.pop_front()?;
         if let Some(request) = Request::of(&event) {

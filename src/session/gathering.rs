@@ -20,6 +20,14 @@ impl Gathering {
         self.candidates.push(candidate);
     }
 
+    /// One is of no use any more.
+    pub(super) fn remove(&mut self, gone: &Candidate) {
+        if let Some(place) = self.candidates.iter().position(|candidate| candidate == gone) {
+            self.candidates.remove(place);
+            self.told -= usize::from(place < self.told);
+        }
+    }
+
     pub(super) fn complete(&mut self) {
         self.is_complete = true;
     }

@@ -47,7 +47,7 @@ mod transport;
 mod transports;
 
 pub use crate::layer::TrackKind;
-pub use codec::{Codec, MediaConfig, NegotiatedCodec, Repairs};
+pub use codec::{Codec, MediaConfig, NegotiatedCodec, Repairs, SharedMediaConfig};
 pub use config::{RtcpConfig, SessionConfig};
 pub use connection::Session;
 pub use description::{Description, DescriptionKind, IceCandidateInit, UnknownDescriptionKind};

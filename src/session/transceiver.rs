@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::codec::{Codec, NegotiatedCodec};
 use crate::layer::{Mid, Rid, Ssrc, TrackKind};
-use crate::rtp::ExtensionMap;
+use crate::rtp::{ExtensionId, ExtensionKind, ExtensionMap, ExtensionUris};
 use crate::sdp::{Direction, Msid, SsrcGroup};
 
 /// Names a transceiver of a session for as long as the session lives.
@@ -105,10 +105,27 @@ pub struct Transceiver {
 /// How what a transceiver sends is named.
 #[derive(Clone, Debug)]
 pub(super) struct SenderIdentity {
-    pub(super) ssrc: Ssrc,
-    pub(super) rtx_ssrc: Ssrc,
+    /// What it sends, or the first of several.
+    pub(super) encoding: EncodingIdentity,
+    /// The others.
+    pub(super) more_encodings: Vec<EncodingIdentity>,
     pub(super) streams: Vec<String>,
     pub(super) track_id: String,
+}
+
+/// How one encoding of what a transceiver sends is named.
+#[derive(Clone, Debug)]
+pub(super) struct EncodingIdentity {
+    pub(super) ssrc: Ssrc,
+    pub(super) rtx_ssrc: Ssrc,
+    /// Which of several it is (RFC 8852).
+    pub(super) rid: Option<Rid>,
+}
+
+impl SenderIdentity {
+    pub(super) fn encodings(&self) -> impl Iterator<Item = &EncodingIdentity> {
+        std::iter::once(&self.encoding).chain(&self.more_encodings)
+    }
 }
 
 /// What offer and answer agreed on.
@@ -130,6 +147,9 @@ pub(super) struct Negotiated {
     pub(super) receive_codecs: Vec<NegotiatedCodec>,
     /// The header extensions that both sides know.
     pub(super) extensions: ExtensionMap,
+    /// Of those that this library does not know, what the peer takes and what it may send.
+    pub(super) send_uris: ExtensionUris,
+    pub(super) receive_uris: ExtensionUris,
     pub(super) remote: RemoteSources,
 }
 
@@ -198,6 +218,16 @@ impl Transceiver {
         &self.negotiated.receive_codecs
     }
 
+    /// The id of a header extension, known to this library or named in its configuration, that is negotiated for one
+    /// direction at least.
+    pub fn extension_id(&self, uri: &str) -> Option<ExtensionId> {
+        let Negotiated { extensions, send_uris, receive_uris, .. } = &self.negotiated;
+        match ExtensionKind::from_uri(uri) {
+            Some(kind) => extensions.id(kind),
+            None => send_uris.id(uri).or_else(|| receive_uris.id(uri)),
+        }
+    }
+
     /// The streams and tracks that what the peer sends belongs to.
     pub fn remote_msids(&self) -> &[Msid] {
         &self.negotiated.remote.msids
@@ -208,9 +238,9 @@ impl Transceiver {
         &self.negotiated.remote.rids
     }
 
-    /// The SSRC that this side sends with.
+    /// The SSRC that this side sends with; of several encodings that of the first.
     pub fn ssrc(&self) -> Ssrc {
-        self.sender.ssrc
+        self.sender.encoding.ssrc
     }
 
     /// Whether packets may be sent now.

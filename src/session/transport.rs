@@ -1,6 +1,8 @@
 //! The one transport of a session: ICE, DTLS, SRTP and SCTP put together (RFC 8835), with the data channels on
 //! top.
 
+mod sending;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,10 +13,12 @@ use super::state::ConnectionState;
 use super::transports::Transports;
 use crate::datachannel::{self, ChannelId, ChannelState, DataChannels};
 use crate::layer::{
-    Datagram, DtlsError, DtlsEvent, DtlsRole, DtlsTransport, Fingerprint, FingerprintAlgorithm, FiveTuple,
-    IceConnectionState, IceCredentials, IceEvent, IceFailure, IceFailureCause, IceRole, IceTransport, Layer,
-    SctpClose, SctpEvent, SctpTransport, SrtpKeyingMaterial, SrtpTransport, Transmit, TransmitBatch,
+    Datagram, DtlsError, DtlsEvent, DtlsRole, DtlsTransport, Envelope, Fingerprint, FingerprintAlgorithm,
+    FiveTuple, IceConnectionState, IceCredentials, IceEvent, IceFailure, IceFailureCause, IceOptions,
+    IceRole, IceTransport, Layer, SctpClose, SctpEvent, SctpTransport, SrtpKeyingMaterial, SrtpTransport,
 };
+
+pub(super) use self::sending::Departure;
 
 /// The layers below media and data.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub(super) struct Transport {
     sctp_port: u16,
     ice: Box<dyn IceTransport>,
     dtls: Option<Box<dyn DtlsTransport>>,
+    /// What stands around the data of its records, once it was asked for.
+    record: Option<Envelope>,
     srtp: Option<Box<dyn SrtpTransport>>,
     sctp: Association,
     channels: DataChannels,
@@ -32,6 +38,8 @@ pub(super) struct Transport {
     /// The data channels were told of the association.
     has_channels: bool,
     has_role: bool,
+    /// There is something that SRTP is for.
+    has_media: bool,
     /// What of the peer's description ICE was told.
     remote_credentials: Option<IceCredentials>,
     remote_candidates: u64,
@@ -50,14 +58,14 @@ pub(super) struct Transport {
     is_offerer: bool,
     remote_is_lite: bool,
     dtls_end: Option<DtlsEnd>,
+    /// What DTLS has refused to protect something for, until that is told.
+    seal_failure: Option<DtlsError>,
     /// The session is to learn that the peer has closed.
     is_close_untold: bool,
     /// How the association ended.
     data_end: Option<FailureReason>,
-    /// SCTP packets before DTLS protects them.
-    sctp_batch: TransmitBatch,
-    /// Which of them found no room in the application's batch.
-    unsealed: Option<Unsealed>,
+    /// The largest datagram of data channels.
+    mtu: usize,
     /// When something authentic came last.
     heard: Option<Instant>,
     /// The last datagrams of a session that was closed.
@@ -82,13 +90,6 @@ const UNKNOWING_PEER: u32 = 15;
 pub(super) enum DtlsEnd {
     Closed,
     Failed(DtlsError),
-}
-
-/// A run of SCTP packets of which the first ones are on their way.
-#[derive(Debug)]
-struct Unsealed {
-    packets: Transmit,
-    sealed: usize,
 }
 
 /// What a transport tells the session.
@@ -116,6 +117,7 @@ impl Transport {
             transports,
             sctp_port,
             dtls: None,
+            record: None,
             srtp: None,
             sctp: Association::default(),
             channels: DataChannels::new(limits),
@@ -123,6 +125,7 @@ impl Transport {
             is_data_refused: false,
             has_channels: false,
             has_role: false,
+            has_media: false,
             remote_credentials: None,
             remote_candidates: 0,
             remote_ended: false,
@@ -135,11 +138,10 @@ impl Transport {
             is_offerer: false,
             remote_is_lite: false,
             dtls_end: None,
+            seal_failure: None,
             is_close_untold: false,
             data_end: None,
-            // As many as fit into one send when they are protected.
-            sctp_batch: TransmitBatch::new(mtu).with_max_segments(TransmitBatch::max_datagrams(mtu)),
-            unsealed: None,
+            mtu,
             heard: None,
             farewell: Vec::new(),
         }
@@ -154,6 +156,11 @@ impl Transport {
         if before.is_some_and(is_long_ago) {
             self.sctp.path_is_back(now);
         }
+    }
+
+    /// Data takes another path than before.
+    pub(super) fn note_path_change(&mut self, now: Instant) {
+        self.sctp.path_has_changed(now);
     }
 
     pub(super) fn ice(&mut self) -> &mut dyn IceTransport {
@@ -234,11 +241,17 @@ impl Transport {
         }
         let Some(remote) = jsep.remote_transport() else { return };
         self.remote_is_lite = remote.ice_lite;
+        let options = IceOptions::new().with_lite(remote.ice_lite).with_renomination(remote.renomination);
+        self.ice.set_remote_options(options);
         if !self.has_role {
             self.has_role = true;
             self.is_offerer = jsep.is_first_offerer();
             // RFC 8445 §6.1.1: the offerer controls, unless only the other side is a full agent.
-            let controls = jsep.is_first_offerer() || remote.ice_lite;
+            let controls = match (self.ice.options().lite, remote.ice_lite) {
+                (false, true) => true,
+                (true, false) => false,
+                _ => jsep.is_first_offerer(),
+            };
             self.ice.set_role(if controls { IceRole::Controlling } else { IceRole::Controlled });
         }
         if self.remote_credentials.as_ref() != Some(&remote.credentials) {
@@ -263,6 +276,8 @@ impl Transport {
         if self.data.is_none() && !jsep.wants_data() {
             self.close_refused_channels(now);
         }
+        self.has_media = !jsep.transceivers().is_empty();
+        self.start_srtp();
         self.start_dtls(jsep);
         for (path, mut datagram) in std::mem::take(&mut self.early_dtls) {
             // As if it came now.
@@ -295,7 +310,7 @@ impl Transport {
             return;
         }
         match (self.transports.dtls)(role, &remote.fingerprints) {
-            Ok(dtls) => self.dtls = Some(dtls),
+            Ok(dtls) => (self.dtls, self.record) = (Some(dtls), None),
             Err(error) => self.end_dtls(DtlsEnd::Failed(error)),
         }
     }
@@ -325,7 +340,9 @@ impl Transport {
         };
         self.dtls_path = Some(path);
         let (sctp, data, transports, port) = (&mut self.sctp, self.data, &self.transports, self.sctp_port);
+        let mut has_data = false;
         dtls.receive(now, datagram, &mut |packet| {
+            has_data = true;
             let Some(data) = data else { return };
             // The peer may be connected first, and its first packet comes with the end of the handshake.
             let sctp = sctp.get_or_make(|| make_sctp(transports, port, data));
@@ -333,6 +350,9 @@ impl Transport {
             let _ = sctp.handle_datagram(now, Datagram::new(path, packet));
         })?;
         self.note_heard(now);
+        if has_data {
+            self.ice.note_data(now, &path);
+        }
         Ok(())
     }
 
@@ -428,6 +448,12 @@ impl Transport {
                 DtlsEvent::Failed(error) => self.end_dtls(DtlsEnd::Failed(error)),
             }
         }
+        // An implementation that does not end by itself: nothing that it is handed ever leaves.
+        if let Some(error) = self.seal_failure.take()
+            && self.dtls_end.is_none()
+        {
+            self.end_dtls(DtlsEnd::Failed(error));
+        }
         self.watch_handshake(now);
         while let Some(event) = self.sctp.poll_event() {
             self.channels.handle_event(&mut self.sctp, now, &event);
@@ -478,8 +504,9 @@ impl Transport {
         self.data_end.as_ref().or(self.is_data_refused.then_some(&FailureReason::DataRefused))
     }
 
+    /// Once there is media. DTLS exports the keys when they are needed, so that none are kept before.
     fn start_srtp(&mut self) {
-        let Some(dtls) = &self.dtls else { return };
+        let Some(dtls) = self.dtls.as_ref().filter(|_| self.has_media && self.srtp.is_none()) else { return };
         let Ok(SrtpKeyingMaterial { client, server }) = dtls.srtp_keying_material() else { return };
         let made = match dtls.role() {
             DtlsRole::Client => (self.transports.srtp)(&client, &server),
@@ -494,96 +521,6 @@ impl Transport {
     fn end_dtls(&mut self, end: DtlsEnd) {
         self.is_close_untold = end == DtlsEnd::Closed;
         self.dtls_end = Some(end);
-    }
-
-    /// Datagrams of ICE and of the DTLS handshake.
-    pub(super) fn poll_transmit_set_up(&mut self, now: Instant, out: &mut TransmitBatch) -> Option<Transmit> {
-        if let Some((path, datagram)) = self.farewell.pop() {
-            let mut segments = out.segments(Some(path), None);
-            segments.datagram().extend_from_slice(&datagram);
-            segments.end_datagram();
-            return segments.finish();
-        }
-        if let Some(transmit) = self.ice.poll_transmit(now, out) {
-            return Some(transmit);
-        }
-        // RFC 7675 §5.1: a path that is no longer valid has no consent.
-        let path = self.path().or_else(|| self.dtls_path.filter(|path| self.ice.is_validated(path)))?;
-        let mut transmit = self.dtls.as_mut()?.poll_transmit(now, out)?;
-        transmit.path = Some(path);
-        Some(transmit)
-    }
-
-    /// Datagrams of SCTP, each in a DTLS record.
-    pub(super) fn poll_transmit_data(&mut self, now: Instant, out: &mut TransmitBatch) -> Option<Transmit> {
-        let path = self.path()?;
-        let dtls = self.dtls.as_mut().filter(|dtls| dtls.is_connected())?;
-        let mut run = match self.unsealed.take() {
-            Some(run) => run,
-            None => {
-                self.sctp_batch.clear();
-                Unsealed { packets: self.sctp.poll_transmit(now, &mut self.sctp_batch)?, sealed: 0 }
-            }
-        };
-        let packets = self.sctp_batch.datagrams(&run.packets);
-        let count = packets.len();
-        let mut segments = out.segments(Some(path), run.packets.ecn);
-        for packet in packets.skip(run.sealed) {
-            // Sealing fails for good only.
-            dtls.seal(packet, segments.datagram()).ok()?;
-            run.sealed += 1;
-            if !segments.end_datagram() {
-                break;
-            }
-        }
-        let transmit = segments.finish();
-        self.unsealed = (run.sealed < count).then_some(run);
-        transmit
-    }
-
-    /// Ends all layers; what is left to send is the farewell, which begins with that of media.
-    pub(super) fn close(&mut self, now: Instant, goodbyes: Vec<Vec<u8>>) {
-        if self.dtls_end.is_none() {
-            self.farewell = self.say_farewell(now);
-            if let Some(path) = self.path() {
-                self.farewell.extend(goodbyes.into_iter().rev().map(|goodbye| (path, goodbye)));
-            }
-        }
-        self.sctp.abort(now);
-        while let Some(event) = self.sctp.poll_event() {
-            self.channels.handle_event(&mut self.sctp, now, &event);
-        }
-        // Without an association, too, nothing will open what waits for it.
-        self.channels.handle_event(&mut self.sctp, now, &SctpEvent::Closed(SctpClose::Aborted));
-        self.ice.close();
-        self.handshake_deadline = None;
-        self.early_dtls = Vec::new();
-        self.dtls = None;
-        self.srtp = None;
-    }
-
-    /// An ABORT and a close_notify, last first.
-    fn say_farewell(&mut self, now: Instant) -> Vec<(FiveTuple, Vec<u8>)> {
-        let mut farewell = Vec::new();
-        let (Some(path), Some(dtls)) = (self.path(), &mut self.dtls) else { return farewell };
-        let mut batch = TransmitBatch::new(self.sctp_batch.max_datagram());
-        self.sctp.abort(now);
-        self.unsealed = None;
-        self.sctp_batch.clear();
-        if let Some(packets) = self.sctp.poll_transmit(now, &mut self.sctp_batch)
-            && let Some(abort) = self.sctp_batch.datagrams(&packets).last()
-        {
-            let mut record = Vec::new();
-            if dtls.seal(abort, &mut record).is_ok() {
-                farewell.push((path, record));
-            }
-        }
-        dtls.close(now);
-        while let Some(transmit) = dtls.poll_transmit(now, &mut batch) {
-            farewell.extend(batch.datagrams(&transmit).map(|datagram| (path, datagram.to_vec())));
-        }
-        farewell.reverse();
-        farewell
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Link {
     pub max_datagram: usize,
     /// Nothing passes while this is false.
     pub up: bool,
+    /// Nothing but streams passes while this is false, as where a firewall lets no UDP through.
+    pub udp: bool,
 }
 
 impl Default for Link {
@@ -47,6 +49,7 @@ impl Default for Link {
             queue: 256 * 1024,
             max_datagram: 65_507,
             up: true,
+            udp: true,
         }
     }
 }
@@ -70,6 +73,12 @@ pub(super) struct Passage {
 }
 
 impl Link {
+    /// The same for what a stream carries, which repeats what is lost: it takes its time and keeps its order. What the
+    /// repetition costs is left out.
+    pub(super) fn of_streams(&self) -> Self {
+        Self { loss: 0.0, reordering: 0.0, duplication: 0.0, corruption: 0.0, ..self.clone() }
+    }
+
     pub(super) fn pass(
         &self,
         state: &mut LinkState,

@@ -48,10 +48,11 @@ mod link;
 mod nat;
 mod network;
 mod simulation;
+mod streams;
 
 pub use link::Link;
 pub use nat::{Nat, NatBehavior};
-pub use network::{Delivery, HostId, Network, NetworkStats};
+pub use network::{Delivery, Firewall, HostId, NatId, Network, NetworkStats, StreamSignal};
 pub use simulation::Simulation;
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::link::{Link, LinkState};
 use super::nat::Nat;
 use crate::crypto::SeededRandom;
-use crate::layer::{Ecn, FiveTuple};
+use crate::layer::{Ecn, FiveTuple, Protocol};
 
 /// Hosts, links between them, and the datagrams under way.
 ///
@@ -36,7 +36,7 @@ pub struct Network {
     now: Instant,
     random: SeededRandom,
     hosts: Vec<Host>,
-    nats: Vec<Nat>,
+    nats: Vec<Translator>,
     default_link: Link,
     links: BTreeMap<(HostId, HostId), Link>,
     states: BTreeMap<(HostId, HostId), LinkState>,
@@ -61,6 +61,25 @@ pub struct Delivery {
     pub ecn: Option<Ecn>,
     /// Its payload.
     pub bytes: Vec<u8>,
+    /// What it says of a stream, of a path that is one.
+    pub signal: StreamSignal,
+}
+
+/// What travels by the path of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum StreamSignal {
+    /// A datagram within it; every datagram of UDP is one.
+    #[default]
+    Data,
+    /// A stream is to be opened.
+    Open,
+    /// It is open.
+    Accept,
+    /// Nobody listens there.
+    Refuse,
+    /// It is closed.
+    Close,
 }
 
 /// What a network has done so far.
@@ -75,10 +94,46 @@ pub struct NetworkStats {
     pub lost: u64,
 }
 
+/// A translator of a [`Network`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NatId(usize);
+
 #[derive(Debug)]
 struct Host {
     addresses: Vec<IpAddr>,
+    /// The translator that it is behind.
     nat: Option<usize>,
+    firewall: Firewall,
+}
+
+/// What a firewall in front of a host of a [`Network`] lets through, either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Firewall {
+    /// Everything: there is none.
+    #[default]
+    Open,
+    /// No UDP.
+    NoUdp,
+    /// TCP between the host and this port of others, and nothing else.
+    OnlyTcpTo(u16),
+}
+
+impl Firewall {
+    /// Whether something passes between the host and an address of another.
+    fn lets(self, protocol: Protocol, other: SocketAddr) -> bool {
+        match self {
+            Self::Open => true,
+            Self::NoUdp => protocol != Protocol::Udp,
+            Self::OnlyTcpTo(port) => protocol == Protocol::Tcp && other.port() == port,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Translator {
+    nat: Nat,
+    /// The translator that it is behind itself.
+    outer: Option<usize>,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,6 +145,7 @@ struct UnderWay {
     path: FiveTuple,
     ecn_bits: u8,
     bytes: Vec<u8>,
+    signal: StreamSignal,
 }
 
 impl Network {
@@ -111,21 +167,51 @@ impl Network {
 
     /// Adds a host with these addresses.
     pub fn add_host(&mut self, addresses: impl IntoIterator<Item = IpAddr>) -> HostId {
-        self.hosts.push(Host { addresses: addresses.into_iter().collect(), nat: None });
+        let addresses = addresses.into_iter().collect();
+        self.hosts.push(Host { addresses, nat: None, firewall: Firewall::Open });
         HostId(self.hosts.len() - 1)
     }
 
     /// Adds a host with these addresses behind a NAT of its own.
     pub fn add_host_behind(&mut self, nat: Nat, addresses: impl IntoIterator<Item = IpAddr>) -> HostId {
+        let nat = self.add_nat(nat, None);
+        self.add_host_inside(nat, addresses)
+    }
+
+    /// Adds a NAT, behind another if there is one, as that of a home is behind that of a carrier.
+    pub fn add_nat(&mut self, nat: Nat, outer: Option<NatId>) -> NatId {
+        self.nats.push(Translator { nat, outer: outer.map(|outer| outer.0) });
+        NatId(self.nats.len() - 1)
+    }
+
+    /// Adds a host with these addresses behind a NAT that others may be behind, too.
+    pub fn add_host_inside(&mut self, nat: NatId, addresses: impl IntoIterator<Item = IpAddr>) -> HostId {
         let host = self.add_host(addresses);
-        self.nats.push(nat);
-        self.hosts[host.0].nat = Some(self.nats.len() - 1);
+        self.hosts[host.0].nat = Some(nat.0);
         host
     }
 
     /// The NAT in front of a host.
     pub fn nat_of(&mut self, host: HostId) -> Option<&mut Nat> {
-        self.nats.get_mut(self.hosts[host.0].nat?)
+        Some(&mut self.nats.get_mut(self.hosts[host.0].nat?)?.nat)
+    }
+
+    /// Puts a firewall in front of a host.
+    pub fn set_firewall(&mut self, host: HostId, firewall: Firewall) {
+        self.hosts[host.0].firewall = firewall;
+    }
+
+    /// Gives a host one more address.
+    pub fn add_address(&mut self, host: HostId, address: IpAddr) {
+        let addresses = &mut self.hosts[host.0].addresses;
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+
+    /// Takes an address from a host: what is under way to it is lost, and what is sent from it.
+    pub fn remove_address(&mut self, host: HostId, address: IpAddr) {
+        self.hosts[host.0].addresses.retain(|known| *known != address);
     }
 
     /// The link between all hosts that have no link of their own.
@@ -158,14 +244,31 @@ impl Network {
         self.stats
     }
 
-    /// Sends a datagram from the host that has the path's local address.
+    /// Sends a datagram from the host that has the path's local address. In a stream none is lost, unless the stream
+    /// leads nowhere.
     pub fn send(&mut self, path: FiveTuple, ecn: Option<Ecn>, bytes: &[u8]) {
+        self.carry(path, ecn, bytes, StreamSignal::Data);
+    }
+
+    /// Sends what opens or closes a stream.
+    pub fn signal(&mut self, path: FiveTuple, signal: StreamSignal) {
+        self.carry(path, None, &[], signal);
+    }
+
+    fn carry(&mut self, path: FiveTuple, ecn: Option<Ecn>, bytes: &[u8], signal: StreamSignal) {
         self.stats.sent += 1;
         let Some((from, to, path)) = self.route(path) else {
             self.stats.lost += 1;
             return;
         };
-        let link = self.links.get(&(from, to)).unwrap_or(&self.default_link);
+        let mut link = self.links.get(&(from, to)).unwrap_or(&self.default_link);
+        let is_stream = path.protocol == Protocol::Tcp;
+        if !is_stream && !link.udp {
+            self.stats.lost += 1;
+            return;
+        }
+        let of_streams = is_stream.then(|| link.of_streams());
+        link = of_streams.as_ref().unwrap_or(link);
         let state = self.states.entry((from, to)).or_default();
         let passage = link.pass(state, &self.random, self.now, bytes.len());
         let mut bytes = bytes.to_vec();
@@ -184,6 +287,7 @@ impl Network {
                 path,
                 ecn_bits: ecn.map_or(0, Ecn::bits),
                 bytes: bytes.clone(),
+                signal,
             }));
         }
     }
@@ -195,42 +299,67 @@ impl Network {
 
     /// The next datagram that has arrived by now.
     pub fn deliver(&mut self) -> Option<Delivery> {
-        if self.next_arrival()? > self.now {
-            return None;
+        loop {
+            if self.next_arrival()? > self.now {
+                return None;
+            }
+            let Reverse(UnderWay { host, path, ecn_bits, bytes, signal, .. }) = self.under_way.pop()?;
+            if self.hosts[host.0].addresses.contains(&path.local.ip()) {
+                self.stats.delivered += 1;
+                return Some(Delivery { host, path, ecn: Ecn::from_bits(ecn_bits), bytes, signal });
+            }
+            self.stats.lost += 1;
         }
-        let Reverse(UnderWay { host, path, ecn_bits, bytes, .. }) = self.under_way.pop()?;
-        self.stats.delivered += 1;
-        Some(Delivery { host, path, ecn: Ecn::from_bits(ecn_bits), bytes })
     }
 
     /// From which host to which a datagram goes, and its path as the receiver sees it.
     fn route(&mut self, path: FiveTuple) -> Option<(HostId, HostId, FiveTuple)> {
         let from = self.host_of(path.local.ip())?;
-        // Every NAT serves one host, so all that leaves the host is translated.
-        let (source, destination) = match self.hosts[from.0].nat {
-            Some(nat) if !self.hosts[from.0].addresses.contains(&path.remote.ip()) => {
-                (self.nats[nat].outgoing(path.local, path.remote)?, path.remote)
+        if !self.hosts[from.0].firewall.lets(path.protocol, path.remote) {
+            return None;
+        }
+        let (mut source, mut realm) = (path.local, self.hosts[from.0].nat);
+        let mut last = None;
+        let (to, destination) = loop {
+            if let Some(found) = self.receiver(realm, last, source, path.remote)? {
+                break found;
             }
-            _ => (path.local, path.remote),
+            // What is not known inside leaves by the translator.
+            let nat = realm?;
+            source = self.nats[nat].nat.outgoing(self.now, source, path.remote)?;
+            (realm, last) = (self.nats[nat].outer, Some(nat));
         };
-        let (to, destination) = self.receiver(from, source, destination)?;
+        if !self.hosts[to.0].firewall.lets(path.protocol, source) {
+            return None;
+        }
         Some((from, to, FiveTuple { protocol: path.protocol, local: destination, remote: source }))
     }
 
+    /// Who receives what is sent to an address within a realm: behind the translator `realm`, or outside of all. It came
+    /// out of the translator `last`. `None` if it is lost, and `Some(None)` if nobody there has the address.
     fn receiver(
         &self,
-        from: HostId,
+        mut realm: Option<usize>,
+        last: Option<usize>,
         source: SocketAddr,
-        destination: SocketAddr,
-    ) -> Option<(HostId, SocketAddr)> {
-        if let Some(nat) = self.nats.iter().position(|nat| nat.public() == destination.ip()) {
-            let inner = self.nats[nat].incoming(source, destination.port())?;
-            let host = self.hosts.iter().position(|host| host.nat == Some(nat))?;
-            return Some((HostId(host), inner));
+        mut destination: SocketAddr,
+    ) -> Option<Option<(HostId, SocketAddr)>> {
+        let mut has_come_in = false;
+        loop {
+            let has_it = |host: &Host| host.nat == realm && host.addresses.contains(&destination.ip());
+            if let Some(host) = self.hosts.iter().position(has_it) {
+                return Some(Some((HostId(host), destination)));
+            }
+            let is_it = |inner: &Translator| inner.outer == realm && inner.nat.public() == destination.ip();
+            let Some(nat) = self.nats.iter().position(is_it) else {
+                return if has_come_in { None } else { Some(None) };
+            };
+            if last == Some(nat) && !self.nats[nat].nat.hairpins() {
+                return None;
+            }
+            destination = self.nats[nat].nat.incoming(self.now, source, destination.port())?;
+            (realm, has_come_in) = (Some(nat), true);
         }
-        let host = self.host_of(destination.ip())?;
-        // A private address is reached from its own host only.
-        (self.hosts[host.0].nat.is_none() || host == from).then_some((host, destination))
     }
 
     fn host_of(&self, address: IpAddr) -> Option<HostId> {

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::network::{HostId, Network};
-use crate::layer::{Datagram, FiveTuple, Layer, TransmitBatch};
+use super::network::{Delivery, HostId, Network, StreamSignal};
+use super::streams::Streams;
+use crate::layer::{Datagram, FiveTuple, Layer, Protocol, StreamReport, TransmitBatch};
 
 /// Layers on the hosts of a [`Network`], and the loop that runs them.
 ///
@@ -41,6 +42,7 @@ pub struct Simulation<L> {
     refused: u64,
     /// Steps since the time last moved.
     standstill: u32,
+    streams: Streams,
 }
 
 /// More steps at one instant than any exchange over a link without delay takes.
@@ -64,6 +66,7 @@ impl<L: Layer> Simulation<L> {
             batch: TransmitBatch::new(1200),
             refused: 0,
             standstill: 0,
+            streams: Streams::default(),
         }
     }
 
@@ -83,6 +86,25 @@ impl<L: Layer> Simulation<L> {
     /// Puts a layer that names its paths itself on a host of the network.
     pub fn add_layer(&mut self, host: HostId, layer: L) {
         self.nodes.push(Node { host, path: None, layer });
+    }
+
+    /// Has a host take streams at this address, as a server of TCP does. Elsewhere they are refused.
+    pub fn listen(&mut self, address: SocketAddr) {
+        self.streams.listen(address);
+    }
+
+    /// Breaks all streams of a host, as its restart does: both sides learn of it.
+    pub fn break_streams(&mut self, host: HostId) {
+        for path in self.streams.take_all_of(host) {
+            self.network.signal(path, StreamSignal::Close);
+            let reason = "the stream was broken".to_owned();
+            self.report(host, StreamReport::Closed { path, reason });
+        }
+    }
+
+    /// How many streams a host has.
+    pub fn streams(&self, host: HostId) -> usize {
+        self.streams.count(host)
     }
 
     /// The network.
@@ -164,6 +186,9 @@ impl<L: Layer> Simulation<L> {
             }
         }
         while let Some(mut delivery) = self.network.deliver() {
+            if delivery.path.protocol == Protocol::Tcp && !self.receive_by_stream(&delivery) {
+                continue;
+            }
             for node in self.nodes.iter_mut().filter(|node| node.host == delivery.host) {
                 let datagram =
                     Datagram { path: delivery.path, ecn: delivery.ecn, bytes: &mut delivery.bytes };
@@ -181,10 +206,35 @@ impl<L: Layer> Simulation<L> {
                 let Some(transmit) = node.layer.poll_transmit(now, &mut self.batch) else { break };
                 if let Some(path) = transmit.path.or(node.path) {
                     for datagram in self.batch.datagrams(&transmit) {
-                        self.network.send(path, transmit.ecn, datagram);
+                        if path.protocol == Protocol::Udp || self.streams.is_open(node.host, path) {
+                            self.network.send(path, transmit.ecn, datagram);
+                        }
                     }
                 }
             }
+            while let Some(request) = node.layer.poll_stream() {
+                if let Some(report) = self.streams.ask(&mut self.network, node.host, request) {
+                    node.layer.handle_stream(now, report);
+                }
+            }
+        }
+    }
+
+    /// Whether what came by a stream is data for the layers.
+    fn receive_by_stream(&mut self, delivery: &Delivery) -> bool {
+        if delivery.signal == StreamSignal::Data {
+            return self.streams.is_open(delivery.host, delivery.path);
+        }
+        if let Some(report) = self.streams.receive(&mut self.network, delivery) {
+            self.report(delivery.host, report);
+        }
+        false
+    }
+
+    fn report(&mut self, host: HostId, report: StreamReport) {
+        let now = self.network.now();
+        for node in self.nodes.iter_mut().filter(|node| node.host == host) {
+            node.layer.handle_stream(now, report.clone());
         }
     }
 }

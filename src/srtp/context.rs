@@ -8,6 +8,7 @@ use super::outbound::Outbound;
 use super::session_keys::SessionKeys;
 use super::{MasterKey, SrtpError, SrtpProfile, SrtpTransport};
 use crate::crypto::CryptoProvider;
+use crate::layer::HashKeys;
 
 /// Both directions of an SRTP session under one pair of master keys.
 ///
@@ -57,10 +58,13 @@ impl Context {
         if local.profile() != remote.profile() {
             return Err(SrtpError::Malformed("the master keys are of different profiles"));
         }
+        let mut random = [0; 16];
+        provider.random.fill(&mut random);
+        let hash = HashKeys::new(random);
         Ok(Self {
             profile: local.profile(),
-            outbound: Outbound::new(SessionKeys::derive(provider, local)?, &config),
-            inbound: Inbound::new(SessionKeys::derive(provider, remote)?, &config),
+            outbound: Outbound::new(SessionKeys::derive(provider, local)?, &config, hash),
+            inbound: Inbound::new(SessionKeys::derive(provider, remote)?, &config, hash),
         })
     }
 

@@ -1,6 +1,6 @@
 //! The receiving direction.
 
-use rustc_hash::FxHashMap;
+use std::collections::HashMap;
 
 use super::SrtpError;
 use super::config::Config;
@@ -9,6 +9,7 @@ use super::packet::{ENCRYPTED, RTCP_HEADER_LEN, RtpHeader, rtcp_ssrc};
 use super::replay::ReplayWindow;
 use super::session_keys::SessionKeys;
 use super::streams::{Stream, Streams};
+use crate::layer::{HashKeys, NumberHash};
 
 /// The receiving direction.
 pub(super) struct Inbound {
@@ -18,7 +19,7 @@ pub(super) struct Inbound {
     /// Streams of which an authentic packet has come.
     rtp: Streams<RtpStream>,
     /// Rollover counters that were told of streams whose first packet is still to come.
-    told: FxHashMap<u32, u32>,
+    told: HashMap<u32, u32, NumberHash>,
     rtcp: Streams<ReplayWindow>,
 }
 
@@ -40,14 +41,14 @@ impl Stream for ReplayWindow {
 }
 
 impl Inbound {
-    pub(super) fn new(keys: SessionKeys, config: &Config) -> Self {
+    pub(super) fn new(keys: SessionKeys, config: &Config, hash: HashKeys) -> Self {
         Self {
             keys,
             max_ssrcs: config.max_ssrcs,
             window: config.replay_window,
-            rtp: Streams::incoming(config),
-            told: FxHashMap::default(),
-            rtcp: Streams::incoming(config),
+            rtp: Streams::incoming(config, hash),
+            told: HashMap::with_hasher(hash.numbers()),
+            rtcp: Streams::incoming(config, hash),
         }
     }
 

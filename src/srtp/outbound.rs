@@ -7,6 +7,7 @@ use super::packet::{RtpHeader, rtcp_ssrc};
 use super::replay::ReplayWindow;
 use super::session_keys::SessionKeys;
 use super::streams::{Stream, Streams};
+use crate::layer::HashKeys;
 
 /// The largest SRTCP index (RFC 3711 §3.4).
 pub(super) const MAX_RTCP_INDEX: u32 = 0x7fff_ffff;
@@ -41,13 +42,13 @@ impl Stream for LastRtcpIndex {
 }
 
 impl Outbound {
-    pub(super) fn new(keys: SessionKeys, config: &Config) -> Self {
+    pub(super) fn new(keys: SessionKeys, config: &Config, hash: HashKeys) -> Self {
         Self {
             keys,
             window: config.replay_window,
             repeated_index: config.repeated_index,
-            rtp: Streams::outgoing(config),
-            rtcp: Streams::outgoing(config),
+            rtp: Streams::outgoing(config, hash),
+            rtcp: Streams::outgoing(config, hash),
         }
     }
 

@@ -1,12 +1,10 @@
 //! What is known of each SSRC.
 
-use std::collections::VecDeque;
-
-use rustc_hash::FxHashMap;
+use std::collections::{HashMap, VecDeque};
 
 use super::SrtpError;
 use super::config::Config;
-use crate::layer::Recency;
+use crate::layer::{HashKeys, NumberHash, Recency};
 
 /// What is known of each SSRC of one direction.
 ///
@@ -14,11 +12,12 @@ use crate::layer::Recency;
 /// that no index is used or accepted twice if it comes back (RFC 3711 §3.3.2, §9.1).
 #[derive(Debug)]
 pub(super) struct Streams<S> {
-    active: FxHashMap<u32, Slot<S>>,
+    /// By numbers that the peer chooses.
+    active: HashMap<u32, Slot<S>, NumberHash>,
     recency: Recency<u32, u64>,
     /// Counts packets.
     clock: u64,
-    ended: FxHashMap<u32, Ended>,
+    ended: HashMap<u32, Ended, NumberHash>,
     /// In which order they ended, by packets counted; with some that have come back since.
     order: VecDeque<(u32, u64)>,
     max_active: usize,
@@ -48,21 +47,21 @@ pub(super) trait Stream {
 
 impl<S: Stream> Streams<S> {
     /// Streams to receive from: of those that ended longest ago nothing is left when there are too many.
-    pub(super) fn incoming(config: &Config) -> Self {
-        Self::new(config, true)
+    pub(super) fn incoming(config: &Config, keys: HashKeys) -> Self {
+        Self::new(config, keys, true)
     }
 
     /// Streams to send: an index must never be used twice, so that there is a limit on those that have ended.
-    pub(super) fn outgoing(config: &Config) -> Self {
-        Self::new(config, false)
+    pub(super) fn outgoing(config: &Config, keys: HashKeys) -> Self {
+        Self::new(config, keys, false)
     }
 
-    fn new(config: &Config, may_forget: bool) -> Self {
+    fn new(config: &Config, keys: HashKeys, may_forget: bool) -> Self {
         Self {
-            active: FxHashMap::default(),
+            active: HashMap::with_hasher(keys.numbers()),
             recency: Recency::new(),
             clock: 0,
-            ended: FxHashMap::default(),
+            ended: HashMap::with_hasher(keys.numbers()),
             order: VecDeque::new(),
             max_active: config.max_ssrcs.max(1),
             max_ended: config.max_ended_ssrcs,

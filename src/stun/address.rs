@@ -49,3 +49,11 @@ pub(super) fn xor(address: SocketAddr, id: TransactionId) -> SocketAddr {
     };
     SocketAddr::new(ip, port)
 }
+
+/// Whether `next`, which `server` names, may be sent to: of the same family (RFC 8489 §10), a host, and no loopback
+/// address, which would aim this side at its own machine.
+pub(super) fn may_be_asked(server: SocketAddr, next: SocketAddr) -> bool {
+    let is_there = next.is_ipv4() == server.is_ipv4() && next.port() != 0;
+    let is_remote = !next.ip().to_canonical().is_loopback() || server.ip().is_loopback();
+    is_there && is_remote && !next.ip().is_unspecified() && !next.ip().is_multicast()
+}

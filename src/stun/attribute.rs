@@ -16,6 +16,8 @@ pub struct AttributeType(pub u16);
 impl AttributeType {
     /// MAPPED-ADDRESS
     pub const MAPPED_ADDRESS: Self = Self(0x0001);
+    /// CHANGE-REQUEST (RFC 5780 §7.2)
+    pub const CHANGE_REQUEST: Self = Self(0x0003);
     /// USERNAME
     pub const USERNAME: Self = Self(0x0006);
     /// MESSAGE-INTEGRITY
@@ -40,6 +42,10 @@ impl AttributeType {
     pub const PRIORITY: Self = Self(0x0024);
     /// USE-CANDIDATE (RFC 8445 §16.1)
     pub const USE_CANDIDATE: Self = Self(0x0025);
+    /// PADDING (RFC 5780 §7.6)
+    pub const PADDING: Self = Self(0x0026);
+    /// RESPONSE-PORT (RFC 5780 §7.5)
+    pub const RESPONSE_PORT: Self = Self(0x0027);
     /// PASSWORD-ALGORITHMS
     pub const PASSWORD_ALGORITHMS: Self = Self(0x8002);
     /// ALTERNATE-DOMAIN
@@ -54,9 +60,31 @@ impl AttributeType {
     pub const ICE_CONTROLLED: Self = Self(0x8029);
     /// ICE-CONTROLLING (RFC 8445 §16.1)
     pub const ICE_CONTROLLING: Self = Self(0x802a);
+    /// RESPONSE-ORIGIN (RFC 5780 §7.3)
+    pub const RESPONSE_ORIGIN: Self = Self(0x802b);
+    /// OTHER-ADDRESS (RFC 5780 §7.4)
+    pub const OTHER_ADDRESS: Self = Self(0x802c);
+
+    /// NOMINATION of draft-thatcher-ice-renomination, by the number that libwebrtc gave it. IANA has registered it for
+    /// something else, which no agent of ICE sends.
+    pub const NOMINATION: Self = Self(0xc001);
+    /// GOOG-NETWORK-INFO of libwebrtc: which network a check comes from, and what it costs.
+    pub const NETWORK_INFO: Self = Self(0xc057);
 
     /// Whether a receiver that does not know the attribute must refuse the message (RFC 8489 §14).
     pub const fn is_comprehension_required(self) -> bool {
         self.0 < 0x8000
     }
 }
+
+/// The comprehension-required attributes that a Binding response may have.
+pub(super) const KNOWN_IN_RESPONSES: [AttributeType; 7] = [
+    AttributeType::MAPPED_ADDRESS,
+    AttributeType::XOR_MAPPED_ADDRESS,
+    AttributeType::ERROR_CODE,
+    AttributeType::UNKNOWN_ATTRIBUTES,
+    AttributeType::PADDING,
+    // SOURCE-ADDRESS and CHANGED-ADDRESS, which a server of RFC 3489 sends (§11.1 there).
+    AttributeType(0x0004),
+    AttributeType(0x0005),
+];

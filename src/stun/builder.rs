@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 
 use super::address;
 use super::attribute::AttributeType;
+use super::change_request::ChangeRequest;
 use super::error::EncodeError;
 use super::error_code::ErrorCode;
 use super::header::{Class, HEADER_LEN, MAGIC_COOKIE, Method, TransactionId, message_type};
-use super::integrity::IntegrityKey;
+use super::integrity::{IntegrityAlgorithm, IntegrityKey, SHORTEST_TAG};
 use super::message::FINGERPRINT_XOR;
 
 /// Appends a STUN message to a buffer.
@@ -83,8 +84,39 @@ impl<'b> MessageBuilder<'b> {
 
     /// An address attribute that is XORed with the header.
     pub fn xor_address(self, kind: AttributeType, address: SocketAddr) -> Self {
-        let (value, len) = address::encode(address::xor(address, self.id));
+        let address = address::xor(address, self.id);
+        self.address(kind, address)
+    }
+
+    /// An address attribute that is not XORed.
+    pub fn address(self, kind: AttributeType, address: SocketAddr) -> Self {
+        let (value, len) = address::encode(address);
         self.attribute(kind, &value[..len])
+    }
+
+    /// ALTERNATE-SERVER, which is not XORed (RFC 8489 §14.15).
+    pub fn alternate_server(self, address: SocketAddr) -> Self {
+        self.address(AttributeType::ALTERNATE_SERVER, address)
+    }
+
+    /// CHANGE-REQUEST: where the answer is to come from (RFC 5780 §7.2).
+    pub fn change_request(self, change: ChangeRequest) -> Self {
+        self.attribute(AttributeType::CHANGE_REQUEST, &change.encode())
+    }
+
+    /// RESPONSE-ORIGIN: where the answer comes from (RFC 5780 §7.3).
+    pub fn response_origin(self, address: SocketAddr) -> Self {
+        self.address(AttributeType::RESPONSE_ORIGIN, address)
+    }
+
+    /// OTHER-ADDRESS: the address of the server that differs in both IP address and port (RFC 5780 §7.4).
+    pub fn other_address(self, address: SocketAddr) -> Self {
+        self.address(AttributeType::OTHER_ADDRESS, address)
+    }
+
+    /// RESPONSE-PORT: the port of the source that the answer is to go to (RFC 5780 §7.5).
+    pub fn response_port(self, port: u16) -> Self {
+        self.attribute(AttributeType::RESPONSE_PORT, &port.to_be_bytes())
     }
 
     /// PRIORITY
@@ -95,6 +127,17 @@ impl<'b> MessageBuilder<'b> {
     /// USE-CANDIDATE
     pub fn use_candidate(self) -> Self {
         self.attribute(AttributeType::USE_CANDIDATE, &[])
+    }
+
+    /// NOMINATION, the value that the controlling agent counts up (draft-thatcher-ice-renomination).
+    pub fn nomination(self, value: u32) -> Self {
+        self.attribute(AttributeType::NOMINATION, &value.to_be_bytes())
+    }
+
+    /// GOOG-NETWORK-INFO: the number that the sender has for the network, and what it costs, from 0 to 999.
+    pub fn network_info(self, id: u16, cost: u16) -> Self {
+        let [[a, b], [c, d]] = [id.to_be_bytes(), cost.to_be_bytes()];
+        self.attribute(AttributeType::NETWORK_INFO, &[a, b, c, d])
     }
 
     /// ICE-CONTROLLING
@@ -123,16 +166,30 @@ impl<'b> MessageBuilder<'b> {
         self
     }
 
-    /// MESSAGE-INTEGRITY over all that was written so far.
-    pub fn integrity(mut self, key: &IntegrityKey) -> Self {
+    /// The integrity attribute of `key` over all that was written so far. Where there are both, MESSAGE-INTEGRITY
+    /// comes first (RFC 8489 §14.5).
+    pub fn integrity(self, key: &IntegrityKey) -> Self {
+        let len = key.algorithm().tag_len();
+        self.sign(key, len)
+    }
+
+    /// MESSAGE-INTEGRITY-SHA256 cut to `len` bytes, which is raised to 16 and to a multiple of 4: for usages that say
+    /// so, which neither ICE nor TURN does (RFC 8489 §14.6). A key of MESSAGE-INTEGRITY makes it whole.
+    pub fn integrity_truncated(self, key: &IntegrityKey, len: usize) -> Self {
+        let whole = key.algorithm().tag_len();
+        let len = len.max(SHORTEST_TAG).next_multiple_of(4).min(whole);
+        self.sign(key, if key.algorithm() == IntegrityAlgorithm::Sha256 { len } else { whole })
+    }
+
+    fn sign(mut self, key: &IntegrityKey, len: usize) -> Self {
         let written = self.buffer.len() - self.start;
         // RFC 8489 §14.5: the length counts this attribute already.
-        let Ok(length) = u16::try_from(written - HEADER_LEN + 24) else {
+        let Ok(length) = u16::try_from(written - HEADER_LEN + 4 + len) else {
             self.too_long = true;
             return self;
         };
         let tag = key.sign(&self.buffer[self.start..], length);
-        self.append(AttributeType::MESSAGE_INTEGRITY, &[&tag]);
+        self.append(key.algorithm().attribute(), &[&tag[..len]]);
         self
     }
 

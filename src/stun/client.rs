@@ -1,16 +1,19 @@
 //! A client of Binding.
 
+use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::attribute::AttributeType;
+use super::attribute::KNOWN_IN_RESPONSES;
 use super::builder::MessageBuilder;
 use super::error::StunError;
 use super::error_code::ErrorCode;
 use super::header::{Class, Method, TransactionId};
 use super::message::Message;
+use super::redirection::Redirection;
 use super::retransmission::{Retransmission, RetransmissionConfig, RetransmissionStep};
-use crate::crypto::CryptoProvider;
+use crate::crypto::{CryptoProvider, SecureRandom};
 use crate::layer::{Datagram, FiveTuple, Layer, Transmit, TransmitBatch};
 
 /// Asks one server once for the address that it sees this side under.
@@ -42,7 +45,8 @@ use crate::layer::{Datagram, FiveTuple, Layer, Transmit, TransmitBatch};
 /// assert_eq!(client.poll_event(), Some(BindingEvent::Mapped(here)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
+///
+/// A server that names another one (ALTERNATE-SERVER) is believed up to [`Redirection::MAX_HOPS`] times.
 pub struct BindingClient {
     path: FiveTuple,
     id: TransactionId,
@@ -50,6 +54,18 @@ pub struct BindingClient {
     transaction: Option<Retransmission>,
     send: bool,
     event: Option<BindingEvent>,
+    redirection: Redirection,
+    retransmission: RetransmissionConfig,
+    random: Arc<dyn SecureRandom>,
+}
+
+impl fmt::Debug for BindingClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BindingClient")
+            .field("path", &self.path)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How to ask.
@@ -94,7 +110,20 @@ impl BindingClient {
             transaction: Some(Retransmission::new(now, config.retransmission)),
             send: false,
             event: None,
+            redirection: Redirection::default(),
+            retransmission: config.retransmission,
+            random: Arc::clone(&provider.random),
         }
+    }
+
+    /// Asks the server that a 300 response names; `None` if that may not be.
+    fn follow(&mut self, now: Instant, response: &Message<'_>) -> Option<()> {
+        let refused = response.error_code()?.0 == ErrorCode::TRY_ALTERNATE;
+        self.path.remote = self.redirection.follow(self.path.remote, response).ok().filter(|_| refused)?;
+        self.id = TransactionId::random(&*self.random);
+        self.transaction = Some(Retransmission::new(now, self.retransmission));
+        self.send = false;
+        Some(())
     }
 
     fn end(&mut self, event: BindingEvent) {
@@ -108,7 +137,7 @@ impl Layer for BindingClient {
     type Event = BindingEvent;
     type Error = StunError;
 
-    fn handle_datagram(&mut self, _now: Instant, datagram: Datagram<'_>) -> Result<(), StunError> {
+    fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), StunError> {
         let message = Message::decode(datagram.bytes)?;
         if self.transaction.is_none() || message.transaction_id() != self.id {
             return Err(StunError::Ignored("it belongs to no transaction under way"));
@@ -117,13 +146,14 @@ impl Layer for BindingClient {
             return Err(StunError::Ignored("it comes from another address than the request went to"));
         }
         let event = match message.class() {
-            Class::Success if message.unknown_required(&KNOWN).next().is_some() => {
+            Class::Success if message.unknown_required(&KNOWN_IN_RESPONSES).next().is_some() => {
                 BindingEvent::Failed(BindingFailure::Unusable)
             }
             Class::Success => match message.mapped_address() {
                 Some(address) => BindingEvent::Mapped(address),
                 None => BindingEvent::Failed(BindingFailure::Unusable),
             },
+            Class::Error if self.follow(now, &message).is_some() => return Ok(()),
             Class::Error => BindingEvent::Failed(match message.error_code() {
                 Some((code, reason)) => BindingFailure::Refused(code, reason.to_owned()),
                 None => BindingFailure::Unusable,
@@ -165,14 +195,3 @@ impl Layer for BindingClient {
         self.event.take()
     }
 }
-
-/// The comprehension-required attributes that a response may have.
-const KNOWN: [AttributeType; 6] = [
-    AttributeType::MAPPED_ADDRESS,
-    AttributeType::XOR_MAPPED_ADDRESS,
-    AttributeType::ERROR_CODE,
-    AttributeType::UNKNOWN_ATTRIBUTES,
-    // SOURCE-ADDRESS and CHANGED-ADDRESS, which a server of RFC 3489 sends (§11.1 there).
-    AttributeType(0x0004),
-    AttributeType(0x0005),
-];

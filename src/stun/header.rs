@@ -47,6 +47,25 @@ pub struct Method(u16);
 impl Method {
     /// Asks for the address that the other side sees.
     pub const BINDING: Self = Self(0x001);
+    /// Asks for a relayed address (RFC 8656 §17).
+    pub const ALLOCATE: Self = Self(0x003);
+    /// Keeps an allocation, or gives it back (RFC 8656 §17).
+    pub const REFRESH: Self = Self(0x004);
+    /// Data for a peer, an indication (RFC 8656 §17).
+    pub const SEND: Self = Self(0x006);
+    /// Data from a peer, an indication (RFC 8656 §17).
+    pub const DATA: Self = Self(0x007);
+    /// Lets a peer send to the relayed address (RFC 8656 §17).
+    pub const CREATE_PERMISSION: Self = Self(0x008);
+    /// Binds a channel to a peer (RFC 8656 §17).
+    pub const CHANNEL_BIND: Self = Self(0x009);
+
+    /// Has a relay connect to a peer over TCP (RFC 6062 §6.1).
+    pub const CONNECT: Self = Self(0x00a);
+    /// Makes a connection that of a peer (RFC 6062 §6.1).
+    pub const CONNECTION_BIND: Self = Self(0x00b);
+    /// A peer has connected to the relayed address, an indication (RFC 6062 §6.1).
+    pub const CONNECTION_ATTEMPT: Self = Self(0x00c);
 
     /// A method by its number; `None` beyond 12 bits.
     pub const fn new(number: u16) -> Option<Self> {

@@ -4,13 +4,11 @@ use std::net::SocketAddr;
 
 use super::address;
 use super::attribute::{Attribute, AttributeType};
+use super::change_request::ChangeRequest;
 use super::error::DecodeError;
 use super::error_code::ErrorCode;
 use super::header::{Class, HEADER_LEN, Method, TransactionId, class_and_method, is_stun};
-use super::integrity::IntegrityKey;
-
-/// The bytes that MESSAGE-INTEGRITY takes with its header.
-const INTEGRITY_LEN: usize = 24;
+use super::integrity::{IntegrityAlgorithm, IntegrityKey, SHORTEST_TAG};
 
 /// The bytes that FINGERPRINT takes with its header.
 const FINGERPRINT_LEN: usize = 8;
@@ -48,6 +46,8 @@ pub struct Message<'a> {
     attributes_end: usize,
     /// Where MESSAGE-INTEGRITY begins.
     integrity: Option<usize>,
+    /// Where MESSAGE-INTEGRITY-SHA256 begins.
+    integrity_sha256: Option<usize>,
     has_fingerprint: bool,
 }
 
@@ -76,6 +76,7 @@ impl<'a> Message<'a> {
             method,
             attributes_end: bytes.len(),
             integrity: None,
+            integrity_sha256: None,
             has_fingerprint: false,
         };
         message.scan()?;
@@ -97,13 +98,18 @@ impl<'a> Message<'a> {
                 // RFC 8489 §14.5: what follows MESSAGE-INTEGRITY is ignored, other integrity and the
                 // fingerprint excepted. A second one is such an attribute.
                 AttributeType::MESSAGE_INTEGRITY if self.attributes_end == end => {
-                    if len != INTEGRITY_LEN - 4 {
+                    if len != IntegrityAlgorithm::Sha1.tag_len() {
                         return Err(DecodeError::Attribute { offset });
                     }
                     self.integrity = Some(offset);
                     self.attributes_end = offset;
                 }
-                AttributeType::MESSAGE_INTEGRITY_SHA256 => {
+                AttributeType::MESSAGE_INTEGRITY_SHA256 if self.integrity_sha256.is_none() => {
+                    let longest = IntegrityAlgorithm::Sha256.tag_len();
+                    if !(SHORTEST_TAG..=longest).contains(&len) || len % 4 != 0 {
+                        return Err(DecodeError::Attribute { offset });
+                    }
+                    self.integrity_sha256 = Some(offset);
                     self.attributes_end = self.attributes_end.min(offset);
                 }
                 AttributeType::FINGERPRINT => {
@@ -157,12 +163,30 @@ impl<'a> Message<'a> {
         self.integrity.is_some()
     }
 
-    /// Whether the message has a MESSAGE-INTEGRITY attribute made with `key`.
+    /// Whether there is a MESSAGE-INTEGRITY-SHA256 attribute.
+    pub fn has_integrity_sha256(&self) -> bool {
+        self.integrity_sha256.is_some()
+    }
+
+    /// Whether the message has the integrity attribute of `key`, whole and made with it. An attribute of the other
+    /// kind is no substitute.
     pub fn verify(&self, key: &IntegrityKey) -> bool {
-        self.integrity.is_some_and(|offset| {
+        self.verify_truncated(key, key.algorithm().tag_len())
+    }
+
+    /// Like [`verify`](Self::verify), with a MESSAGE-INTEGRITY-SHA256 that may be cut to `shortest` bytes: for usages
+    /// that say so, which neither ICE nor TURN does (RFC 8489 §14.6).
+    pub fn verify_truncated(&self, key: &IntegrityKey, shortest: usize) -> bool {
+        let offset = match key.algorithm() {
+            IntegrityAlgorithm::Sha1 => self.integrity,
+            IntegrityAlgorithm::Sha256 => self.integrity_sha256,
+        };
+        offset.is_some_and(|offset| {
+            let Some((_, len)) = attribute_header(self.bytes, offset) else { return false };
+            let end = offset + 4 + len;
             // RFC 8489 §14.5: the length counts up to the end of the attribute.
-            let length = (offset + INTEGRITY_LEN - HEADER_LEN) as u16;
-            key.verify(&self.bytes[..offset], length, &self.bytes[offset + 4..offset + INTEGRITY_LEN])
+            let length = (end - HEADER_LEN) as u16;
+            len >= shortest && key.verify(&self.bytes[..offset], length, &self.bytes[offset + 4..end])
         })
     }
 
@@ -214,12 +238,65 @@ impl<'a> Message<'a> {
     /// XOR-MAPPED-ADDRESS, or MAPPED-ADDRESS from a server of old.
     pub fn mapped_address(&self) -> Option<SocketAddr> {
         self.xor_address(AttributeType::XOR_MAPPED_ADDRESS)
-            .or_else(|| address::decode(self.attribute(AttributeType::MAPPED_ADDRESS)?))
+            .or_else(|| self.address(AttributeType::MAPPED_ADDRESS))
+    }
+
+    /// An address attribute that is not XORed.
+    pub fn address(&self, kind: AttributeType) -> Option<SocketAddr> {
+        address::decode(self.attribute(kind)?)
+    }
+
+    /// CHANGE-REQUEST: where the answer is to come from (RFC 5780 §7.2).
+    pub fn change_request(&self) -> Option<ChangeRequest> {
+        self.number(AttributeType::CHANGE_REQUEST).map(ChangeRequest::from_flags)
+    }
+
+    /// RESPONSE-ORIGIN: where the server says that the answer comes from (RFC 5780 §7.3).
+    pub fn response_origin(&self) -> Option<SocketAddr> {
+        self.address(AttributeType::RESPONSE_ORIGIN)
+    }
+
+    /// OTHER-ADDRESS: the address of the server that differs in both IP address and port (RFC 5780 §7.4).
+    pub fn other_address(&self) -> Option<SocketAddr> {
+        self.address(AttributeType::OTHER_ADDRESS)
+    }
+
+    /// RESPONSE-PORT: the port of the source that the answer is to go to (RFC 5780 §7.5); `None` also for 0.
+    pub fn response_port(&self) -> Option<u16> {
+        let port = self.attribute(AttributeType::RESPONSE_PORT)?.first_chunk::<2>()?;
+        Some(u16::from_be_bytes(*port)).filter(|port| *port != 0)
     }
 
     /// An address attribute that is XORed with the header.
     pub fn xor_address(&self, kind: AttributeType) -> Option<SocketAddr> {
         Some(address::xor(address::decode(self.attribute(kind)?)?, self.transaction_id()))
+    }
+
+    /// Every address of a type that is XORed with the header, in order: an allocation of both families has two
+    /// (RFC 8656 §7.3).
+    pub fn xor_addresses(&self, kind: AttributeType) -> impl Iterator<Item = SocketAddr> + use<'a> {
+        let id = self.transaction_id();
+        self.attributes()
+            .filter(move |attribute| attribute.kind == kind)
+            .filter_map(move |attribute| Some(address::xor(address::decode(attribute.value)?, id)))
+    }
+
+    /// Every ALTERNATE-SERVER, in the order of preference (RFC 8489 §10).
+    pub fn alternate_servers(&self) -> impl Iterator<Item = SocketAddr> + use<'a> {
+        self.attributes()
+            .filter(|attribute| attribute.kind == AttributeType::ALTERNATE_SERVER)
+            .filter_map(|attribute| address::decode(attribute.value))
+    }
+
+    /// ALTERNATE-DOMAIN: the name to verify an alternate server's certificate against (RFC 8489 §14.16).
+    pub fn alternate_domain(&self) -> Option<&'a str> {
+        self.text(AttributeType::ALTERNATE_DOMAIN)
+    }
+
+    /// UNKNOWN-ATTRIBUTES: what the server did not understand (RFC 8489 §14.13).
+    pub fn unknown_attributes(&self) -> impl Iterator<Item = AttributeType> + use<'a> {
+        let value = self.attribute(AttributeType::UNKNOWN_ATTRIBUTES).unwrap_or_default();
+        value.chunks_exact(2).map(|kind| AttributeType(u16::from_be_bytes([kind[0], kind[1]])))
     }
 
     /// PRIORITY
@@ -230,6 +307,21 @@ impl<'a> Message<'a> {
     /// Whether there is USE-CANDIDATE.
     pub fn use_candidate(&self) -> bool {
         self.attribute(AttributeType::USE_CANDIDATE).is_some()
+    }
+
+    /// NOMINATION (draft-thatcher-ice-renomination); `None` if it is not there, malformed or 0, which nominates nothing.
+    pub fn nomination(&self) -> Option<u32> {
+        self.number(AttributeType::NOMINATION).filter(|value| *value > 0)
+    }
+
+    /// GOOG-NETWORK-INFO: the number of the network and its cost.
+    pub fn network_info(&self) -> Option<(u16, u16)> {
+        let number = self.number(AttributeType::NETWORK_INFO)?;
+        Some(((number >> 16) as u16, number as u16))
+    }
+
+    fn number(&self, kind: AttributeType) -> Option<u32> {
+        Some(u32::from_be_bytes(self.attribute(kind)?.try_into().ok()?))
     }
 
     /// The tie-breaker of ICE-CONTROLLING.

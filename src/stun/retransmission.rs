@@ -14,6 +14,19 @@ pub struct RetransmissionConfig {
     pub final_factor: u32,
 }
 
+impl RetransmissionConfig {
+    /// Over TCP and TLS: sent once, and given up after Ti, 39.5 s (RFC 8489 §6.2.2).
+    pub const fn reliable() -> Self {
+        Self { initial_timeout: Duration::from_millis(500), max_sent: 1, final_factor: 79 }
+    }
+
+    /// The same with another wait after the last sending, of so many initial timeouts.
+    #[cfg(feature = "ice")]
+    pub(crate) const fn lasting(self, final_factor: u32) -> Self {
+        Self { final_factor, ..self }
+    }
+}
+
 impl Default for RetransmissionConfig {
     fn default() -> Self {
         Self { initial_timeout: Duration::from_millis(500), max_sent: 7, final_factor: 16 }
@@ -43,6 +56,12 @@ impl Retransmission {
     /// A transaction whose request is to be sent at `now` for the first time.
     pub fn new(now: Instant, config: RetransmissionConfig) -> Self {
         Self { config, sent: 0, due: now }
+    }
+
+    /// The same with all of its time from `now` on.
+    #[must_use]
+    pub fn restarted(&self, now: Instant) -> Self {
+        Self::new(now, self.config)
     }
 
     /// When the transaction wants something next.

@@ -7,6 +7,10 @@ use super::*;
 use crate::crypto::CryptoProvider;
 use crate::layer::{Datagram, FiveTuple, Layer, TransmitBatch};
 
+mod credentials;
+mod framing;
+mod server_url;
+
 #[cfg(feature = "aws-lc-rs")]
 fn provider() -> CryptoProvider {
     crate::crypto::aws_lc_rs::provider()
@@ -346,5 +350,52 @@ proptest! {
             message.error_code();
             message.verify(&IntegrityKey::short_term(&provider(), PASSWORD));
         }
+    }
+}
+
+/// A 300 response that names `alternate`.
+fn redirect(request: &[u8], alternate: SocketAddr) -> Vec<u8> {
+    let id = Message::decode(request).unwrap().transaction_id();
+    let mut response = Vec::new();
+    MessageBuilder::new(&mut response, Class::Error, Method::BINDING, id)
+        .error_code(ErrorCode::TRY_ALTERNATE)
+        .alternate_server(alternate)
+        .finish()
+        .unwrap();
+    response
+}
+
+#[test]
+fn another_server_is_asked_a_few_times_at_most() {
+    let (mut client, mut request, now) = exchange(path());
+    let mut asked = path();
+    for hop in 1..=Redirection::MAX_HOPS {
+        let next = SocketAddr::new([10, 0, 1, hop as u8].into(), 3478);
+        let mut response = redirect(&request, next);
+        client.handle_datagram(now, Datagram::new(asked, &mut response)).unwrap();
+        assert_eq!(client.poll_event(), None);
+        let mut batch = TransmitBatch::new(1200);
+        let transmit = client.poll_transmit(now, &mut batch).unwrap();
+        asked.remote = next;
+        assert_eq!(transmit.path, Some(asked));
+        let again = batch.bytes(&transmit).to_vec();
+        assert_ne!(again[8..20], request[8..20], "a transaction of its own");
+        request = again;
+    }
+    let mut response = redirect(&request, "10.0.1.99:3478".parse().unwrap());
+    client.handle_datagram(now, Datagram::new(asked, &mut response)).unwrap();
+    assert!(matches!(client.poll_event(), Some(BindingEvent::Failed(BindingFailure::Refused(..)))));
+}
+
+#[test]
+fn a_server_names_no_address_that_does_harm() {
+    for alternate in
+        ["127.0.0.1:3478", "[::1]:3478", "0.0.0.0:1", "10.0.0.2:3478", "224.0.0.1:1", "10.0.0.9:0"]
+    {
+        let (mut client, request, now) = exchange(path());
+        let mut response = redirect(&request, alternate.parse().unwrap());
+        client.handle_datagram(now, Datagram::new(path(), &mut response)).unwrap();
+        let refused = client.poll_event();
+        assert!(matches!(refused, Some(BindingEvent::Failed(BindingFailure::Refused(..)))), "{alternate}");
     }
 }

@@ -213,3 +213,30 @@ fn strangers_cost_what_the_limits_say() {
     });
     assert_eq!(counted, 0);
 }
+
+/// Sessions come and go, under new names or the same one, and nobody asks for datagrams or events: what they leave behind
+/// does not grow.
+#[test]
+fn sessions_that_are_gone_leave_nothing_behind() {
+    let now = Instant::now();
+    let provider = crypto::provider().with_random(Arc::new(SeededRandom::new(5)));
+    let config = SessionConfig::generate(provider).unwrap();
+    for names in [1, u64::MAX] {
+        let mut endpoint = Endpoint::new();
+        endpoint.insert(SessionId::new(u64::MAX), Session::new(now, config.clone()));
+        let mut cycle = |count: u64| {
+            let ((), held) = heap_held(|| {
+                for number in 0..count {
+                    let id = SessionId::new(number % names);
+                    endpoint.insert(id, Session::new(now, config.clone()));
+                    endpoint.remove(id);
+                }
+            });
+            held
+        };
+        cycle(100);
+        let held = cycle(5000);
+        println!("5000 sessions that were gone hold {held} bytes");
+        assert!(held < 4096, "{held} bytes");
+    }
+}

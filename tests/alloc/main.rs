@@ -21,10 +21,16 @@ mod sctp;
 mod session;
 #[cfg(feature = "srtp")]
 mod srtp;
+#[cfg(feature = "net")]
+mod streams;
 #[cfg(feature = "stun")]
 mod stun;
 #[cfg(feature = "peer-connection")]
 mod track;
+#[cfg(feature = "turn")]
+mod turn;
+#[cfg(feature = "turn-server")]
+mod turn_server;
 
 struct Counting;
 

@@ -13,11 +13,12 @@ use documentation::Documented;
 use source::{Crate, ModulePath};
 
 /// What each folder of `src/` may import from the crate, besides itself.
-const IMPORTS: [(&str, &[&str]); 21] = [
+const IMPORTS: [(&str, &[&str]); 22] = [
     ("layer", &[]),
     ("crypto", &[]),
     ("stun", &["layer", "crypto"]),
-    ("ice", &["layer", "crypto", "stun"]),
+    ("turn", &["layer", "crypto", "stun"]),
+    ("ice", &["layer", "crypto", "stun", "turn"]),
     ("dtls", &["layer", "crypto"]),
     ("srtp", &["layer", "crypto"]),
     ("sctp", &["layer", "crypto"]),
@@ -49,7 +50,7 @@ const IMPORTS: [(&str, &[&str]); 21] = [
     ("sim", &["layer", "crypto"]),
     ("guide", &[]),
     ("conformance", &["layer", "crypto", "sim"]),
-    ("net", &["layer"]),
+    ("net", &["layer", "crypto", "stun", "turn", "dtls"]),
     // Of this library nothing but the traits and the packets that are converted.
     ("adapters", &["layer", "rtp"]),
     // Everything: it puts the outside world and a session together.
@@ -58,6 +59,7 @@ const IMPORTS: [(&str, &[&str]); 21] = [
         &[
             "layer",
             "crypto",
+            "stun",
             "ice",
             "dtls",
             "sctp",
@@ -93,7 +95,7 @@ const AMBIENT_ALLOWED: [&str; 5] =
     ["adapters", "crypto::aws_lc_rs", "crypto::rust_crypto", "net", "peer_connection"];
 
 /// What a user names first, by the folder that it is of. Each has an example.
-const HANDLES: [(&str, &[&str]); 17] = [
+const HANDLES: [(&str, &[&str]); 18] = [
     (
         "peer_connection",
         &[
@@ -137,7 +139,19 @@ const HANDLES: [(&str, &[&str]); 17] = [
         "net",
         &["Driver", "UdpSocket", "ReceiveBatch", "PortRange", "InterfaceWatcher", "FramedStream", "Resolver"],
     ),
-    ("stun", &["Message", "MessageBuilder", "BindingClient"]),
+    (
+        "stun",
+        &[
+            "Message",
+            "MessageBuilder",
+            "BindingClient",
+            "CredentialsClient",
+            "DiscoveryClient",
+            "StreamFraming",
+            "ServerUrl",
+        ],
+    ),
+    ("turn", &["Client", "ChannelData", "RelayHead"]),
     ("rtp", &["Packet", "PacketMut", "PacketWriter", "OwnedPacket"]),
     ("rtcp", &["CompoundWriter", "TransportFeedbackBuilder"]),
     ("sdp", &["SessionDescription"]),

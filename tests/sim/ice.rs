@@ -1,16 +1,26 @@
+mod filters;
+mod handover;
+mod lite;
 mod moves;
+mod nats;
+mod relays;
+mod renomination;
+mod servers;
+mod streams;
+mod tcp;
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kaon_rtc::crypto::{CryptoProvider, SeededRandom};
 use kaon_rtc::ice::{
-    Agent, Candidate, CandidateAddress, CandidateKind, Config, IceConnectionState, IceError, IceEvent,
-    IceRole, IceTransport,
+    Agent, Candidate, CandidateAddress, CandidateKind, Config, HostAddress, IceConnectionState, IceError,
+    IceEvent, IceRole, IceTransport,
 };
-use kaon_rtc::layer::{Datagram, FiveTuple, Layer, Transmit, TransmitBatch};
-use kaon_rtc::sim::{HostId, Link, Nat, NatBehavior, Network, Simulation};
+use kaon_rtc::layer::{Datagram, FiveTuple, Layer, StreamReport, StreamRequest, Transmit, TransmitBatch};
+use kaon_rtc::sim::{Firewall, HostId, Link, Nat, NatBehavior, Network, Simulation};
 use kaon_rtc::stun::BindingServer;
 
 #[cfg(feature = "aws-lc-rs")]
@@ -19,6 +29,7 @@ use kaon_rtc::crypto::aws_lc_rs as crypto;
 use kaon_rtc::crypto::rust_crypto as crypto;
 
 use crate::seeds::seeds;
+use crate::turn_server::TurnServer;
 
 fn provider(seed: u64) -> CryptoProvider {
     crypto::provider().with_random(Arc::new(SeededRandom::new(seed)))
@@ -34,8 +45,10 @@ fn address(text: &str) -> SocketAddr {
 
 #[derive(Debug)]
 enum Node {
-    Agent(Box<Agent>),
+    /// An agent, with the hosts that it has heard of.
+    Agent(Box<Agent>, BTreeSet<IpAddr>),
     Server(BindingServer),
+    Relay(Box<TurnServer>),
 }
 
 impl Layer for Node {
@@ -44,36 +57,61 @@ impl Layer for Node {
 
     fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), ()> {
         match self {
-            Self::Agent(agent) => agent.handle_datagram(now, datagram).map_err(drop),
+            Self::Agent(agent, seen) => {
+                seen.insert(datagram.path.remote.ip());
+                agent.handle_datagram(now, datagram).map_err(drop)
+            }
+            Self::Relay(server) => {
+                server.handle_datagram(now, datagram);
+                Ok(())
+            }
             Self::Server(server) => server.handle_datagram(now, datagram).map_err(drop),
         }
     }
 
     fn handle_timeout(&mut self, now: Instant) {
         match self {
-            Self::Agent(agent) => agent.handle_timeout(now),
+            Self::Agent(agent, _) => agent.handle_timeout(now),
+            Self::Relay(_) => {}
             Self::Server(server) => server.handle_timeout(now),
         }
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
         match self {
-            Self::Agent(agent) => agent.poll_timeout(),
+            Self::Agent(agent, _) => agent.poll_timeout(),
+            Self::Relay(_) => None,
             Self::Server(server) => server.poll_timeout(),
         }
     }
 
     fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBatch) -> Option<Transmit> {
         match self {
-            Self::Agent(agent) => agent.poll_transmit(now, out),
+            Self::Agent(agent, _) => agent.poll_transmit(now, out),
+            Self::Relay(server) => server.poll_transmit(out),
             Self::Server(server) => server.poll_transmit(now, out),
         }
     }
 
     fn poll_event(&mut self) -> Option<IceEvent> {
         match self {
-            Self::Agent(agent) => agent.poll_event(),
-            Self::Server(_) => None,
+            Self::Agent(agent, _) => agent.poll_event(),
+            Self::Server(_) | Self::Relay(_) => None,
+        }
+    }
+
+    fn poll_stream(&mut self) -> Option<StreamRequest> {
+        match self {
+            Self::Agent(agent, _) => agent.poll_stream(),
+            Self::Server(_) | Self::Relay(_) => None,
+        }
+    }
+
+    fn handle_stream(&mut self, now: Instant, report: StreamReport) {
+        match self {
+            Self::Agent(agent, _) => agent.handle_stream(now, report),
+            Self::Relay(server) => server.handle_stream(&report),
+            Self::Server(_) => {}
         }
     }
 }
@@ -91,6 +129,11 @@ struct Peers {
 struct Side {
     addresses: Vec<SocketAddr>,
     nat: Option<Nat>,
+    /// What the NAT is behind.
+    carrier: Option<Nat>,
+    firewall: Firewall,
+    /// How its address is told.
+    host: Option<HostAddress>,
     config: Config,
 }
 
@@ -98,7 +141,8 @@ impl Side {
     fn new(addresses: &[&str], role: IceRole) -> Self {
         let mut config = Config::default();
         config.role = role;
-        Self { addresses: addresses.iter().map(|text| address(text)).collect(), nat: None, config }
+        let addresses = addresses.iter().map(|text| address(text)).collect();
+        Self { addresses, nat: None, carrier: None, firewall: Firewall::Open, host: None, config }
     }
 
     fn behind(mut self, nat: Nat) -> Self {
@@ -117,16 +161,31 @@ impl Peers {
         let epoch = Instant::now();
         let mut network = Network::new(seed, epoch);
         network.set_default_link(link);
-        let mut agents = Vec::new();
+        let (mut agents, mut carriers) = (Vec::new(), Vec::new());
         for (number, side) in (0u64..).zip(sides) {
             let ips = side.addresses.iter().map(SocketAddr::ip).collect::<Vec<_>>();
+            let known = side.carrier.as_ref().and_then(|carrier| {
+                carriers.iter().find(|(public, _)| *public == carrier.public()).map(|(_, id)| *id)
+            });
+            let carrier = known.or_else(|| {
+                let carrier = side.carrier?;
+                let public = carrier.public();
+                let id = network.add_nat(carrier, None);
+                carriers.push((public, id));
+                Some(id)
+            });
             let host = match side.nat {
-                Some(nat) => network.add_host_behind(nat, ips),
+                Some(nat) => {
+                    let nat = network.add_nat(nat, carrier);
+                    network.add_host_inside(nat, ips)
+                }
                 None => network.add_host(ips),
             };
+            network.set_firewall(host, side.firewall);
             let mut agent = Agent::new(epoch, provider(seed * 2 + number), side.config);
             for address in side.addresses {
-                agent.add_host_address(epoch, address).unwrap();
+                let host = side.host.clone().unwrap_or_else(|| address.into());
+                agent.add_host(epoch, host).unwrap();
             }
             agent.end_of_host_addresses(epoch);
             agents.push((host, agent));
@@ -136,22 +195,22 @@ impl Peers {
         let mut simulation = Simulation::new(network);
         for ((host, mut agent), remote) in agents.into_iter().zip(credentials.into_iter().rev()) {
             agent.set_remote_credentials(epoch, remote).unwrap();
-            simulation.add_layer(host, Node::Agent(Box::new(agent)));
+            simulation.add_layer(host, Node::Agent(Box::new(agent), BTreeSet::new()));
         }
         Self { simulation, hosts, told: [Vec::new(), Vec::new()], signalling: true }
     }
 
     fn agent(&self, side: usize) -> &Agent {
         match self.simulation.layer(self.hosts[side]) {
-            Node::Agent(agent) => agent,
-            Node::Server(_) => unreachable!(),
+            Node::Agent(agent, _) => agent,
+            _ => unreachable!(),
         }
     }
 
     fn agent_mut(&mut self, side: usize) -> &mut Agent {
         match self.simulation.layer_mut(self.hosts[side]) {
-            Node::Agent(agent) => agent,
-            Node::Server(_) => unreachable!(),
+            Node::Agent(agent, _) => agent,
+            _ => unreachable!(),
         }
     }
 

@@ -13,11 +13,20 @@ mod dtls;
 mod endpoint;
 #[cfg(feature = "ice")]
 mod ice;
+#[cfg(all(feature = "stun", feature = "aws-lc-rs"))]
+mod nat_behavior;
 #[cfg(feature = "sctp")]
 mod sctp;
 #[cfg(feature = "sctp")]
 mod sctp_window;
-#[cfg(any(feature = "dtls", feature = "ice", feature = "sctp"))]
+#[cfg(any(
+    feature = "dtls",
+    feature = "ice",
+    feature = "sctp",
+    all(feature = "stun", feature = "aws-lc-rs")
+))]
 mod seeds;
 #[cfg(feature = "session")]
 mod session;
+#[cfg(feature = "ice")]
+mod turn_server;

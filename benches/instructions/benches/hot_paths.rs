@@ -125,14 +125,14 @@ fn sctp_64_messages(mut associations: Box<Associations>) -> Box<Associations> {
     associations
 }
 
-#[library_benchmark(config = at_most(1_560_000))]
+#[library_benchmark(config = at_most(1_600_000))]
 #[bench::sent_and_received(setup = sessions)]
 fn session_100_packets(mut sessions: Box<Sessions>) -> Box<Sessions> {
     black_box(sessions.send_packets(100));
     sessions
 }
 
-#[library_benchmark(config = at_most(1_070))]
+#[library_benchmark(config = at_most(1_340))]
 #[bench::idle(setup = sessions)]
 fn session_poll(mut sessions: Box<Sessions>) -> Box<Sessions> {
     assert!(black_box(sessions.poll_idle()));

@@ -51,8 +51,11 @@ impl Model {
         let has_proved = || self.proved.contains(&(id, *path));
         match peek(datagram) {
             Some((Class::Request, _)) => match Session::requested_ufrag(datagram) {
-                Some(ufrag) => self.ufrags.iter().any(|(named, of)| *named == id && of == ufrag),
-                None => has_proved(),
+                Some(ufrag) if self.ufrags.iter().any(|(_, of)| of == ufrag) => {
+                    self.ufrags.iter().any(|(named, of)| *named == id && of == ufrag)
+                }
+                // It may be one of before that session's last restarts.
+                _ => has_proved(),
             },
             Some((Class::Success | Class::Error, question)) => self.questions.contains(&(id, question)),
             Some((Class::Indication, _)) => has_proved(),

@@ -1,26 +1,37 @@
 //! Hash functions and HMAC of AWS-LC.
 
 use aws_lc_rs::{digest, hmac};
+use md5::Md5;
+use sha1::Sha1;
 
-use super::sha1_hmac::Sha1Hmac;
+use super::rust_digest::{RustHash, RustHmac};
 use crate::crypto::{Digest, Digests, HashAlgorithm, Hasher, Hmac};
 
 pub(super) struct AwsLcDigests;
 
 impl Digests for AwsLcDigests {
     fn hasher(&self, algorithm: HashAlgorithm) -> Box<dyn Hasher> {
-        Box::new(RunningHash(digest::Context::new(hash_algorithm(algorithm))))
+        match hash_algorithm(algorithm) {
+            Some(algorithm) => Box::new(RunningHash(digest::Context::new(algorithm))),
+            None => Box::new(RustHash::<Md5>::default()),
+        }
     }
 
     fn hash(&self, algorithm: HashAlgorithm, parts: &[&[u8]]) -> Digest {
-        let mut context = digest::Context::new(hash_algorithm(algorithm));
+        let Some(algorithm) = hash_algorithm(algorithm) else {
+            let mut hash = RustHash::<Md5>::default();
+            parts.iter().for_each(|part| hash.update(part));
+            return hash.digest();
+        };
+        let mut context = digest::Context::new(algorithm);
         parts.iter().for_each(|part| context.update(part));
         Digest::new(context.finish().as_ref())
     }
 
     fn hmac(&self, algorithm: HashAlgorithm, key: &[u8]) -> Box<dyn Hmac> {
         let algorithm = match algorithm {
-            HashAlgorithm::Sha1 => return Box::new(Sha1Hmac::new(key)),
+            HashAlgorithm::Md5 => return Box::new(RustHmac::<Md5>::new(key)),
+            HashAlgorithm::Sha1 => return Box::new(RustHmac::<Sha1>::new(key)),
             HashAlgorithm::Sha256 => hmac::HMAC_SHA256,
             HashAlgorithm::Sha384 => hmac::HMAC_SHA384,
             HashAlgorithm::Sha512 => hmac::HMAC_SHA512,
@@ -29,12 +40,14 @@ impl Digests for AwsLcDigests {
     }
 }
 
-fn hash_algorithm(algorithm: HashAlgorithm) -> &'static digest::Algorithm {
+/// `None` for MD5, which the crate `aws-lc-rs` has not.
+fn hash_algorithm(algorithm: HashAlgorithm) -> Option<&'static digest::Algorithm> {
     match algorithm {
-        HashAlgorithm::Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
-        HashAlgorithm::Sha256 => &digest::SHA256,
-        HashAlgorithm::Sha384 => &digest::SHA384,
-        HashAlgorithm::Sha512 => &digest::SHA512,
+        HashAlgorithm::Md5 => None,
+        HashAlgorithm::Sha1 => Some(&digest::SHA1_FOR_LEGACY_USE_ONLY),
+        HashAlgorithm::Sha256 => Some(&digest::SHA256),
+        HashAlgorithm::Sha384 => Some(&digest::SHA384),
+        HashAlgorithm::Sha512 => Some(&digest::SHA512),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Crypto by the crate `aws-lc-rs`; HMAC-SHA1, which it does slowly on short input, by `hmac` and `sha1`.
+//! Crypto by the crate `aws-lc-rs`; HMAC-SHA1, which it does slowly on short input, by `hmac` and `sha1`, and MD5,
+//! which it has not, by `md-5`.
 
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use super::{CryptoProvider, SecureRandom};
 mod cipher;
 mod digest;
 mod key_exchange;
-mod sha1_hmac;
+mod rust_digest;
 mod signature;
 
 /// The provider on AWS-LC.

@@ -1,6 +1,7 @@
 //! Hash functions and HMAC of the RustCrypto crates.
 
 use hmac::{EagerHash, KeyInit, Mac};
+use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
@@ -11,6 +12,7 @@ pub(super) struct RustCryptoDigests;
 impl Digests for RustCryptoDigests {
     fn hasher(&self, algorithm: HashAlgorithm) -> Box<dyn Hasher> {
         match algorithm {
+            HashAlgorithm::Md5 => Box::new(RunningHash(Md5::new())),
             HashAlgorithm::Sha1 => Box::new(RunningHash(Sha1::new())),
             HashAlgorithm::Sha256 => Box::new(RunningHash(Sha256::new())),
             HashAlgorithm::Sha384 => Box::new(RunningHash(Sha384::new())),
@@ -25,6 +27,7 @@ impl Digests for RustCryptoDigests {
             Digest::new(&hash.finalize())
         }
         match algorithm {
+            HashAlgorithm::Md5 => hash::<Md5>(parts),
             HashAlgorithm::Sha1 => hash::<Sha1>(parts),
             HashAlgorithm::Sha256 => hash::<Sha256>(parts),
             HashAlgorithm::Sha384 => hash::<Sha384>(parts),
@@ -34,6 +37,7 @@ impl Digests for RustCryptoDigests {
 
     fn hmac(&self, algorithm: HashAlgorithm, key: &[u8]) -> Box<dyn Hmac> {
         match algorithm {
+            HashAlgorithm::Md5 => hmac_key::<Md5>(key),
             HashAlgorithm::Sha1 => hmac_key::<Sha1>(key),
             HashAlgorithm::Sha256 => hmac_key::<Sha256>(key),
             HashAlgorithm::Sha384 => hmac_key::<Sha384>(key),

@@ -3,7 +3,9 @@ use std::time::Duration;
 use super::*;
 use crate::crypto::NamedGroup;
 use crate::dtls::identity::Identity;
+use crate::dtls::record::{MAX_PLAINTEXT, RECORD_HEADER_LEN};
 use crate::dtls::test_provider::provider;
+use crate::layer::DtlsTransport;
 use crate::layer::{FingerprintAlgorithm, FiveTuple};
 
 mod browser_hello;
@@ -378,6 +380,51 @@ fn used_up_sequence_numbers_end_the_connection() {
     established.channel.epochs().protected().unwrap().skip_to(SequenceNumber(1 << 48));
     assert!(pair.client.seal(b"x", &mut Vec::new()).is_err());
     assert!(pair.client.is_ended());
+}
+
+/// Whichever way a record is made, and in whatever order, its data arrive. What has no room for a record is refused, and
+/// costs neither a number nor the connection.
+#[test]
+fn a_record_made_in_place_is_one_made_elsewhere() {
+    for suite in &CipherSuite::ALL[..3] {
+        let mut pair = Pair::new(|_, server| server.cipher_suites = vec![*suite]);
+        pair.run().assert_connected();
+        events(&mut pair.server);
+        let (head, overhead) = (pair.client.head_len(), pair.client.overhead());
+        let mut numbers = Vec::new();
+        for round in 0..300usize {
+            for short in 0..overhead {
+                let refused = pair.client.seal_in_place(&mut vec![0; short]);
+                assert!(matches!(refused, Err(DtlsError::Internal(_))), "{short}: {refused:?}");
+            }
+            let size = [0, 1, 15, 16, 17, 1200, MAX_PLAINTEXT][round % 7] ^ (round / 7);
+            let data: Vec<u8> = (0..size.min(MAX_PLAINTEXT)).map(|at| (at ^ round) as u8).collect();
+            let mut record = Vec::new();
+            if round % 3 == 0 {
+                pair.client.seal(&data, &mut record).unwrap();
+            } else {
+                record.resize(head, 0xaa);
+                record.extend_from_slice(&data);
+                record.resize(data.len() + overhead, 0xbb);
+                pair.client.seal_in_place(&mut record).unwrap();
+            }
+            assert_eq!(record.len(), data.len() + overhead);
+            numbers.push(record[5..11].to_vec());
+            pair.give(DtlsRole::Client, record).unwrap();
+            let told = events(&mut pair.server);
+            // RFC 6347 leaves open what an empty record is.
+            let is_same = matches!(&told[..], [DtlsEvent::ApplicationData(arrived)] if *arrived == data);
+            assert!(is_same || data.is_empty(), "{suite:?} {round}: {told:?}");
+        }
+        let is_next = |pair: &[Vec<u8>]| pair[1] > pair[0];
+        assert!(numbers.windows(2).all(is_next));
+        let span = u64::from_be_bytes([[0, 0].as_slice(), &numbers[299]].concat().try_into().unwrap())
+            - u64::from_be_bytes([[0, 0].as_slice(), &numbers[0]].concat().try_into().unwrap());
+        assert_eq!(span, 299);
+        let mut record = vec![0; MAX_PLAINTEXT + 1 + overhead];
+        assert!(matches!(pair.client.seal_in_place(&mut record), Err(DtlsError::TooLarge { .. })));
+        pair.assert_connected();
+    }
 }
 
 #[test]

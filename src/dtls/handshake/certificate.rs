@@ -1,5 +1,7 @@
 //! Certificate, CertificateRequest and CertificateVerify.
 
+use smallvec::SmallVec;
+
 use crate::crypto::SignatureScheme;
 use crate::dtls::wire::{Malformed, Reader, U16List, put_u16, put_vector8, put_vector16, put_vector24};
 
@@ -7,28 +9,33 @@ use crate::dtls::wire::{Malformed, Reader, U16List, put_u16, put_vector8, put_ve
 const RSA_SIGN: u8 = 1;
 const ECDSA_SIGN: u8 = 64;
 
-/// A Certificate message (RFC 5246 §7.4.2). Only the first certificate matters: its fingerprint is the
-/// authentication, so no chain is built.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A Certificate message (RFC 5246 §7.4.2). Where the fingerprint is the authentication only the first certificate matters;
+/// chains are judged by who wants them.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CertificateMessage<'a> {
-    /// The DER of the peer's own certificate; `None` if it has none.
-    pub(crate) end_entity: Option<&'a [u8]>,
+    /// The DER of the peer's certificates, its own first; none if it has none.
+    pub(crate) chain: SmallVec<[&'a [u8]; 4]>,
 }
+
+/// Certificates beyond these are left out: a chain has three, and rarely four.
+const MAX_CHAIN: usize = 16;
 
 impl<'a> CertificateMessage<'a> {
     pub(crate) fn decode(body: &'a [u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(body);
         let mut list = Reader::new(reader.vector24("certificate_list")?);
         reader.end("certificate_list")?;
-        let mut end_entity = None;
+        let mut chain = SmallVec::new();
         while !list.is_empty() {
             let certificate = list.vector24("certificate")?;
             if certificate.is_empty() {
                 return Err(Malformed("certificate"));
             }
-            end_entity.get_or_insert(certificate);
+            if chain.len() < MAX_CHAIN {
+                chain.push(certificate);
+            }
         }
-        Ok(Self { end_entity })
+        Ok(Self { chain })
     }
 }
 
@@ -105,7 +112,8 @@ mod tests {
             let mut out = Vec::new();
             put_certificate(&mut out, chain.iter().map(Vec::as_slice));
             let message = CertificateMessage::decode(&out).unwrap();
-            prop_assert_eq!(message.end_entity, chain.first().map(Vec::as_slice));
+            let expected: Vec<_> = chain.iter().map(Vec::as_slice).collect();
+            prop_assert_eq!(message.chain.as_slice(), expected);
         }
 
         #[test]

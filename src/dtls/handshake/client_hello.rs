@@ -83,6 +83,7 @@ pub(crate) struct OfferedParameters<'a> {
     pub(crate) groups: &'a [NamedGroup],
     pub(crate) schemes: &'a [SignatureScheme],
     pub(crate) srtp_profiles: &'a [SrtpProfile],
+    pub(crate) server_name: Option<&'a str>,
 }
 
 pub(crate) fn put_client_hello(
@@ -99,7 +100,7 @@ pub(crate) fn put_client_hello(
     put_vector8(out, |out| out.push(NULL_COMPRESSION));
     let groups = offered.groups.iter().map(|group| group.id());
     let schemes = offered.schemes.iter().map(|scheme| scheme.id());
-    put_client_extensions(out, groups, schemes, offered.srtp_profiles);
+    put_client_extensions(out, groups, schemes, offered.srtp_profiles, offered.server_name);
 }
 
 #[cfg(test)]
@@ -111,6 +112,7 @@ mod tests {
     fn hello(cookie: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         let offered = OfferedParameters {
+            server_name: None,
             suites: &CipherSuite::ALL,
             groups: &[NamedGroup::X25519, NamedGroup::Secp256r1],
             schemes: &[SignatureScheme::EcdsaSha256],

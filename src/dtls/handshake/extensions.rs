@@ -14,6 +14,8 @@ impl ExtensionType {
     pub(super) const EC_POINT_FORMATS: Self = Self(11);
     /// RFC 5246 §7.4.1.4.1.
     pub(super) const SIGNATURE_ALGORITHMS: Self = Self(13);
+    /// RFC 6066 §3.
+    pub(super) const SERVER_NAME: Self = Self(0);
     /// RFC 5764 §4.1.
     pub(super) const USE_SRTP: Self = Self(14);
     /// RFC 7627 §5.1.
@@ -77,6 +79,8 @@ pub(crate) struct ServerExtensions<'a> {
     pub(crate) use_srtp: Option<UseSrtp<'a>>,
     pub(crate) renegotiation_info: Option<&'a [u8]>,
     pub(crate) extended_master_secret: bool,
+    /// Whether the server has made use of the name that it was told (RFC 6066 §3).
+    pub(crate) server_name: bool,
     /// Whether there is one that was not asked for (RFC 5246 §7.4.1.4).
     pub(crate) unsolicited: bool,
 }
@@ -91,6 +95,7 @@ impl<'a> ServerExtensions<'a> {
             }
             ExtensionType::EXTENDED_MASTER_SECRET => flag(&mut extensions.extended_master_secret, body),
             ExtensionType::EC_POINT_FORMATS => point_formats(body),
+            ExtensionType::SERVER_NAME => flag(&mut extensions.server_name, body),
             // Some servers list their groups, which RFC 8422 §4 does not ask of them.
             ExtensionType::SUPPORTED_GROUPS => Ok(()),
             _ => {
@@ -124,8 +129,12 @@ pub(super) fn put_client_extensions(
     groups: impl Iterator<Item = u16>,
     schemes: impl Iterator<Item = u16>,
     srtp_profiles: &[SrtpProfile],
+    server_name: Option<&str>,
 ) {
     put_vector16(out, |out| {
+        if let Some(name) = server_name {
+            put_server_name(out, name);
+        }
         put(out, ExtensionType::EXTENDED_MASTER_SECRET, |_| {});
         put(out, ExtensionType::RENEGOTIATION_INFO, |out| out.push(0));
         put(out, ExtensionType::SUPPORTED_GROUPS, |out| put_list16(out, groups));
@@ -134,6 +143,16 @@ pub(super) fn put_client_extensions(
         if !srtp_profiles.is_empty() {
             put_use_srtp(out, srtp_profiles.iter().copied());
         }
+    });
+}
+
+/// RFC 6066 §3: a list of one name, which is a host's.
+fn put_server_name(out: &mut Vec<u8>, name: &str) {
+    put(out, ExtensionType::SERVER_NAME, |out| {
+        put_vector16(out, |out| {
+            out.push(0);
+            put_vector16(out, |out| out.extend_from_slice(name.as_bytes()));
+        });
     });
 }
 

@@ -1,10 +1,9 @@
 //! A server of many clients behind one socket.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustc_hash::FxHashMap;
 use slab::Slab;
 
 use super::cookies::{COOKIE_LEN, Cookies};
@@ -18,7 +17,8 @@ use crate::dtls::record::{ContentType, Epoch, Record, SequenceNumber, WriteEpoch
 use crate::dtls::stats::{Ignored, Stats};
 use crate::dtls::wire::{Malformed, Reader};
 use crate::layer::{
-    Datagram, DtlsError, DtlsEvent, DtlsTransport, FiveTuple, Layer, Transmit, TransmitBatch,
+    Datagram, DtlsError, DtlsEvent, DtlsTransport, FiveTuple, HashKeys, Layer, NameHash, Transmit,
+    TransmitBatch,
 };
 
 /// The body of a HelloVerifyRequest: version, length, cookie.
@@ -76,7 +76,8 @@ pub struct Listener {
     cookies: Cookies,
     /// Allocated once, at its limit if that is not beyond [`MAX_RESERVED_COOKIES`].
     requests: VecDeque<HelloVerify>,
-    paths: FxHashMap<FiveTuple, Served>,
+    /// By addresses, which a client with many can choose.
+    paths: HashMap<FiveTuple, Served, NameHash>,
     entries: Slab<Entry>,
     timers: BTreeSet<(Instant, usize)>,
     /// Connections that may have something to send.
@@ -194,13 +195,15 @@ impl Listener {
     ) -> Result<Self, DtlsError> {
         // Says what is wrong now, not when the first client comes.
         Connection::server(connection_config.clone(), verification.clone())?;
+        let mut random = [0; 16];
+        connection_config.provider.random.fill(&mut random);
         Ok(Self {
+            paths: HashMap::with_hasher(HashKeys::new(random).names()),
             cookies: Cookies::new(&connection_config.provider, config.cookie_lifetime),
             requests: VecDeque::with_capacity(config.max_pending_cookies.min(MAX_RESERVED_COOKIES)),
             connection_config,
             verification,
             config,
-            paths: FxHashMap::default(),
             entries: Slab::new(),
             timers: BTreeSet::new(),
             sending: VecDeque::new(),

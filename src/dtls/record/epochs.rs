@@ -1,6 +1,6 @@
 //! The epochs of a connection, RFC 6347 §4.1.
 
-use super::header::{ContentType, Epoch, ProtocolVersion, RECORD_HEADER_LEN, SequenceNumber, put_header};
+use super::header::{ContentType, Epoch, ProtocolVersion, RECORD_HEADER_LEN, SequenceNumber, header};
 use super::protection::{RecordSealer, SequenceExhausted};
 
 /// The epochs that records are sent in: the plaintext of the handshake and, once there are keys, the
@@ -46,6 +46,20 @@ impl WriteEpochs {
         }
     }
 
+    /// How many of those bytes stand in front of the content of a protected record.
+    pub(crate) fn protected_head(&self) -> usize {
+        self.protected.as_ref().map_or(0, RecordSealer::head_len)
+    }
+
+    /// Makes a protected record in place: [`RecordSealer::seal_in_place`].
+    pub(crate) fn seal_in_place(
+        &mut self,
+        content_type: ContentType,
+        record: &mut [u8],
+    ) -> Result<(), SequenceExhausted> {
+        self.protected.as_mut().ok_or(SequenceExhausted)?.seal_in_place(content_type, record)
+    }
+
     /// Appends a record of `epoch` with what `fill` writes.
     pub(crate) fn write(
         &mut self,
@@ -64,7 +78,7 @@ impl WriteEpochs {
                 }
                 self.plaintext_next.0 += 1;
                 let start = out.len();
-                put_header(out, content_type, self.plaintext_version, epoch, sequence, 0);
+                out.extend_from_slice(&header(content_type, self.plaintext_version, epoch, sequence, 0));
                 fill(out);
                 let length = (out.len() - start - RECORD_HEADER_LEN) as u16;
                 let field = start + RECORD_HEADER_LEN - 2..start + RECORD_HEADER_LEN;

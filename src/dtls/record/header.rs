@@ -1,6 +1,6 @@
 //! Records and their headers, RFC 6347 §4.1.
 
-use crate::dtls::wire::{Malformed, Reader, put_u16};
+use crate::dtls::wire::{Malformed, Reader};
 
 /// The length of the header of a DTLS 1.2 record.
 pub(crate) const RECORD_HEADER_LEN: usize = 13;
@@ -36,19 +36,19 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Appends the header of a record whose fragment is `length` bytes long.
-pub(crate) fn put_header(
-    out: &mut Vec<u8>,
+/// The header of a record whose fragment is `length` bytes long.
+pub(crate) fn header(
     content_type: ContentType,
     version: ProtocolVersion,
     epoch: Epoch,
     sequence: SequenceNumber,
     length: u16,
-) {
-    out.push(content_type as u8);
-    put_u16(out, version.0);
-    out.extend_from_slice(&record_number(epoch, sequence));
-    put_u16(out, length);
+) -> [u8; RECORD_HEADER_LEN] {
+    let mut header = [content_type as u8; RECORD_HEADER_LEN];
+    header[1..3].copy_from_slice(&version.0.to_be_bytes());
+    header[3..11].copy_from_slice(&record_number(epoch, sequence));
+    header[11..].copy_from_slice(&length.to_be_bytes());
+    header
 }
 
 /// Epoch and sequence number as they stand in the header, in the additional data and in nonces.
@@ -126,7 +126,7 @@ mod tests {
             let kind = ContentType::from_id(kind).unwrap();
             let (epoch, sequence) = (Epoch(epoch), SequenceNumber(sequence));
             let mut bytes = Vec::new();
-            put_header(&mut bytes, kind, ProtocolVersion::DTLS_1_2, epoch, sequence, body.len() as u16);
+            bytes.extend_from_slice(&header(kind, ProtocolVersion::DTLS_1_2, epoch, sequence, body.len() as u16));
             bytes.extend_from_slice(&body);
             bytes.extend_from_slice(&tail);
             let (record, rest) = Record::split(&mut bytes).unwrap();

@@ -5,7 +5,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use super::header::{
-    ContentType, Epoch, ProtocolVersion, RECORD_HEADER_LEN, Record, SequenceNumber, put_header, record_number,
+    ContentType, Epoch, ProtocolVersion, RECORD_HEADER_LEN, Record, SequenceNumber, header, record_number,
 };
 use super::replay::ReplayWindow;
 use crate::crypto::{Aead, AeadAlgorithm, Ciphers, CryptoError, NONCE_LEN, TAG_LEN};
@@ -41,26 +41,51 @@ impl RecordSealer {
         out: &mut Vec<u8>,
         fill: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), SequenceExhausted> {
+        let start = out.len();
+        out.resize(start + self.head_len(), 0);
+        fill(out);
+        out.resize(out.len() + TAG_LEN, 0);
+        let result = self.seal_in_place(content_type, &mut out[start..]);
+        if result.is_err() {
+            out.truncate(start);
+        }
+        result
+    }
+
+    /// How many bytes stand in front of the content.
+    pub(crate) fn head_len(&self) -> usize {
+        RECORD_HEADER_LEN + self.key.explicit_nonce_len()
+    }
+
+    /// Makes a record of what stands in `record` behind room for the [head](Self::head_len) and in front of room for
+    /// the tag.
+    pub(crate) fn seal_in_place(
+        &mut self,
+        content_type: ContentType,
+        record: &mut [u8],
+    ) -> Result<(), SequenceExhausted> {
         let sequence = self.next;
+        let length = record.len().wrapping_sub(RECORD_HEADER_LEN) as u16;
+        let head_len = self.head_len();
+        let (head, sealed) = record.split_at_mut_checked(head_len).ok_or(SequenceExhausted)?;
+        let (content, tag) = sealed.split_last_chunk_mut::<TAG_LEN>().ok_or(SequenceExhausted)?;
         if sequence > SequenceNumber::MAX {
             return Err(SequenceExhausted);
         }
-        let start = out.len();
-        put_header(out, content_type, ProtocolVersion::DTLS_1_2, self.epoch, sequence, 0);
         let number = record_number(self.epoch, sequence);
-        out.extend_from_slice(&number[..self.key.explicit_nonce_len()]);
-        let content = out.len();
-        fill(out);
-        let aad = additional_data(number, content_type, ProtocolVersion::DTLS_1_2, out.len() - content);
-        let Ok(tag) = self.key.aead.seal(&self.key.nonce(number), &aad, &mut out[content..]) else {
-            // No AEAD refuses a length that a record can have; an exhausted key is all that can be told.
-            out.truncate(start);
-            return Err(SequenceExhausted);
-        };
+        let aad = additional_data(number, content_type, ProtocolVersion::DTLS_1_2, content.len());
+        // No AEAD refuses a length that a record can have; an exhausted key is all that can be told.
+        *tag = self.key.aead.seal(&self.key.nonce(number), &aad, content).map_err(|_| SequenceExhausted)?;
         self.next.0 += 1;
-        out.extend_from_slice(&tag);
-        let length = (out.len() - start - RECORD_HEADER_LEN) as u16;
-        out[start + RECORD_HEADER_LEN - 2..start + RECORD_HEADER_LEN].copy_from_slice(&length.to_be_bytes());
+        let (header_place, nonce) = head.split_at_mut(RECORD_HEADER_LEN);
+        header_place.copy_from_slice(&header(
+            content_type,
+            ProtocolVersion::DTLS_1_2,
+            self.epoch,
+            sequence,
+            length,
+        ));
+        nonce.copy_from_slice(&number[..nonce.len()]);
         Ok(())
     }
 

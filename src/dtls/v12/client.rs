@@ -113,6 +113,7 @@ impl Client {
             groups: &config.groups,
             schemes: config.provider.signatures.schemes(),
             srtp_profiles: &config.srtp_profiles,
+            server_name: config.server_name.as_deref(),
         };
         exchange.flight.begin(true);
         exchange.send(Epoch::PLAINTEXT, HandshakeType::ClientHello, |out| {
@@ -248,14 +249,14 @@ fn server_hello(exchange: &mut Exchange, message: Message<'_>) -> Result<State, 
         return Err(Failure::illegal("the server chose a compression method"));
     }
     let extensions = hello.extensions;
-    if extensions.unsolicited {
+    if extensions.unsolicited || extensions.server_name && exchange.config.server_name.is_none() {
         return Err(Failure::new(
             AlertDescription::UNSUPPORTED_EXTENSION,
             "the server answered an extension that was not offered",
         ));
     }
     // RFC 5746 §3.4. Servers that do not know the extension are served all the same: nothing is ever
-    // renegotiated here, and the server is authenticated by its fingerprint.
+    // renegotiated here, and the server is authenticated by its certificate.
     if extensions.renegotiation_info.is_some_and(|info| !info.is_empty()) {
         return Err(Failure::new(
             AlertDescription::HANDSHAKE_FAILURE,
@@ -298,10 +299,11 @@ fn certificate(
     message: Message<'_>,
     negotiated: Negotiated,
 ) -> Result<State, Failure> {
-    let certificate = CertificateMessage::decode(message.body)?
-        .end_entity
-        .ok_or_else(|| Failure::illegal("the server has no certificate"))?;
-    let key = exchange.present(certificate)?;
+    let chain = CertificateMessage::decode(message.body)?.chain;
+    if chain.is_empty() {
+        return Err(Failure::illegal("the server has no certificate"));
+    }
+    let key = exchange.present(&chain)?;
     if key.authentication() != negotiated.suite.authentication() {
         return Err(Failure::illegal("the server's key does not fit the cipher suite"));
     }

@@ -102,11 +102,12 @@ impl Exchange {
         seq
     }
 
-    /// Reads the peer's certificate and has its fingerprint checked.
-    pub(crate) fn present(&mut self, certificate: &[u8]) -> Result<CertifiedKey, Failure> {
+    /// Reads the peer's certificate, the first of its chain, and has it judged.
+    pub(crate) fn present(&mut self, chain: &[&[u8]]) -> Result<CertifiedKey, Failure> {
+        let certificate = chain.first().copied().unwrap_or_default();
         let key = CertifiedKey::of_certificate(certificate)
             .map_err(|malformed| Failure::new(AlertDescription::UNSUPPORTED_CERTIFICATE, malformed.0))?;
-        self.peer.present(&*self.config.provider.digests, certificate)?;
+        self.peer.present(&*self.config.provider.digests, chain)?;
         Ok(key)
     }
 

@@ -228,8 +228,9 @@ fn certificate(
     negotiated: Negotiated,
     ephemeral: Ephemeral,
 ) -> Result<State, Failure> {
-    let key = match CertificateMessage::decode(message.body)?.end_entity {
-        Some(certificate) => Some(exchange.present(certificate)?),
+    let chain = CertificateMessage::decode(message.body)?.chain;
+    let key = match chain.first() {
+        Some(_) => Some(exchange.present(&chain)?),
         None if exchange.config.client_authentication == ClientAuthentication::Required => {
             // RFC 5246 §7.4.6.
             return Err(Failure::new(AlertDescription::HANDSHAKE_FAILURE, "the client has no certificate"));

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::Endpoint;
+use super::{Endpoint, Refused};
 use crate::endpoint::claims::Verdict;
 use crate::endpoint::member::Member;
 use crate::endpoint::session_id::SessionId;
@@ -13,7 +13,9 @@ impl<M: Member> Endpoint<M> {
     /// An authentic message of its peer shows that a path leads there.
     pub(super) fn follow_proof(&mut self, now: Instant, id: SessionId, path: FiveTuple) {
         let Some(entry) = self.members.get_mut(&id) else { return };
-        if entry.member.with(Session::take_path_proof).is_none() {
+        // What came by way of a relay shows nothing of the path to the relay.
+        let proof = entry.member.with(Session::take_path_proof);
+        if proof.is_none_or(|(proved, _)| proved != path) {
             return;
         }
         match self.routes.owner(&path) {
@@ -58,7 +60,7 @@ impl<M: Member> Endpoint<M> {
                 Verdict::Granted => self.take_path(claim.claimant, claim.path),
                 Verdict::Refused => {
                     if let Some(entry) = self.members.get_mut(&claim.claimant) {
-                        entry.refused = Some((claim.path, owner));
+                        entry.refused = Some(Box::new(Refused { path: claim.path, owner, is_missed: false }));
                         entry.wake(claim.claimant, &mut self.due, &mut self.news);
                     }
                 }
@@ -71,7 +73,7 @@ impl<M: Member> Endpoint<M> {
         let Some(entry) = self.members.get_mut(&id) else { return };
         let routes = &mut self.routes;
         entry.member.with(|session| {
-            let selected = session.selected_pair().map(|pair| pair.path);
+            let selected = session.outgoing_path();
             routes.take_path(id, path, |other| selected == Some(*other));
         });
         self.wake(id);

@@ -22,8 +22,8 @@ enum Way {
     Alone(SessionId, Option<TransactionId>),
     /// A check that names these sessions: of those that happen to have the same fragment, one can authenticate it.
     Named(SmallVec<[SessionId; 1]>),
-    /// A check that names nobody here.
-    Stranger,
+    /// A check that names nobody here, and the session that has the path.
+    Stranger(Option<SessionId>),
     Nobody,
 }
 
@@ -59,9 +59,14 @@ impl<M: Member> Endpoint<M> {
                             Err(_) => counts.refused += 1,
                         }
                     }
-                    Way::Stranger => {
-                        self.note_stranger(now, &datagram);
-                        counts.unknown += 1;
+                    Way::Stranger(owner) => {
+                        if owner.is_some() {
+                            self.hand_over_runs(now, &mut runs, &mut counts);
+                        }
+                        match self.receive_strange(now, owner, datagram) {
+                            Ok(()) => counts.taken += 1,
+                            Err(_) => counts.unknown += 1,
+                        }
                     }
                     Way::Nobody => counts.unknown += 1,
                 },
@@ -77,10 +82,7 @@ impl<M: Member> Endpoint<M> {
             Way::Run(id) => self.hand_over(now, id, datagram),
             Way::Alone(id, question) => self.receive_alone(now, id, question, datagram),
             Way::Named(sessions) => self.receive_check(now, &sessions, datagram),
-            Way::Stranger => {
-                self.note_stranger(now, &datagram);
-                Err(SessionError::Ignored("it is a check for no session of this endpoint"))
-            }
+            Way::Stranger(owner) => self.receive_strange(now, owner, datagram),
             Way::Nobody => Err(SessionError::Ignored("it is for no session of this endpoint")),
         }
     }
@@ -89,8 +91,7 @@ impl<M: Member> Endpoint<M> {
         let owner = || self.routes.owner(&datagram.path);
         let (id, question) = match Address::of(datagram.bytes) {
             Address::Check { ufrag } => match ufrag.map(|ufrag| self.routes.by_ufrag(ufrag)) {
-                // Whoever had the path before could not authenticate it, and a stranger may have it now.
-                Some([]) if self.strangers.is_some() => return Way::Stranger,
+                Some([]) if self.strangers.is_some() => return Way::Stranger(owner()),
                 None | Some([]) => (owner(), None),
                 Some(named) => return Way::Named(SmallVec::from_slice(named)),
             },
@@ -104,10 +105,24 @@ impl<M: Member> Endpoint<M> {
         Way::Alone(id, question)
     }
 
-    fn note_stranger(&mut self, now: Instant, datagram: &Datagram<'_>) {
-        if let Some(strangers) = &mut self.strangers {
-            strangers.note(now, datagram);
+    /// Takes a check for an unknown fragment. It may be one of long ago of the session that has the path, whose peer has
+    /// not heard of many restarts since; whoever else had the path before cannot authenticate it, and a stranger may
+    /// have it now.
+    fn receive_strange(
+        &mut self,
+        now: Instant,
+        owner: Option<SessionId>,
+        mut datagram: Datagram<'_>,
+    ) -> Result<(), SessionError> {
+        if let Some(owner) = owner
+            && self.receive_alone(now, owner, None, datagram.reborrow()).is_ok()
+        {
+            return Ok(());
         }
+        if let Some(strangers) = &mut self.strangers {
+            strangers.note(now, &datagram);
+        }
+        Err(SessionError::Ignored("it is a check for no session of this endpoint"))
     }
 
     fn add_to_run<'d>(

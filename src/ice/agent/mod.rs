@@ -1,12 +1,18 @@
 //! The ICE agent, RFC 8445.
 
+mod handover;
 mod places;
 mod receive;
+mod reconfigure;
+mod relay;
+mod renomination;
 mod schedule;
 mod select;
 mod send;
+mod streams;
 mod verify;
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -14,19 +20,22 @@ use std::time::Instant;
 use crate::crypto::CryptoProvider;
 use crate::ice::check_list::CheckList;
 use crate::ice::config::Config;
-use crate::ice::consent::Consent;
 use crate::ice::credentials::{KeyedCredentials, random_credentials};
 use crate::ice::gathering::Gathering;
 use crate::ice::local::{Added, LocalCandidates};
 use crate::ice::message::{Generation, Outgoing, random_tie_breaker};
 use crate::ice::pair::PairId;
 use crate::ice::remote::{Admitted, RemoteCandidates, belongs};
+use crate::ice::selected::Selected;
+use crate::ice::streams::{PairStreams, StreamQueue};
 use crate::ice::verification::Verification;
 use crate::layer::{
-    Candidate, CandidateAddress, CandidatePair, CandidatePairStatus, Datagram, FiveTuple, IceConnectionState,
-    IceCredentials, IceError, IceEvent, IceFailure, IceRole, IceTransport, Layer, NameQuery, PathProof,
-    Transmit, TransmitBatch,
+    Candidate, CandidateAddress, CandidatePair, CandidatePairStatus, Datagram, Envelope, FiveTuple,
+    HostAddress, IceConnectionState, IceCredentials, IceError, IceEvent, IceFailure, IceOptions, IceRole,
+    IceTransport, Layer, NameQuery, NetworkKind, Opened, PathProof, RelayProtocol, StreamReport,
+    StreamRequest, Transmit, TransmitBatch,
 };
+use crate::stun::{Message, Method};
 
 /// A full ICE agent for one data stream with one component (RFC 8445).
 ///
@@ -68,11 +77,16 @@ pub struct Agent {
     provider: CryptoProvider,
     config: Config,
     role: IceRole,
+    remote_options: IceOptions,
+    /// The value of the last nomination in this generation, where they are counted.
+    nominations: u32,
+    /// When this side has nominated a pair last.
+    nominated_at: Option<Instant>,
     tie_breaker: u64,
     local_credentials: KeyedCredentials,
     remote_credentials: Option<KeyedCredentials>,
     /// The credentials before a restart, while data still flows on the pair they selected.
-    previous: Option<PreviousCredentials>,
+    previous: Option<Box<PreviousCredentials>>,
     local: LocalCandidates,
     remote: RemoteCandidates,
     remote_ended: bool,
@@ -80,10 +94,18 @@ pub struct Agent {
     last_news: Option<Instant>,
     check_list: CheckList,
     gathering: Gathering,
+    /// What is to be done with streams.
+    streams: StreamQueue,
+    /// Those of pairs that are being opened, and those that are open, whoever opened them.
+    pair_streams: PairStreams,
+    /// What counts from the next gathering on.
+    next_config: Option<Box<Config>>,
     /// The earliest time of the next check or question to a server (RFC 8445 §14).
     next_paced: Instant,
     /// Whether a question to a server goes before the next check.
     server_turn: bool,
+    /// Whether a TURN server goes before the next STUN server.
+    relay_turn: bool,
     /// When the credentials of both sides were known.
     started: Option<Instant>,
     first_valid: Option<Instant>,
@@ -94,6 +116,12 @@ pub struct Agent {
     confirmation: Option<Instant>,
     /// While the selected pair is silent, all others are checked.
     has_checked_others: bool,
+    /// An address of this machine went while it was in use: another may come.
+    has_lost_address: bool,
+    /// When the peer is shown once more that this side has gone elsewhere.
+    insistence: Option<Instant>,
+    /// When the pairs in reserve are asked next.
+    reserve_due: Option<Instant>,
     /// The pair of this generation that was nominated last and is or was selected.
     concluded_on: Option<PairId>,
     /// What the last datagram has shown, and of which path.
@@ -129,51 +157,53 @@ struct PreviousCredentials {
     remote: KeyedCredentials,
 }
 
-/// The pair that data is sent on.
-#[derive(Debug)]
-struct Selected {
-    id: PairId,
-    pair: CandidatePair,
-    generation: Generation,
-    /// PRIORITY of consent checks.
-    priority: u32,
-    consent: Consent,
-}
-
 impl Agent {
     /// An agent with new credentials. `now` is only where its clocks begin.
     pub fn new(now: Instant, provider: CryptoProvider, config: Config) -> Self {
         let mut config = config.sanitized();
-        let rewrite_rules = std::mem::take(&mut config.address_rewrite_rules);
-        let tie_breaker = random_tie_breaker(&*provider.random);
+        let errors = std::mem::take(&mut config.server_errors).into_iter();
+        let events = errors.map(|error| IceEvent::CandidateError(Box::new(error))).collect();
+        // RFC 8445 §7.3.1.1: an agent that cannot control has the lower one in every conflict.
+        let tie_breaker = if config.lite { 0 } else { random_tie_breaker(&*provider.random) };
+        let role = if config.lite { IceRole::Controlled } else { config.role };
         let credentials = random_credentials(&*provider.random);
         Self {
-            role: config.role,
+            role,
+            remote_options: IceOptions::default(),
+            nominations: 0,
+            nominated_at: None,
             tie_breaker,
             local_credentials: KeyedCredentials::new(&provider, credentials),
             remote_credentials: None,
             previous: None,
-            local: LocalCandidates::new(config.max_local_candidates, rewrite_rules),
+            local: LocalCandidates::new(&mut config),
             remote: RemoteCandidates::new(&config),
             remote_ended: false,
             last_news: None,
             check_list: CheckList::new(config.max_pairs),
-            gathering: Gathering::new(),
+            gathering: Gathering::default(),
+            streams: StreamQueue::default(),
+            pair_streams: PairStreams::default(),
+            next_config: None,
             next_paced: now,
             server_turn: false,
+            relay_turn: false,
             started: None,
             first_valid: None,
             selected: None,
             verifications: Vec::new(),
             confirmation: None,
             has_checked_others: false,
+            has_lost_address: false,
+            insistence: None,
+            reserve_due: None,
             concluded_on: None,
             proof: None,
             failure: None,
             state: IceConnectionState::New,
             outbox: VecDeque::new(),
             queued_responses: 0,
-            events: VecDeque::new(),
+            events,
             timeout: None,
             next_query: 0,
             stats: AgentStats::default(),
@@ -211,7 +241,12 @@ impl Layer for Agent {
     type Error = IceError;
 
     fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), IceError> {
-        let outcome = self.receive(now, &datagram);
+        let outcome = match self.gathering.relays.at(&datagram.path) {
+            Some(id) if !self.is_closed() && !is_binding(datagram.bytes) => {
+                self.receive_by_relay(now, id, datagram)
+            }
+            _ => self.receive(now, &datagram),
+        };
         match outcome {
             Ok(()) => self.update(now),
             Err(_) => self.stats.ignored += 1,
@@ -232,8 +267,18 @@ impl Layer for Agent {
 
     fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBatch) -> Option<Transmit> {
         self.handle_timeout(now);
-        while let Some(message) = self.outbox.pop_front() {
-            let mut segments = out.segments(Some(message.path), None);
+        if let Some(transmit) = self.gathering.relays.poll_transmit(now, out) {
+            return Some(transmit);
+        }
+        while let Some(message) = self.take_sendable() {
+            let envelope = self.gathering.relays.envelope(&message.path).copied();
+            let mut segments = match &envelope {
+                Some(envelope) => out.segments(envelope.path(), None).within(envelope),
+                None => out.segments(Some(message.path), None),
+            };
+            if envelope.is_some() {
+                self.gathering.relays.sent(now, &message.path);
+            }
             if self.write(&message, segments.datagram()).is_some() {
                 segments.end_datagram();
                 return segments.finish();
@@ -249,6 +294,18 @@ impl Layer for Agent {
             self.events.shrink_to_fit();
         }
         event
+    }
+
+    fn poll_stream(&mut self) -> Option<StreamRequest> {
+        self.streams.poll()
+    }
+
+    fn handle_stream(&mut self, now: Instant, report: StreamReport) {
+        let relays = &mut self.gathering.relays;
+        if !relays.handle_stream(now, &report, &self.provider, &self.config, &mut self.streams) {
+            self.handle_pair_stream(now, &report);
+        }
+        self.update(now);
     }
 }
 
@@ -279,7 +336,16 @@ impl IceTransport for Agent {
         Ok(())
     }
 
+    fn options(&self) -> IceOptions {
+        IceOptions::new().with_lite(self.config.lite).with_renomination(self.config.renomination)
+    }
+
+    fn set_remote_options(&mut self, options: IceOptions) {
+        self.remote_options = options;
+    }
+
     fn set_role(&mut self, role: IceRole) {
+        let role = if self.config.lite { IceRole::Controlled } else { role };
         if self.role != role && !self.is_closed() {
             self.role = role;
             self.check_list.set_role(role);
@@ -293,6 +359,11 @@ impl IceTransport for Agent {
     }
 
     fn add_host_address(&mut self, now: Instant, address: SocketAddr) -> Result<(), IceError> {
+        self.add_host(now, address.into())
+    }
+
+    fn add_host(&mut self, now: Instant, host: HostAddress) -> Result<(), IceError> {
+        let address = host.address;
         if self.is_closed() {
             return Err(IceError::Closed);
         }
@@ -302,7 +373,7 @@ impl IceTransport for Agent {
             ));
         }
         let is_on_link = self.remote.has_neighbour(address.ip());
-        match self.local.add_host(address, is_on_link) {
+        match self.local.add_host(&host, is_on_link) {
             Added::New => {}
             Added::Redundant => return Ok(()),
             Added::Full => {
@@ -311,9 +382,20 @@ impl IceTransport for Agent {
                 return Err(IceError::TooManyCandidates { limit: self.config.max_local_candidates });
             }
         }
-        self.take_newest_base(now);
+        self.take_base(now, address);
         self.update(now);
         Ok(())
+    }
+
+    fn add_passive_address(&mut self, now: Instant, host: HostAddress) -> Result<(), IceError> {
+        self.add_passive_base(now, &host)
+    }
+
+    fn remove_host_address(&mut self, now: Instant, address: SocketAddr) {
+        if !self.is_closed() {
+            self.remove_host(now, address);
+            self.update(now);
+        }
     }
 
     fn end_of_host_addresses(&mut self, now: Instant) {
@@ -347,7 +429,8 @@ impl IceTransport for Agent {
                 self.check_list.set_remote_priority(self.role, remote, priority);
                 if let Some(selected) = &mut self.selected
                     && selected.generation == Generation::Current
-                    && self.remote.find(selected.pair.path.remote) == Some(remote)
+                    && self.remote.find(selected.pair.path.protocol, selected.pair.path.remote)
+                        == Some(remote)
                 {
                     selected.pair.remote = self.remote.get(remote).candidate.clone();
                 }
@@ -381,11 +464,11 @@ impl IceTransport for Agent {
             return Err(IceError::Closed);
         }
         self.begin_generation(KeyedCredentials::new(&self.provider, credentials));
-        self.local.keep_host_only();
-        let ended = self.gathering.is_ended();
-        self.gathering = Gathering::new();
+        self.take_configuration();
+        self.local.forget_reflexive();
+        self.gathering.restart();
         for (index, base) in self.local.bases().iter().enumerate() {
-            self.gathering.add_base(index, base.address, &self.config);
+            self.gathering.add_base(now, index, base, &self.config);
         }
         // What was not yet told of the generation before must not be taken for part of this one.
         self.events
@@ -393,9 +476,7 @@ impl IceTransport for Agent {
         for base in 0..self.local.bases().len() {
             self.signal_hosts(base);
         }
-        if ended {
-            self.gathering.end();
-        }
+        self.signal_relays();
         self.update(now);
         Ok(())
     }
@@ -436,7 +517,7 @@ impl IceTransport for Agent {
     }
 
     fn owns_path(&self, now: Instant, path: &FiveTuple) -> bool {
-        self.uses_path(now, path)
+        self.uses_path(now, path) || self.gathering.relays.serves(path)
     }
 
     fn last_heard(&self, path: &FiveTuple) -> Option<Instant> {
@@ -445,8 +526,44 @@ impl IceTransport for Agent {
         pair.and_then(|pair| pair.heard).max(previous.map(|selected| selected.consent.granted()))
     }
 
+    fn envelope(&self, path: &FiveTuple) -> Option<&Envelope> {
+        self.gathering.relays.envelope(path)
+    }
+
+    fn open<'a>(&mut self, now: Instant, datagram: Datagram<'a>) -> Opened<'a> {
+        match (self.gathering.relays.at(&datagram.path), datagram.bytes.first()) {
+            (Some(id), _) if !self.is_closed() => self.gathering.relays.open(now, id, datagram),
+            (_, Some(0..=3)) => Opened::Own(datagram),
+            _ => Opened::Refused(IceError::Ignored("it is of no relay of this agent")),
+        }
+    }
+
     fn verify_path(&mut self, now: Instant, path: &FiveTuple) {
         self.ask(now, path);
+    }
+
+    fn note_data(&mut self, now: Instant, path: &FiveTuple) {
+        self.follow_data(now, path);
+    }
+
+    fn server_url(&self, candidate: &Candidate) -> Option<String> {
+        let local = self.local.candidates().iter().find(|local| local.candidate == *candidate)?;
+        local.url.clone()
+    }
+
+    fn relay_protocol(&self, candidate: &Candidate) -> Option<RelayProtocol> {
+        let local = self.local.candidates().iter().find(|local| local.candidate == *candidate)?;
+        local.relay_protocol
+    }
+
+    fn network(&self, candidate: &Candidate) -> Option<NetworkKind> {
+        let local = self.local.candidates().iter().find(|local| local.candidate == *candidate)?;
+        let network = self.local.bases()[local.base].network;
+        (network != NetworkKind::Unknown).then_some(network)
+    }
+
+    fn as_any_mut(&mut self) -> Option<&mut dyn Any> {
+        Some(self)
     }
 
     fn close(&mut self) {
@@ -456,7 +573,8 @@ impl IceTransport for Agent {
         self.check_list = CheckList::new(self.config.max_pairs);
         self.verifications = Vec::new();
         self.confirmation = None;
-        self.gathering = Gathering::new();
+        self.gathering.close(&mut self.streams);
+        self.pair_streams.close(&mut self.streams);
         self.remote = RemoteCandidates::new(&self.config);
         self.outbox.clear();
         self.previous = None;
@@ -464,4 +582,9 @@ impl IceTransport for Agent {
         self.timeout = None;
         self.set_state(IceConnectionState::Closed);
     }
+}
+
+/// Whether a datagram of a server answers as a STUN server would.
+fn is_binding(datagram: &[u8]) -> bool {
+    Message::decode(datagram).is_ok_and(|message| message.method() == Method::BINDING)
 }

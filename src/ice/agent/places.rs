@@ -1,24 +1,25 @@
 //! Who has a place when there are more candidates than places.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use smallvec::SmallVec;
 
 use super::Agent;
 use crate::ice::local::Added;
-use crate::ice::pair::{Claim, Nomination, Pair, PairState};
+use crate::ice::pair::{Nomination, Pair, PairState};
 use crate::ice::remote::Place;
 use crate::layer::{Candidate, CandidateAddress, CandidateKind, IceError};
 
 impl Agent {
-    /// The host address that was added last is a base from now on.
-    pub(super) fn take_newest_base(&mut self, now: Instant) {
-        let base = self.local.bases().len() - 1;
+    /// A host address that was added is a base from now on.
+    pub(super) fn take_base(&mut self, now: Instant, address: SocketAddr) {
+        let Some(base) = self.local.host_of(address) else { return };
         self.signal_hosts(base);
-        self.gathering.add_base(base, self.local.bases()[base].address, &self.config);
-        for remote in 0..self.remote.len() {
-            self.last_news = Some(now);
-            self.add_pair(base, remote, Claim::Said);
+        self.gathering.add_base(now, base, &self.local.bases()[base], &self.config);
+        self.pair_base(now, base);
+        if self.config.active_tcp {
+            self.add_active_base(now, self.local.bases()[base].host());
         }
     }
 
@@ -26,10 +27,10 @@ impl Agent {
     pub(super) fn take_spare_base(&mut self, now: Instant, remote: usize) {
         let far = self.remote.get(remote).address.ip();
         while let Some(spare) = self.local.spare_on_link_of(far) {
-            if self.local.add_host(spare, true) != Added::New {
+            if self.local.add_host(&spare, true) != Added::New {
                 return;
             }
-            self.take_newest_base(now);
+            self.take_base(now, spare.address);
         }
     }
 
@@ -83,8 +84,9 @@ impl Agent {
     /// Gives up the oldest address that the peer's checks have come from and that has not answered; where all have,
     /// the one that answered longest ago.
     pub(super) fn forget_oldest_found(&mut self) {
-        let selected = self.selected.as_ref().map(|selected| selected.pair.path.remote);
-        let is_selected = |remote: &usize| selected == Some(self.remote.get(*remote).address);
+        let selected = self.selected.as_ref().map(|selected| selected.pair.path);
+        let selected = selected.and_then(|path| self.remote.find(path.protocol, path.remote));
+        let is_selected = |remote: &usize| selected == Some(*remote);
         let answered = |remote: &usize| self.check_list.pairs_with(*remote).map(|pair| pair.answered).max();
         let oldest = self.remote.found().filter(|remote| !is_selected(remote));
         if let Some(oldest) = oldest.min_by_key(|remote| answered(remote).flatten()) {

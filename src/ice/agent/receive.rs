@@ -5,11 +5,14 @@ use std::time::Instant;
 
 use super::Agent;
 use crate::ice::consent::Consent;
+use crate::ice::credentials::KeyedCredentials;
 use crate::ice::local::Added;
 use crate::ice::message::{Content, Generation, KNOWN_ATTRIBUTES, Outcome, Outgoing, random_tie_breaker};
-use crate::ice::pair::{Claim, Nomination, PairId, PairState};
+use crate::ice::pair::{Claim, Nomination, PairId, PairState, PairStream};
 use crate::ice::remote::on_link_of;
-use crate::layer::{CandidateKind, Datagram, FiveTuple, IceError, IceRole, IceTransport, PathProof};
+use crate::layer::{
+    CandidateKind, Datagram, FiveTuple, IceError, IceRole, IceTransport, PathProof, Protocol,
+};
 use crate::stun::{AttributeType, Class, ErrorCode, Message, Method};
 
 impl Agent {
@@ -22,9 +25,13 @@ impl Agent {
         if message.method() != Method::BINDING {
             return Err(IceError::Ignored("its method is not Binding"));
         }
-        let base = self.local.base_of(datagram.path.local);
+        let base = self.base_of(&datagram.path);
         let base = base.ok_or(IceError::Ignored("it came to an address that is no host address"))?;
         match message.class() {
+            Class::Request if !self.local.is_told(base) => {
+                // RFC 8828 §5.2: an answer would show the address.
+                Err(IceError::Ignored("it came to an address that is not used for the peer"))
+            }
             Class::Request => self.receive_request(now, base, datagram.path, &message),
             Class::Success | Class::Error => self.receive_response(now, datagram.path, &message),
             // RFC 8445 §11: a keepalive.
@@ -48,11 +55,16 @@ impl Agent {
             // peer learns of it.
             return Err(IceError::Ignored("the agent has failed: only a restart helps"));
         }
+        if !self.remote.passes(path.remote.ip()) {
+            return Err(IceError::Ignored("it came from an address that is not used"));
+        }
         if self.queued_responses >= self.config.max_queued_responses {
             return Err(IceError::Ignored("too many responses wait to be sent"));
         }
+        if path.protocol == Protocol::Tcp && !self.keep_stream(&path) {
+            return Err(IceError::Ignored("the peer has opened too many streams"));
+        }
         self.stats.checks_received += 1;
-        self.show(now, path, PathProof::Check);
         let outcome = if let Some(kind) = self.unknown_attribute(message) {
             Outcome::UnknownAttribute(kind)
         } else if generation == Generation::Current && self.refuses_role(message) {
@@ -69,6 +81,7 @@ impl Agent {
         if matches!(outcome, Outcome::Success) && generation == Generation::Current {
             self.learn_from_request(now, base, path, message, ufrag);
         }
+        self.show(now, path, PathProof::Check);
         Ok(())
     }
 
@@ -86,7 +99,20 @@ impl Agent {
         if !message.verify(&credentials.key) {
             return Err(IceError::Ignored("a check with a wrong password"));
         }
+        // RFC 8445 §9: a restart changes the credentials of both sides. A check with new ones of its sender and old ones of
+        // this side comes from before it knew the new ones; libwebrtc stays with such a pair if it is answered.
+        if self.remote_of(generation).is_some_and(|remote| remote.ufrag() != theirs) {
+            return Err(IceError::Ignored("a check with the user-name fragments of two generations"));
+        }
         Ok((generation, theirs))
+    }
+
+    /// The credentials of the peer in a generation, as far as they are known.
+    fn remote_of(&self, generation: Generation) -> Option<&KeyedCredentials> {
+        match generation {
+            Generation::Current => self.remote_credentials.as_ref(),
+            Generation::Previous => self.previous.as_ref().map(|previous| &previous.remote),
+        }
     }
 
     pub(super) fn unknown_attribute(&self, message: &Message<'_>) -> Option<AttributeType> {
@@ -117,18 +143,18 @@ impl Agent {
         message: &Message<'_>,
         ufrag: &str,
     ) {
-        if self.remote_credentials.as_ref().is_some_and(|remote| remote.ufrag() != ufrag) {
-            return;
-        }
-        let Some(remote) = self.remote_candidate(path.remote, message, ufrag) else { return };
+        let Some(remote) = self.remote_candidate(&path, message, ufrag) else { return };
+        self.note_remote_cost(remote, message);
         let known = self.check_list.find(&path);
         if known.is_none() {
             self.last_news = Some(now);
         }
-        let id = known.or_else(|| self.add_pair(base, remote, Claim::Proven));
+        let places = (base, remote);
+        let id = known.or_else(|| self.add_pair_on(now, path, PairStream::There, places, Claim::Proven));
         let Some(pair) = id.and_then(|id| self.check_list.get_mut(id)) else { return };
         let id = pair.id;
         pair.checked_by_peer = true;
+        let was_quiet = pair.is_quiet(now);
         pair.heard = Some(now);
         pair.counters.requests_received += 1;
         pair.counters.responses_sent += 1;
@@ -141,38 +167,49 @@ impl Agent {
                 && selected.pair.path != path
                 && pair.answered < Some(selected.consent.granted())
         });
-        let nominates = message.use_candidate() && self.role == IceRole::Controlled;
-        let is_news = matches!(pair.nomination, Nomination::None | Nomination::Withdrawn);
-        if nominates && (is_news || is_stale) {
+        let nominated_as = self.nomination_of(message, id);
+        if self.config.lite {
+            return self.take_check(now, id, nominated_as);
+        }
+        let Some(pair) = self.check_list.get_mut(id) else { return };
+        let nominates = nominated_as.is_some();
+        let is_news = matches!(pair.nomination, Nomination::None | Nomination::Withdrawn)
+            || nominated_as > Some(pair.nomination_value);
+        if let Some(value) = nominated_as.filter(|_| is_news || is_stale) {
             let must_prove = is_stale || !pair.is_valid();
             pair.nomination = if must_prove { Nomination::Requested } else { Nomination::Done };
+            pair.nomination_value = value.max(pair.nomination_value);
+            self.nominations = self.nominations.max(value);
             self.check_list.forget_withdrawn();
         }
         let Some(pair) = self.check_list.get_mut(id) else { return };
         if pair.is_valid() {
             if pair.has_lapsed || nominates && is_stale && pair.check.is_none() {
                 self.verify(now, id);
+            } else if self.role == IceRole::Controlling {
+                self.take_nomination_up(id);
             }
-            self.question_selected(now, id, nominates);
+            self.question_selected(now, id, nominates, was_quiet);
             self.reselect(now);
         } else {
             pair.cancel_check();
             pair.state = PairState::Waiting;
             self.check_list.trigger(id);
-            self.question_selected(now, id, nominates);
+            self.question_selected(now, id, nominates, was_quiet);
         }
     }
 
     /// The remote candidate that a request came from; `None` at the limit (RFC 8445 §7.3.1.3).
-    fn remote_candidate(&mut self, address: SocketAddr, message: &Message<'_>, ufrag: &str) -> Option<usize> {
-        if let Some(known) = self.remote.find(address) {
+    fn remote_candidate(&mut self, path: &FiveTuple, message: &Message<'_>, ufrag: &str) -> Option<usize> {
+        if let Some(known) = self.remote.find(path.protocol, path.remote) {
             return Some(known);
         }
         if self.remote.is_full_of_found() {
             // A peer whose NAT gives it a new address now and then is not to use up all places.
             self.forget_oldest_found();
         }
-        self.remote.admit_peer_reflexive(address, message.priority().unwrap_or(0), ufrag)
+        let priority = message.priority().unwrap_or(0);
+        self.remote.admit_peer_reflexive(path.protocol, path.remote, priority, ufrag)
     }
 
     pub(super) fn receive_response(
@@ -264,6 +301,8 @@ impl Agent {
         pair.has_lapsed = false;
         if nominates && self.role == IceRole::Controlling {
             pair.nomination = Nomination::Done;
+            self.nominated_at = Some(now);
+            self.check_list.supersede(id);
         }
         self.take_nomination_up(id);
         let Some(pair) = self.check_list.get_mut(id) else { return };
@@ -296,7 +335,7 @@ impl Agent {
         match self.local.add_reflexive(CandidateKind::PeerReflexive, mapped, base, None) {
             Added::New => Some(self.local.candidates().len() - 1),
             // At the limit one makes room that no pair needs any more, or the pair is known by its base.
-            Added::Redundant | Added::Full => self.local.host_of(base),
+            Added::Redundant | Added::Full => self.local.own_of(base),
         }
     }
 
@@ -347,12 +386,14 @@ impl Agent {
         let mapped = message.mapped_address().filter(|_| message.class() == Class::Success);
         let code = message.error_code().map_or(0, |(code, _)| code.number());
         let refusal = mapped.is_none().then_some(code);
-        let answer = self.gathering.answer(now, &path, message.transaction_id(), refusal, &self.config);
+        let answer =
+            self.gathering.bindings.answer(now, &path, message.transaction_id(), refusal, &self.config);
         let Some(answer) = answer else { return false };
         if let Some(mapped) = mapped {
             let server = Some(answer.server.ip());
             let kind = CandidateKind::ServerReflexive;
             if self.local.add_reflexive(kind, mapped, answer.base, server) == Added::New {
+                self.local.set_newest_url(self.config.stun_url(answer.server));
                 self.signal_newest_candidate();
             }
         }

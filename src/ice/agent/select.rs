@@ -4,16 +4,18 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::Agent;
-use super::{PreviousCredentials, Selected};
+use super::PreviousCredentials;
 use crate::ice::check_list::{CheckList, NewPair};
 use crate::ice::consent::Consent;
 use crate::ice::credentials::KeyedCredentials;
+use crate::ice::local::BaseKind;
 use crate::ice::message::Generation;
-use crate::ice::pair::{Claim, Nomination, Pair, PairFoundation, PairId, PairState};
+use crate::ice::pair::{Claim, Nomination, Pair, PairFoundation, PairId, PairState, PairStream};
 use crate::ice::remote::{RemoteCandidates, is_on_link_of, on_link_of};
+use crate::ice::selected::Selected;
 use crate::layer::{
     CandidateKind, CandidatePair, CandidatePairState, CandidatePairStatus, FiveTuple, IceConnectionState,
-    IceEvent,
+    IceEvent, Protocol, TcpKind,
 };
 
 /// How long after its nomination a pair is asked once more.
@@ -31,34 +33,78 @@ impl Agent {
         self.events.extend(self.local.told_of(base).cloned().map(IceEvent::LocalCandidate));
     }
 
+    /// Tells all candidates of a base.
+    pub(super) fn signal_base(&mut self, base: usize) {
+        let of_base = self.local.candidates().iter().filter(|local| local.base == base);
+        self.events.extend(of_base.map(|local| IceEvent::LocalCandidate(local.candidate.clone())));
+    }
+
     pub(super) fn pair_remote(&mut self, now: Instant, remote: usize) {
         self.last_news = Some(now);
         for base in 0..self.local.bases().len() {
-            self.add_pair(base, remote, Claim::Said);
+            self.add_pair(now, base, remote, Claim::Said);
         }
     }
 
     /// RFC 8445 §6.1.2.2
-    pub(super) fn add_pair(&mut self, base: usize, remote: usize, claim: Claim) -> Option<PairId> {
+    pub(super) fn add_pair(
+        &mut self,
+        now: Instant,
+        base: usize,
+        remote: usize,
+        claim: Claim,
+    ) -> Option<PairId> {
+        let (near, far) = (&self.local.bases()[base], self.remote.get(remote));
+        let stream = match (near.tcp_kind(), far.candidate.protocol, far.candidate.tcp_kind) {
+            (None, Protocol::Udp, _) => PairStream::There,
+            // RFC 6544 §6.2: a passive candidate has pairs only where the peer has opened a stream.
+            (Some(TcpKind::Active), Protocol::Tcp, Some(TcpKind::Passive)) => {
+                PairStream::Wanted { broken: 0 }
+            }
+            _ => return None,
+        };
+        let protocol = near.protocol();
+        let path = FiveTuple { protocol, local: near.address, remote: on_link_of(near.address, far.address) };
+        self.add_pair_on(now, path, stream, (base, remote), claim)
+    }
+
+    /// Adds a pair of a base and a remote candidate that has this path.
+    pub(super) fn add_pair_on(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        stream: PairStream,
+        (base, remote): (usize, usize),
+        claim: Claim,
+    ) -> Option<PairId> {
         let address = self.local.bases()[base].address;
         let far = self.remote.get(remote);
-        if !can_pair(address.ip(), far.address.ip()) {
+        // A lite agent has the pairs that the peer checks.
+        let is_idle = self.config.lite && claim != Claim::Proven;
+        let is_relayed = self.local.bases()[base].kind == BaseKind::Relayed;
+        let is_secret = is_relayed && claim != Claim::Proven && self.remote.is_of_link(far.address);
+        if is_idle || is_secret || !can_pair(address.ip(), far.address.ip()) {
             return None;
         }
-        let local = &self.local.candidates()[self.local.host_of(base)?].candidate;
+        let local = &self.local.candidates()[self.local.own_of(base)?].candidate;
         let new = NewPair {
             base,
             remote,
-            path: FiveTuple::udp(address, on_link_of(address, far.address)),
+            path,
             foundation: PairFoundation {
-                local: local.foundation.clone(),
-                remote: far.candidate.foundation.clone(),
+                local: local.foundation.as_str().into(),
+                remote: far.candidate.foundation.as_str().into(),
             },
             local_priority: local.priority,
             remote_priority: far.candidate.priority,
+            stream,
+            cost: self.local.bases()[base].cost() + far.cost,
         };
         let is_on_link = is_on_link_of(address.ip(), far.address.ip());
-        self.check_list.add(self.role, new, if is_on_link { claim.max(Claim::OnLink) } else { claim })
+        let claim = if is_on_link { claim.max(Claim::OnLink) } else { claim };
+        let id = self.check_list.add(self.role, new, claim)?;
+        self.gathering.relays.want(now, &path);
+        Some(id)
     }
 
     /// Decides anew which pair data is sent on: the nominated one or, until then, the best that works (RFC
@@ -111,6 +157,10 @@ impl Agent {
                 generation: Generation::Current,
                 priority: self.local.bases()[base].priority(CandidateKind::PeerReflexive),
                 consent: Consent::new(consented, &self.config, &*self.provider.random),
+                since: now,
+                took_over: None,
+                silent_since: None,
+                astray: None,
             });
             is_new = true;
             self.has_checked_others = false;
@@ -122,7 +172,7 @@ impl Agent {
             if self.check_list.has_alternative(id) {
                 self.confirmation = Some(now + CONFIRMATION_DELAY);
             }
-            self.gathering.stop_keepalives();
+            self.gathering.bindings.stop_keepalives();
         }
     }
 
@@ -149,7 +199,8 @@ impl Agent {
         match &mut self.selected {
             Some(selected) if selected.generation == Generation::Current => {
                 selected.generation = Generation::Previous;
-                self.previous = old_remote.map(|remote| PreviousCredentials { local: old_local, remote });
+                self.previous =
+                    old_remote.map(|remote| Box::new(PreviousCredentials { local: old_local, remote }));
             }
             // Restarted twice before a pair was nominated: the pair still belongs to the generation before.
             Some(_) => {}
@@ -165,6 +216,9 @@ impl Agent {
         self.failure = None;
         self.concluded_on = None;
         self.confirmation = None;
+        self.insistence = None;
+        self.nominations = 0;
+        self.nominated_at = None;
         self.events.retain(|event| !matches!(event, IceEvent::ResolveName { .. }));
         // What waits to be sent is of the old generation; the peer asks again.
         self.outbox.clear();
@@ -183,7 +237,7 @@ impl Agent {
     }
 
     fn describe_pair(&self, pair: &Pair) -> Option<CandidatePairStatus> {
-        let local = pair.local.or_else(|| self.local.host_of(pair.base))?;
+        let local = pair.local.or_else(|| self.local.own_of(pair.base))?;
         let candidates = CandidatePair {
             local: self.local.candidates().get(local)?.candidate.clone(),
             remote: self.remote.get(pair.remote).candidate.clone(),
@@ -213,6 +267,8 @@ impl Agent {
                 _ if !begun => IceConnectionState::New,
                 // W3C WebRTC §5.6.3: nothing works of what is there, but more may come.
                 Some(end) if end <= now => IceConnectionState::Disconnected,
+                // The address that data took is gone.
+                _ if self.concluded_on.is_some() => IceConnectionState::Disconnected,
                 _ => IceConnectionState::Checking,
             };
         };

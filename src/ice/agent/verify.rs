@@ -9,7 +9,7 @@ use super::Agent;
 use crate::ice::message::{CheckRequest, Content, Generation};
 use crate::ice::pair::{Claim, Nomination, Pair, PairId, PairState};
 use crate::ice::verification::{Verification, VerificationStep};
-use crate::layer::{CandidateKind, FiveTuple, IceRole};
+use crate::layer::{CandidateKind, FiveTuple, IceRole, Protocol};
 use crate::stun::{Class, Message, TransactionId};
 
 /// How many pairs are asked at a time when the selected one is silent.
@@ -20,7 +20,7 @@ impl Agent {
     /// Asks at once whether a pair that has worked still does.
     pub(super) fn verify(&mut self, now: Instant, id: PairId) {
         let Some(pair) = self.check_list.get(id).filter(|pair| pair.is_valid()) else { return };
-        if self.verifications.iter().any(|verification| verification.pair == id) {
+        if self.config.lite || self.verifications.iter().any(|verification| verification.pair == id) {
             return;
         }
         let transaction = TransactionId::random(&*self.provider.random);
@@ -30,9 +30,11 @@ impl Agent {
             transaction,
             (self.role, self.tie_breaker),
             pair.counters.round_trip_time,
-        );
+        )
+        .on_bad_path(pair.counters.loses_much());
         // The peer may not have seen the nomination where it sees this side now.
         verification.use_candidate = self.role == IceRole::Controlling && pair.nomination == Nomination::Done;
+        verification.nomination = self.told_nomination(pair).filter(|_| verification.use_candidate);
         self.verifications.push(verification);
         self.repeat_verifications(now);
     }
@@ -44,12 +46,15 @@ impl Agent {
             match verification.step(now) {
                 VerificationStep::Wait => position += 1,
                 VerificationStep::Send => {
-                    self.send_verification(position);
+                    // RFC 8489 §6.2.2: nothing is repeated in a stream.
+                    if !verification.is_repeated() || verification.path.protocol == Protocol::Udp {
+                        self.send_verification(position);
+                    }
                     position += 1;
                 }
                 VerificationStep::Unanswered => {
-                    let id = self.verifications.swap_remove(position).pair;
-                    self.lapse(now, id);
+                    let verification = self.verifications.swap_remove(position);
+                    self.lapse(now, &verification);
                 }
             }
         }
@@ -59,15 +64,18 @@ impl Agent {
     }
 
     fn send_verification(&mut self, position: usize) {
-        let Verification { pair, path, id, role, tie_breaker, use_candidate, .. } =
+        let Verification { pair, path, id, role, tie_breaker, use_candidate, nomination, .. } =
             self.verifications[position];
         let Some(pair) = self.check_list.get_mut(pair) else { return };
         pair.counters.requests_sent += 1;
+        let base = &self.local.bases()[pair.base];
         let request = CheckRequest {
-            priority: self.local.bases()[pair.base].priority(CandidateKind::PeerReflexive),
+            priority: base.priority(CandidateKind::PeerReflexive),
             role,
             tie_breaker,
             use_candidate,
+            nomination,
+            network: base.network_info(),
             generation: Generation::Current,
         };
         self.send(path, id, Content::Check(request));
@@ -112,21 +120,25 @@ impl Agent {
             }
         }
         self.take_nomination_up(id);
+        self.prefer_proven(now, id);
     }
 
     /// A pair has answered that the peer may use: because it has nominated it, or because this side has, before it
     /// left the pair. Of several nominated pairs both sides use the one of the highest priority.
     pub(super) fn take_nomination_up(&mut self, id: PairId) {
-        let best = self.check_list.nominated().map(|pair| pair.priority);
+        let nominated = self.check_list.nominated();
+        let best = nominated.map(|pair| pair.priority);
+        let has_peer = nominated.is_some_and(|pair| pair.checked_by_peer);
         let Some(pair) = self.check_list.get_mut(id) else { return };
         match (self.role, pair.nomination) {
             (IceRole::Controlled, Nomination::Requested | Nomination::Withdrawn) => {
                 pair.nomination = Nomination::Done;
             }
             // A peer that goes by the newest nomination has followed meanwhile: it is told.
-            (IceRole::Controlling, Nomination::Withdrawn) if Some(pair.priority) > best => {
-                pair.nomination = Nomination::Requested;
-                self.check_list.trigger(id);
+            (IceRole::Controlling, Nomination::Withdrawn)
+                if Some(pair.priority) > best && (pair.checked_by_peer || !has_peer) =>
+            {
+                self.request_nomination(id);
             }
             _ => {}
         }
@@ -134,36 +146,40 @@ impl Agent {
 
     /// The peer has checked another pair than the nominated one: it may have left that, as it does when a NAT
     /// gives it another port, and knows so before this side.
-    pub(super) fn question_selected(&mut self, now: Instant, elsewhere: PairId, nominates: bool) {
+    pub(super) fn question_selected(
+        &mut self,
+        now: Instant,
+        elsewhere: PairId,
+        nominates: bool,
+        was_quiet: bool,
+    ) {
         let is_elsewhere = |pair: &&Pair| pair.id != elsewhere && pair.nomination == Nomination::Done;
         let Some(selected) = self.selected_check_pair().filter(is_elsewhere) else { return };
-        let (selected, answered) = (selected.id, selected.answered);
+        let selected = selected.id;
         let Some(pair) = self.check_list.get(elsewhere) else { return };
-        let is_known = pair.is_valid() && !pair.has_lapsed;
-        if is_known && !nominates {
-            // Peers keep pairs in reserve.
+        // Peers keep pairs in reserve, and check them now and then: the one that is checked needs no question.
+        let is_in_reserve = pair.is_valid() && !pair.has_lapsed && !nominates;
+        if is_in_reserve && !was_quiet {
             return;
         }
-        let is_stale = pair.answered <= answered;
         self.verify(now, selected);
-        if is_stale {
-            self.verify(now, elsewhere);
-        }
+        self.verify(now, elsewhere);
     }
 
     /// A selected pair that does not answer gives way to one that has answered since; while there is none, the
     /// others are asked.
     pub(super) fn leave_silent_pair(&mut self, now: Instant) {
         let Some(selected) = &self.selected else { return };
-        let (id, granted) = (selected.id, Some(selected.consent.granted()));
+        // What another has answered before this one was asked says nothing of now.
+        let (id, since) = (selected.id, Some(selected.consent.granted()).max(selected.silent_since));
         let is_disconnected = selected.consent.is_disconnected(now);
         if !self.selected_check_pair().is_some_and(|pair| is_disconnected || pair.has_lapsed) {
             return;
         }
         let others = self.check_list.pairs().iter().filter(|pair| pair.id != id && pair.is_valid());
-        let can_follow = others.clone().any(|pair| pair.answered > granted);
+        let can_follow = others.clone().any(|pair| pair.answered > since);
         let silent: SmallVec<[PairId; MAX_ASKED]> =
-            others.filter(|pair| pair.answered <= granted).map(|pair| pair.id).take(MAX_ASKED).collect();
+            others.filter(|pair| pair.answered <= since).map(|pair| pair.id).take(MAX_ASKED).collect();
         for id in silent {
             self.verify(now, id);
             if can_follow && let Some(pair) = self.check_list.get_mut(id) {
@@ -173,7 +189,7 @@ impl Agent {
             }
         }
         if !can_follow {
-            self.check_others_again();
+            self.check_others_again(now);
         } else {
             tracing::debug!("the selected candidate pair does not answer, another does");
             self.fail(now, id);
@@ -182,14 +198,14 @@ impl Agent {
 
     /// The pairs that were not needed when one was nominated are checked after all, once in each silence: a peer that is
     /// reached by no known pair may still be reached by another.
-    fn check_others_again(&mut self) {
+    fn check_others_again(&mut self, now: Instant) {
         if std::mem::replace(&mut self.has_checked_others, true) || self.remote_credentials.is_none() {
             return;
         }
         self.check_list.retry_failed();
         for remote in 0..self.remote.len() {
             for base in 0..self.local.bases().len() {
-                self.add_pair(base, remote, Claim::Said);
+                self.add_pair(now, base, remote, Claim::Said);
             }
         }
     }
@@ -224,12 +240,16 @@ impl Agent {
     }
 
     /// A pair has not answered a verification.
-    fn lapse(&mut self, now: Instant, id: PairId) {
+    fn lapse(&mut self, now: Instant, verification: &Verification) {
         tracing::debug!("a candidate pair that has worked does not answer");
+        let id = verification.pair;
         let is_selected = self.is_selected(id);
         let Some(pair) = self.check_list.get_mut(id) else { return };
         if is_selected {
             pair.has_lapsed = true;
+            if let Some(selected) = &mut self.selected {
+                selected.silent_since = Some(verification.started());
+            }
             return;
         }
         pair.has_lapsed = false;

@@ -271,3 +271,22 @@ fn consent_of_a_lite_peer_is_asked_for_with_the_nomination() {
         assert_eq!(nominated > 5, is_lite, "{nominated}");
     }
 }
+
+/// libwebrtc checks the candidates of before from new ports once it restarts, and stays with what is answered.
+#[test]
+fn a_check_with_the_fragments_of_two_generations_is_not_answered() {
+    let mut scene = Scene::connected(IceRole::Controlled);
+    scene.answer_checks();
+    let mixed = |agent: &Agent| {
+        let local = agent.local_credentials();
+        message(Class::Request, TransactionId([9; 12]), local.password(), |builder| {
+            builder.ice_username(local.ufrag(), "newer").priority(7).ice_controlling(1)
+        })
+    };
+    let before = mixed(&scene.agent);
+    assert!(scene.receive(ELSEWHERE, &before).is_err());
+    let old = check(&scene.agent, 10, false);
+    scene.agent.restart(scene.now, scene.agent.new_credentials()).unwrap();
+    assert!(scene.receive(ELSEWHERE, &before).is_err(), "of the generation before, too");
+    assert!(scene.receive(ELSEWHERE, &old).is_ok());
+}

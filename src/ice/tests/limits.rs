@@ -278,3 +278,163 @@ fn peer_reflexive_candidates_that_are_signalled_are_limited_and_close_no_door() 
     scene.answer_checks();
     assert_eq!(scene.agent.selected_pair().unwrap().path, path(REMOTE));
 }
+
+/// Whoever trickles addresses of others has few connections opened to them, and none is left over.
+#[test]
+fn streams_to_what_the_peer_says_are_limited() {
+    use crate::layer::StreamRequest;
+    let mut scene = limited(|config| config.active_tcp = true);
+    for number in 0..64 {
+        let remote = address(&remote(number));
+        let text = format!("candidate:{number} 1 tcp 151828024 {} 443 typ host tcptype passive", remote.ip());
+        scene.agent.add_remote_candidate(scene.now, candidate(&text)).unwrap();
+    }
+    scene.agent.end_of_remote_candidates(scene.now);
+    let (mut open, mut most, mut asked) = (0, 0, 0);
+    for _ in 0..1200 {
+        scene.advance(Duration::from_millis(50));
+        while let Some(request) = scene.agent.poll_stream() {
+            match request {
+                StreamRequest::Open(_) => (open, asked) = (open + 1, asked + 1),
+                StreamRequest::Abandon(_) => open -= 1,
+                other => panic!("{other:?}"),
+            }
+            most = most.max(open);
+        }
+    }
+    assert_eq!((scene.agent.state(), open), (IceConnectionState::Failed, 0));
+    assert!((1..=32).contains(&most) && asked <= 64, "{most} {asked}");
+}
+
+/// A peer that opens streams without end has few that are kept.
+#[test]
+fn streams_of_the_peer_are_limited() {
+    use crate::layer::StreamRequest;
+    let mut scene = limited(|_| {});
+    scene.agent.add_passive_address(scene.now, address("10.0.0.1:443").into()).unwrap();
+    let mut kept = 0;
+    for port in 1..200u16 {
+        let path = FiveTuple::tcp(address("10.0.0.1:443"), ([10, 0, 0, 2], port).into());
+        let mut request = check(&scene.agent, port as u8, false);
+        let _ = scene.agent.handle_datagram(scene.now, Datagram::new(path, &mut request));
+        scene.sent();
+        while let Some(request) = scene.agent.poll_stream() {
+            assert_eq!(request, StreamRequest::Keep(path));
+            kept += 1;
+        }
+    }
+    assert_eq!(kept, 16);
+    scene.agent.close();
+    let closed = std::iter::from_fn(|| scene.agent.poll_stream());
+    assert_eq!(closed.filter(|request| matches!(request, StreamRequest::Close(_))).count(), 16);
+}
+
+/// An address takes what was told of it along: also the streams that are taken and opened there.
+#[test]
+fn an_address_that_goes_takes_its_streams_along() {
+    let config = Config { active_tcp: true, ..Config::default() };
+    let mut scene = Scene::configured(Instant::now(), config);
+    scene.agent.add_passive_address(scene.now, address("10.0.0.1:443").into()).unwrap();
+    let mut there = Vec::new();
+    let mut told = |agent: &mut Agent| {
+        while let Some(event) = agent.poll_event() {
+            match event {
+                IceEvent::LocalCandidate(candidate) => there.push(candidate),
+                IceEvent::LocalCandidateGone(gone) => there.retain(|candidate| *candidate != gone),
+                _ => {}
+            }
+        }
+        there.len()
+    };
+    assert_eq!(told(&mut scene.agent), 3);
+    scene.agent.remove_host_address(scene.now, address(LOCAL));
+    assert_eq!(told(&mut scene.agent), 0);
+    scene.agent.add_host_address(scene.now, address("10.0.0.7:1000")).unwrap();
+    scene.agent.add_passive_address(scene.now, address("10.0.0.7:443").into()).unwrap();
+    assert_eq!(told(&mut scene.agent), 3);
+}
+
+/// Streams of the peer that no pair has any more make room for others, as after a restart.
+#[test]
+fn streams_of_a_generation_that_is_over_make_room() {
+    use crate::layer::StreamRequest;
+    let mut scene = limited(|_| {});
+    let passive = address("10.0.0.1:443");
+    scene.agent.add_passive_address(scene.now, passive.into()).unwrap();
+    let mut kept = std::collections::BTreeSet::new();
+    for port in 1..200u16 {
+        if port % 16 == 0 {
+            scene.agent.restart(scene.now, scene.agent.new_credentials()).unwrap();
+            scene.agent.set_remote_credentials(scene.now, credentials()).unwrap();
+        }
+        let path = FiveTuple::tcp(passive, ([10, 0, 0, 2], port).into());
+        let mut request = check(&scene.agent, port as u8, false);
+        scene.agent.handle_datagram(scene.now, Datagram::new(path, &mut request)).unwrap();
+        scene.sent();
+        while let Some(request) = scene.agent.poll_stream() {
+            match request {
+                StreamRequest::Keep(path) => assert!(kept.insert(path)),
+                StreamRequest::Close(path) => assert!(kept.remove(&path)),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(kept.contains(&path) && kept.len() <= 16, "{port}: {}", kept.len());
+    }
+}
+
+/// Nor has who goes on saying them, and whose candidates fail at once.
+#[test]
+fn streams_to_what_the_peer_says_without_end_are_few() {
+    use crate::layer::{StreamReport, StreamRequest};
+    let mut scene = limited(|config| config.active_tcp = true);
+    let mut asked = 0;
+    for number in 0..12_000 {
+        let text =
+            format!("candidate:1 1 tcp 1518280447 192.0.2.1 {} typ host tcptype passive", 1024 + number);
+        let _ = scene.agent.add_remote_candidate(scene.now, candidate(&text));
+        scene.advance(Duration::from_millis(50));
+        scene.sent();
+        while let Some(request) = scene.agent.poll_stream() {
+            if let StreamRequest::Open(opening) = request {
+                asked += 1;
+                let report = StreamReport::Failed { token: opening.token, reason: "refused".to_owned() };
+                scene.agent.handle_stream(scene.now, report);
+            }
+        }
+        while scene.agent.poll_event().is_some() {}
+    }
+    // In ten minutes.
+    assert!((200..=256 + 601).contains(&asked), "{asked}");
+}
+
+/// Who is to be reached by relays alone from now on is not told by TCP either, nor opens anything.
+#[test]
+fn a_policy_that_changes_is_that_of_streams_too() {
+    use crate::ice::TransportPolicy;
+    use crate::layer::StreamRequest;
+    let mut scene = limited(|config| config.active_tcp = true);
+    scene.agent.add_passive_address(scene.now, address("10.0.0.1:443").into()).unwrap();
+    for (transport_policy, expected) in [(TransportPolicy::Relay, (0, 0)), (TransportPolicy::All, (3, 1))] {
+        scene.agent.reconfigure(scene.now, Config { transport_policy, ..Config::default() });
+        scene.agent.restart(scene.now, scene.agent.new_credentials()).unwrap();
+        scene.agent.set_remote_credentials(scene.now, credentials()).unwrap();
+        let passive = "candidate:1 1 tcp 1518280447 10.0.0.2 443 typ host tcptype passive";
+        scene.agent.add_remote_candidate(scene.now, candidate(passive)).unwrap();
+        let mut opened = 0;
+        for _ in 0..20 {
+            scene.advance(Duration::from_millis(50));
+            let requests = std::iter::from_fn(|| scene.agent.poll_stream());
+            opened += requests.filter(|request| matches!(request, StreamRequest::Open(_))).count();
+        }
+        let told = std::iter::from_fn(|| scene.agent.poll_event())
+            .filter(|event| matches!(event, IceEvent::LocalCandidate(_)))
+            .count();
+        assert_eq!((told, opened), expected, "{transport_policy:?}");
+        // A check that comes is not answered, or that would tell the address.
+        let path = FiveTuple::tcp(address("10.0.0.1:443"), address("10.0.0.2:5000"));
+        let mut request = check(&scene.agent, 1, false);
+        let _ = scene.agent.handle_datagram(scene.now, Datagram::new(path, &mut request));
+        let is_answered = scene.sent().iter().any(|(to, _)| *to == path);
+        assert_eq!(is_answered, transport_policy == TransportPolicy::All);
+    }
+}

@@ -253,3 +253,135 @@ fn a_path_that_the_peer_goes_on_to_check_is_found_to_work_whatever_else_arrives(
     scene.receive(ELSEWHERE, &success(last.transaction_id())).unwrap();
     assert!(scene.agent.is_validated(&path(ELSEWHERE)));
 }
+
+/// Some agents answer checks from an address of this side, such as a loopback address, and never send any there.
+#[test]
+fn a_nominated_pair_that_the_peer_does_not_check_gives_way_to_one_that_it_does() {
+    let mut scene = Scene::checking(IceRole::Controlling);
+    scene.answer_checks();
+    scene.advance(STEP);
+    scene.answer_checks();
+    assert!(is_on(REMOTE)(&scene));
+    assert!(scene.snapshot().contains("nomination: Done"));
+    for _ in 0..40 {
+        scene.advance(STEP);
+        scene.answer_checks();
+    }
+    assert!(is_on(REMOTE)(&scene), "there is no other");
+
+    let request = check(&scene.agent, 9, false);
+    scene.receive(ELSEWHERE, &request).unwrap();
+    let both = |remote: SocketAddr| [REMOTE, ELSEWHERE].contains(&remote.to_string().as_str());
+    for _ in 0..10 {
+        scene.advance(STEP);
+        scene.answer_checks_to(both);
+    }
+    assert!(is_on(ELSEWHERE)(&scene));
+    for _ in 0..200 {
+        scene.advance(STEP * 4);
+        scene.answer_checks_to(both);
+        assert!(is_on(ELSEWHERE)(&scene));
+    }
+
+    // Its checks were only lost: what it may use all the time is nominated again.
+    let request = check(&scene.agent, 10, false);
+    scene.receive(REMOTE, &request).unwrap();
+    for _ in 0..10 {
+        scene.advance(STEP);
+        scene.answer_checks_to(both);
+    }
+    assert!(is_on(REMOTE)(&scene));
+}
+
+/// The check that follows a nomination may be lost, and comes again.
+#[test]
+fn a_nominated_pair_is_not_left_for_a_check_that_is_late() {
+    let mut scene = Scene::checking(IceRole::Controlling);
+    scene.answer_checks();
+    scene.advance(STEP);
+    scene.answer_checks();
+    let request = check(&scene.agent, 9, false);
+    scene.receive(ELSEWHERE, &request).unwrap();
+    for step in 0..200 {
+        scene.advance(STEP);
+        scene.answer_checks();
+        if step == 10 {
+            let request = check(&scene.agent, 10, false);
+            scene.receive(REMOTE, &request).unwrap();
+        }
+        assert!(is_on(REMOTE)(&scene));
+    }
+}
+
+/// What an agent holds does not grow with the addresses that it had.
+#[test]
+fn addresses_that_came_and_went_leave_nothing_behind() {
+    for role in [IceRole::Controlled, IceRole::Controlling] {
+        let mut scene = Scene::connected(role);
+        let mut flap = |count: u32| {
+            for number in 0..count {
+                let host = address(&format!("10.{}.{}.9:1000", 1 + number / 200, number % 200));
+                scene.agent.add_host_address(scene.now, host).unwrap();
+                scene.advance(STEP);
+                scene.answer_checks_to(|remote| remote == address(REMOTE));
+                scene.agent.remove_host_address(scene.now, host);
+                scene.answer_checks();
+                while scene.agent.poll_event().is_some() {}
+            }
+            scene.snapshot().len()
+        };
+        let few = flap(10);
+        let many = flap(1000);
+        // Counters have more digits.
+        assert!(many < few + 500, "{role:?}: {few} {many}");
+    }
+}
+
+/// A scene in which the peer has checked another pair, too, which works.
+fn with_another(role: IceRole) -> Scene {
+    let mut scene = Scene::connected(role);
+    scene.answer_checks();
+    let request = check(&scene.agent, 9, false);
+    scene.receive(ELSEWHERE, &request).unwrap();
+    for _ in 0..20 {
+        scene.answer_checks();
+        scene.advance(STEP);
+    }
+    assert!(is_on(REMOTE)(&scene) && scene.agent.owns_path(scene.now, &path(ELSEWHERE)));
+    scene
+}
+
+#[test]
+fn a_peer_is_followed_to_where_its_data_comes_from() {
+    for role in [IceRole::Controlling, IceRole::Controlled] {
+        let mut scene = with_another(role);
+        // Two that were late, and one in the right place.
+        for remote in [ELSEWHERE, ELSEWHERE, REMOTE, ELSEWHERE, ELSEWHERE] {
+            scene.agent.note_data(scene.now, &path(remote));
+            assert!(is_on(REMOTE)(&scene), "{role:?}");
+        }
+        scene.agent.note_data(scene.now, &path(ELSEWHERE));
+        assert!(is_on(ELSEWHERE)(&scene), "{role:?}");
+        // A controlling agent tells that it has gone there.
+        let sent = scene.sent();
+        let told = sent.iter().filter(|(to, _)| *to == path(ELSEWHERE));
+        let nominates = told.map(|(_, bytes)| Message::decode(bytes).unwrap().use_candidate());
+        assert_eq!(nominates.collect::<Vec<_>>(), [role == IceRole::Controlling], "{role:?}");
+        // What was on its way does not call it back.
+        for _ in 0..10 {
+            scene.agent.note_data(scene.now, &path(REMOTE));
+            assert!(is_on(ELSEWHERE)(&scene), "{role:?}");
+        }
+    }
+}
+
+#[test]
+fn data_from_where_the_peer_was_not_shown_to_be_is_not_followed() {
+    let mut scene = with_another(IceRole::Controlled);
+    scene.advance(SECOND);
+    scene.answer_checks();
+    for _ in 0..10 {
+        scene.agent.note_data(scene.now, &path("10.0.0.4:2000"));
+    }
+    assert!(is_on(REMOTE)(&scene));
+}

@@ -177,6 +177,50 @@ fn two_ice_agents_connect() {
     });
 }
 
+/// The one knows nothing but where the other takes streams, and that knows nothing at all.
+#[cfg(all(feature = "ice", feature = "aws-lc-rs"))]
+#[test]
+fn two_ice_agents_connect_by_a_stream() {
+    use crate::layer::{IceRole, IceTransport};
+    use crate::net::Streams;
+
+    run(async {
+        let [mut a, mut b] = [IceRole::Controlling, IceRole::Controlled].map(|role| {
+            let (socket, _) = sockets();
+            let mut config = crate::ice::Config { role, ..crate::ice::Config::default() };
+            config.active_tcp = role == IceRole::Controlling;
+            let now = Instant::now();
+            let mut agent = crate::ice::Agent::new(now, crate::crypto::aws_lc_rs::provider(), config);
+            let streams = Streams::default();
+            if role == IceRole::Controlled {
+                let at = streams.listen("127.0.0.1:0".parse().unwrap()).unwrap();
+                agent.add_passive_address(now, at.into()).unwrap();
+            }
+            agent.add_host_address(now, socket.local_addr()).unwrap();
+            Driver::new(socket, agent).with_streams(streams)
+        });
+        let credentials = [&a, &b].map(|driver| driver.layer().local_credentials().clone());
+        let candidates: Vec<_> = b.layer().local_candidates().cloned().collect();
+        let now = Instant::now();
+        for (driver, credentials) in [&mut a, &mut b].into_iter().zip(credentials.into_iter().rev()) {
+            driver.layer_mut().set_remote_credentials(now, credentials).unwrap();
+        }
+        for passive in candidates.into_iter().filter(|candidate| candidate.tcp_kind.is_some()) {
+            a.layer_mut().add_remote_candidate(now, passive).unwrap();
+        }
+        while a.layer().selected_pair().is_none() || b.layer().selected_pair().is_none() {
+            tokio::select! {
+                event = a.next_event() => drop(event.unwrap()),
+                event = b.next_event() => drop(event.unwrap()),
+            }
+        }
+        let [near, far] = [&a, &b].map(|driver| driver.layer().selected_pair().unwrap().path);
+        assert_eq!((near.protocol, near.local, near.remote), (Protocol::Tcp, far.remote, far.local));
+        assert_eq!(b.streams().listening(), [far.local]);
+        assert_eq!((a.streams().count(), b.streams().count()), (1, 1));
+    });
+}
+
 #[cfg(all(feature = "dtls", feature = "aws-lc-rs"))]
 #[test]
 fn a_dtls_client_and_a_server_connect_and_talk() {

@@ -121,6 +121,7 @@ impl Task {
     }
 
     fn ask(&mut self, Request { name, reply }: Request) {
+        self.link.follow_at_times();
         match self.link.layer.ask(Instant::now(), name.clone()) {
             Ok(()) => {
                 let waiting = self.waiting.entry(name).or_default();

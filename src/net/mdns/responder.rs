@@ -92,6 +92,28 @@ impl Responder {
         self.send(Request::Remove { name }).await
     }
 
+    /// The same at once, for those who cannot wait: the name is answered for as soon as the task of the responder has run.
+    ///
+    /// # Errors
+    /// As [`register`](Self::register), and if too many requests wait; the limit of names is not told.
+    pub fn publish(&self, ip: IpAddr) -> io::Result<LocalName> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let name = LocalName::from_random(random);
+        let (done, _) = oneshot::channel();
+        let request = Request::Add { name: name.clone(), ip, done };
+        self.requests
+            .try_send(request)
+            .map_err(|_| io::Error::other("the responder is busy, or has ended"))?;
+        Ok(name)
+    }
+
+    /// Has a name answered for no more, as far as there is room to say so.
+    pub fn withdraw(&self, name: LocalName) {
+        // A responder that is busy answers for a name that nobody knows any more.
+        let _ = self.requests.try_send(Request::Remove { name });
+    }
+
     async fn send(&self, request: Request) -> io::Result<()> {
         let ended = |_| io::Error::other("the responder has ended; make a new one in a running runtime");
         self.requests.send(request).await.map_err(ended)
@@ -103,7 +125,11 @@ async fn run(mut link: Link<Answerer>, mut requests: mpsc::Receiver<Request>) {
         link.flush();
         tokio::select! {
             request = requests.recv() => match request {
-                Some(Request::Add { name, ip, done }) => drop(done.send(link.layer.add(name, ip))),
+                Some(Request::Add { name, ip, done }) => {
+                    // It may be an address of a network that has just come.
+                    link.follow();
+                    let _ = done.send(link.layer.add(name, ip));
+                }
                 Some(Request::Remove { name }) => link.layer.remove(&name),
                 None => return,
             },

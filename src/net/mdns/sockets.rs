@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::ReadBuf;
@@ -18,11 +18,25 @@ use super::message::Message;
 /// The most interfaces that are used for each family.
 const MAX_INTERFACES: usize = 16;
 
+/// How often the interfaces are looked at for questions, at most.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// A layer of multicast DNS on the sockets it needs: one or more for each group.
 #[derive(Debug)]
 pub(super) struct Link<L> {
     pub(super) layer: L,
+    /// Those for hosts, and behind them those for groups.
     sockets: Vec<LinkSocket>,
+    hosts: usize,
+    end: End,
+    groups: Vec<SocketAddr>,
+    filter: InterfaceFilter,
+    /// The addresses of the interfaces that there were.
+    addresses: Vec<InterfaceAddress>,
+    /// When that was looked at.
+    looked: Instant,
+    /// Whether those are heard who are on no link of these addresses.
+    is_open: bool,
     batch: TransmitBatch,
     buffer: Vec<u8>,
 }
@@ -61,32 +75,56 @@ impl<L: Layer> Link<L> {
         filter: &InterfaceFilter,
     ) -> io::Result<Self> {
         check_time()?;
-        let mut sockets = Vec::new();
-        let addresses = interfaces(filter)?;
-        let mut failure = None;
-        for group in groups {
-            let opened = if group.ip().is_multicast() {
-                open_group(end, *group, &addresses)
-            } else {
-                let address = if end == End::Answerer { *group } else { unspecified(*group, 0) };
-                vec![open(address).and_then(|socket| LinkSocket::new(socket, Use::Both))]
-            };
-            for result in opened {
-                match result {
-                    Ok(socket) => sockets.push(socket),
-                    Err(error) => failure = Some(error),
-                }
-            }
+        let mut opened = Opened::default();
+        for host in groups.iter().filter(|group| !group.ip().is_multicast()) {
+            let address = if end == End::Answerer { *host } else { unspecified(*host, 0) };
+            opened.add(open(address).and_then(|socket| LinkSocket::new(socket, Use::Both)));
         }
+        let hosts = opened.sockets.len();
+        let addresses = interfaces(filter)?;
+        open_groups(end, groups, &addresses, &mut opened);
+        let Opened { sockets, failure } = opened;
         if !sockets.iter().any(|socket| socket.use_for != Use::Receiving) {
             return Err(failure.unwrap_or_else(|| io::ErrorKind::NetworkUnreachable.into()));
         }
         Ok(Self {
             layer,
             sockets,
+            hosts,
+            end,
+            groups: groups.to_vec(),
+            filter: filter.clone(),
+            addresses,
+            looked: Instant::now(),
+            // RFC 6762 §11: who asks by unicast may be anywhere, and names are for the link.
+            is_open: end == End::Querier || groups.iter().any(|group| !group.ip().is_multicast()),
             batch: TransmitBatch::new(Message::MAX_LEN),
             buffer: vec![0; Message::MAX_LEN + 1],
         })
+    }
+
+    /// Opens the sockets for groups anew where the interfaces are not those of before: a machine goes from one network to
+    /// another. Those of before stay if none can be opened.
+    pub(super) fn follow(&mut self) {
+        self.looked = Instant::now();
+        let Ok(addresses) = interfaces(&self.filter) else { return };
+        if addresses == self.addresses {
+            return;
+        }
+        let mut opened = Opened::default();
+        open_groups(self.end, &self.groups, &addresses, &mut opened);
+        if opened.sockets.iter().any(|socket| socket.use_for != Use::Receiving) {
+            self.sockets.truncate(self.hosts);
+            self.sockets.append(&mut opened.sockets);
+            self.addresses = addresses;
+        }
+    }
+
+    /// The same, unless that was done a moment ago.
+    pub(super) fn follow_at_times(&mut self) {
+        if self.looked.elapsed() >= LOOK {
+            self.follow();
+        }
     }
 
     /// Sends what the layer has to send. What a socket does not take is lost, and asked for again.
@@ -111,6 +149,11 @@ impl<L: Layer> Link<L> {
         }
     }
 
+    fn is_on_link(&self, remote: IpAddr) -> bool {
+        let remote = remote.to_canonical();
+        self.is_open || self.addresses.iter().any(|link| link.is_on_link(remote))
+    }
+
     /// Waits until a datagram was handed over or a timeout handled. Cancel safe.
     pub(super) async fn step(&mut self) {
         let due = self.layer.poll_timeout();
@@ -128,12 +171,17 @@ impl<L: Layer> Link<L> {
             }
         };
         match received {
+            Some((path, _)) if !self.is_on_link(path.remote.ip()) => {}
             Some((path, length)) => {
                 // What is not for us is ignored, as RFC 6762 says.
                 let datagram = Datagram::new(path, &mut self.buffer[..length]);
                 let _ = self.layer.handle_datagram(Instant::now(), datagram);
             }
-            None => self.layer.handle_timeout(Instant::now()),
+            None => {
+                // What is asked again may be asked on another network.
+                self.follow_at_times();
+                self.layer.handle_timeout(Instant::now());
+            }
         }
     }
 }
@@ -174,6 +222,28 @@ impl LinkSocket {
     }
 }
 
+/// What could be opened, and why the rest could not.
+#[derive(Default)]
+struct Opened {
+    sockets: Vec<LinkSocket>,
+    failure: Option<io::Error>,
+}
+
+impl Opened {
+    fn add(&mut self, result: io::Result<LinkSocket>) {
+        match result {
+            Ok(socket) => self.sockets.push(socket),
+            Err(error) => self.failure = Some(error),
+        }
+    }
+}
+
+fn open_groups(end: End, groups: &[SocketAddr], addresses: &[InterfaceAddress], opened: &mut Opened) {
+    for group in groups.iter().filter(|group| group.ip().is_multicast()) {
+        open_group(end, *group, addresses).into_iter().for_each(|result| opened.add(result));
+    }
+}
+
 fn open_group(end: End, group: SocketAddr, addresses: &[InterfaceAddress]) -> Vec<io::Result<LinkSocket>> {
     match group.ip() {
         IpAddr::V4(ip) => {
@@ -203,8 +273,11 @@ fn open_group(end: End, group: SocketAddr, addresses: &[InterfaceAddress]) -> Ve
 /// One socket to hear the group on all interfaces, and one for each interface to send on.
 fn open_v4(end: End, group: Ipv4Addr, port: u16, on: &[(u32, Ipv4Addr)]) -> Vec<io::Result<LinkSocket>> {
     let listener = open_shared((group, port).into()).and_then(|socket| {
-        for (_, address) in on {
-            socket.join_multicast_v4(&group, address)?;
+        // One that cannot does not keep the others from being heard.
+        let joined: Vec<_> =
+            on.iter().map(|(_, address)| socket.join_multicast_v4(&group, address)).collect();
+        if !joined.iter().any(Result::is_ok) {
+            joined.into_iter().collect::<io::Result<()>>()?;
         }
         LinkSocket::new(socket, Use::Receiving)
     });

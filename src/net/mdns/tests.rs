@@ -367,3 +367,30 @@ fn names_are_found_by_multicast() {
         assert_eq!(resolver.resolve(&name.to_string()).await, Ok(ip("192.0.2.1")));
     });
 }
+
+/// A laptop that was opened before it had found its network.
+#[test]
+#[cfg(target_os = "linux")]
+fn names_are_found_on_a_network_that_comes_later() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    run(async {
+        let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let group = SocketAddr::from(([224, 0, 0, 251], port));
+        let is_there = Arc::new(AtomicBool::new(false));
+        let seen = is_there.clone();
+        let mut only = crate::net::InterfaceFilter::default()
+            .with_accept(move |address| address.ip.is_loopback() && seen.load(Ordering::Relaxed));
+        only.loopback = true;
+        let (mut resolver, mut responder) = (ResolverConfig::default(), ResponderConfig::default());
+        (resolver.interfaces, responder.interfaces) = (only.clone(), only);
+        // Somebody to ask and to be asked by who is no interface.
+        resolver.querier.groups = vec![group, "127.0.0.1:9".parse().unwrap()];
+        responder.answerer.groups = vec![group, SocketAddr::from(([127, 0, 0, 1], port))];
+        let (resolver, responder) = (Resolver::new(resolver).unwrap(), Responder::new(responder).unwrap());
+        responder.register(ip("192.0.2.1")).await.unwrap();
+        is_there.store(true, Ordering::Relaxed);
+        let name = responder.register(ip("192.0.2.2")).await.unwrap();
+        assert_eq!(resolver.resolve(&name.to_string()).await, Ok(ip("192.0.2.2")));
+    });
+}

@@ -75,6 +75,11 @@ impl Kernel {
         Ok(1)
     }
 
+    /// Whether a receive goes on until all buffers are filled or nothing is left (recvmmsg).
+    pub(super) fn fills_all(&self) -> bool {
+        cfg!(any(target_os = "linux", target_os = "android")) && self.state().is_some()
+    }
+
     pub(super) fn send(&self, socket: &UdpSocket, transmit: &Transmit<'_>) -> io::Result<()> {
         match &*self.state() {
             Some(state) => state.try_send(UdpSockRef::from(socket), transmit),

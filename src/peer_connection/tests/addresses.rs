@@ -53,3 +53,17 @@ async fn a_neighbour_is_reached_although_it_is_told_another_address() {
     negotiate(&alice, &bob).await;
     timeout(LONG, chat.opened()).await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn hidden_addresses_are_told_by_names_that_resolve() {
+    let endpoint =
+        Endpoint::builder().address("127.0.0.1:0".parse().unwrap()).hide_addresses(true).bind().unwrap();
+    let connection = PeerConnection::builder().endpoint(&endpoint).build().await.unwrap();
+    connection.create_data_channel("chat").unwrap();
+    connection.set_local_description(None).unwrap();
+    connection.gathering_complete().await;
+    let offer = connection.local_description().unwrap().text();
+    let line = offer.lines().find(|line| line.starts_with("a=candidate:")).unwrap();
+    assert!(!offer.contains("127.0.0.1 ") || !line.contains("127.0.0.1"), "{offer}");
+    assert!(line.contains(".local ") && line.contains(" typ host"), "{line}");
+}

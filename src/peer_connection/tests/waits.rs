@@ -1,5 +1,7 @@
 //! What waits ends when this side ends what it waits for.
 
+use std::task::Poll;
+
 use super::*;
 
 #[tokio::test]
@@ -31,6 +33,21 @@ async fn a_send_that_waits_ends_when_this_side_closes_the_channel() {
     timeout(LONG, low).await.unwrap().unwrap();
     let error = timeout(LONG, chat.send_text("late")).await.unwrap().unwrap_err();
     assert!(matches!(error, PeerConnectionError::ChannelClosed), "{error}");
+}
+
+#[tokio::test]
+async fn who_waits_for_little_is_not_forgotten_for_who_waits_for_more() {
+    let (_alice, _bob, chat, there) = pair().await;
+    timeout(LONG, chat.opened()).await.unwrap().unwrap();
+    chat.try_send(vec![0; 100_000]).unwrap();
+    let mut empty = std::pin::pin!(chat.buffered_amount_low(0));
+    let is_waiting =
+        std::future::poll_fn(|context| Poll::Ready(empty.as_mut().poll(context).is_pending())).await;
+    assert!(is_waiting, "no other task has run");
+    chat.buffered_amount_low(1 << 20).await;
+    assert!(chat.buffered_amount() > 0, "nor has one now");
+    timeout(LONG, empty).await.unwrap();
+    assert_eq!(timeout(LONG, there.recv()).await.unwrap().unwrap().data().len(), 100_000);
 }
 
 #[tokio::test]
@@ -252,7 +269,7 @@ async fn what_is_forwarded_is_what_came() {
     let payload_type = track.payload_type("opus").unwrap();
     let mut sent = OutgoingRtp::new(payload_type, RtpTimestamp(960), true, Bytes::from("sound"));
     sent.sequence_number = Some(crate::layer::SequenceNumber(4711));
-    sent.audio_level = Some(crate::rtp::AudioLevel { voice: true, dbov: 42 });
+    sent.extensions.audio_level = Some(crate::rtp::AudioLevel { voice: true, dbov: 42 });
     track.send_rtp(sent.clone()).unwrap();
     let packet = timeout(LONG, remote.recv_rtp()).await.unwrap().unwrap();
     let codec = remote.codec_of(&packet.as_packet()).unwrap();
@@ -263,7 +280,7 @@ async fn what_is_forwarded_is_what_came() {
         (out.timestamp, out.marker, out.sequence_number),
         (sent.timestamp, true, sent.sequence_number)
     );
-    assert_eq!((out.audio_level, out.video_orientation), (sent.audio_level, None));
+    assert_eq!(out.extensions, sent.extensions);
     // Shared, not copied.
     assert_eq!(out.payload, "sound");
     assert_eq!(out.payload.as_ptr(), packet.packet.payload().as_ptr());

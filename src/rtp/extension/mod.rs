@@ -4,6 +4,7 @@
 mod element;
 mod kind;
 mod map;
+mod raw;
 mod values;
 
 pub use element::{Extension, ExtensionForm, ExtensionId, Extensions};
@@ -12,6 +13,7 @@ pub use kind::{
     VideoOrientation,
 };
 pub use map::ExtensionMap;
-pub use values::ExtensionValues;
+pub use raw::{ExtensionTooLong, ExtensionUri, ExtensionUriError, ExtensionUris, RawExtensions};
+pub use values::{ContentExtensions, ExtensionValues};
 
 pub(super) use element::Element;

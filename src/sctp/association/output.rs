@@ -4,12 +4,16 @@ use std::time::Instant;
 
 use super::state::{Association, State};
 use crate::layer::{Transmit, TransmitBatch};
+use crate::sctp::config::Config;
 use crate::sctp::timer::Timer;
 use crate::sctp::wire::{ChunkType, PacketWriter, Parameter, ParameterType};
 
 impl Association {
     /// Writes a run of packets of equal size.
     pub(super) fn transmit(&mut self, now: Instant, out: &mut TransmitBatch) -> Option<Transmit> {
+        if self.reply.is_none() && !self.has_packet(now) {
+            return None;
+        }
         let mut segments = out.segments(None, None);
         if let Some(reply) = self.reply.take() {
             let Self { config, cookie_key, .. } = self;
@@ -21,10 +25,8 @@ impl Association {
             self.counters.packets_sent += 1;
             return segments.finish();
         }
-        if !self.has_packet(now) {
-            return None;
-        }
-        let mut limit = self.config.mtu;
+        let ceiling = self.config.mtu.min(segments.max_datagram()).max(Config::MIN_MTU) & !3;
+        let mut limit = self.first_limit(now, ceiling);
         while self.write_packet(now, segments.datagram(), limit) {
             self.counters.packets_sent += 1;
             if !segments.end_datagram() || self.has_control() {
@@ -33,7 +35,7 @@ impl Association {
             // Another packet joins the run only if at its natural length it is not longer than the first:
             // cutting messages to the size of a short packet would waste more than a send.
             limit = segments.max_datagram();
-            match self.next_data_size(now) {
+            match self.next_data_size(now, ceiling) {
                 Some(size) if size <= limit => {}
                 _ => break,
             }
@@ -75,8 +77,20 @@ impl Association {
             || !self.heartbeat_ack.is_empty()
     }
 
-    fn next_data_size(&mut self, now: Instant) -> Option<usize> {
-        self.sends_data().then(|| self.sender.next_packet_size(now, &mut self.events)).flatten()
+    fn next_data_size(&mut self, now: Instant, ceiling: usize) -> Option<usize> {
+        self.sends_data().then(|| self.sender.next_packet_size(now, ceiling, &mut self.events)).flatten()
+    }
+
+    /// How long the first packet of a run may be, where the batch asks for packets of at most `ceiling` bytes. RFC 9260
+    /// §6.9: what was cut for a wider path is not cut again, nor can a cookie or the answer to a HEARTBEAT be.
+    fn first_limit(&mut self, now: Instant, ceiling: usize) -> usize {
+        let is_narrow = ceiling < self.config.mtu;
+        let is_whole = |association: &mut Self| {
+            association.pending.cookie_echo
+                || !association.heartbeat_ack.is_empty()
+                || association.next_data_size(now, ceiling).is_some_and(|size| size > ceiling)
+        };
+        if is_narrow && is_whole(self) { self.config.mtu } else { ceiling }
     }
 
     /// Writes one packet, or nothing.

@@ -121,6 +121,12 @@ impl SctpTransport for Association {
         self.config.max_receive_window
     }
 
+    fn path_has_changed(&mut self, now: Instant) {
+        // RFC 9260 §8.2: errors are those of a path.
+        self.errors = 0;
+        self.resume(now);
+    }
+
     fn path_is_back(&mut self, now: Instant) {
         self.resume(now);
     }

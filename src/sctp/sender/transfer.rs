@@ -215,15 +215,17 @@ impl Sender {
         self.next_chunk(now, events).is_some()
     }
 
-    /// The size of the packet that the next chunk alone would make, at its natural length.
+    /// The size of the packet of the next chunk alone, at its natural length; what is new is cut for `ceiling` bytes.
     pub(crate) fn next_packet_size(
         &mut self,
         now: Instant,
+        ceiling: usize,
         events: &mut VecDeque<SctpEvent>,
     ) -> Option<usize> {
+        let longest = self.max_payload.min(ceiling.saturating_sub(Header::LEN + Data::OVERHEAD));
         let payload = match self.next_chunk(now, events)? {
             NextChunk::Retransmission(len) => len,
-            NextChunk::New { remaining, .. } => remaining.min(self.max_payload),
+            NextChunk::New { remaining, .. } => remaining.min(longest),
         };
         Some(Header::LEN + (Data::OVERHEAD + payload).next_multiple_of(4))
     }

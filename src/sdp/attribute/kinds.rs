@@ -19,7 +19,7 @@ use crate::sdp::fields::{Fields, number};
 #[non_exhaustive]
 pub enum Attribute {
     /// `a=group`, RFC 5888 and RFC 9143.
-    Group(Group),
+    Group(Box<Group>),
     /// `a=mid`, RFC 5888.
     Mid(Mid),
     /// `a=sendrecv` and its like, RFC 8866 §6.7.
@@ -38,7 +38,7 @@ pub enum Attribute {
     /// `a=end-of-candidates`, RFC 8840 §8.2.
     EndOfCandidates,
     /// `a=fingerprint`, RFC 8122 §5. With a hash function that is not accepted it is kept as `Other`.
-    Fingerprint(Fingerprint),
+    Fingerprint(Box<Fingerprint>),
     /// `a=setup`, RFC 4145 §4.
     Setup(Setup),
     /// `a=tls-id`, RFC 8842 §5.2.
@@ -58,19 +58,19 @@ pub enum Attribute {
     /// `a=rtcp-fb`, RFC 4585 §4.2.
     RtcpFeedback(RtcpFeedback),
     /// `a=extmap`, RFC 8285 §5.
-    ExtMap(ExtMap),
+    ExtMap(Box<ExtMap>),
     /// `a=extmap-allow-mixed`, RFC 8285 §6.
     ExtMapAllowMixed,
     /// `a=msid`, RFC 8830.
-    Msid(Msid),
+    Msid(Box<Msid>),
     /// `a=ssrc`, RFC 5576 §4.1.
-    Ssrc(SsrcAttribute),
+    Ssrc(Box<SsrcAttribute>),
     /// `a=ssrc-group`, RFC 5576 §4.2.
-    SsrcGroup(SsrcGroup),
+    SsrcGroup(Box<SsrcGroup>),
     /// `a=rid`, RFC 8851. A malformed one is kept as `Other`.
     Rid(Box<RidAttribute>),
     /// `a=simulcast`, RFC 8853.
-    Simulcast(Simulcast),
+    Simulcast(Box<Simulcast>),
     /// `a=sctp-port`, RFC 8841 §5.
     SctpPort(u16),
     /// `a=max-message-size` in bytes, 0 for no limit, RFC 8841 §6.
@@ -84,16 +84,16 @@ pub enum Attribute {
     /// Any other attribute.
     Other {
         /// What stands before the colon.
-        name: String,
+        name: Box<str>,
         /// What stands behind it; `None` when there is no colon.
-        value: Option<String>,
+        value: Option<Box<str>>,
     },
 }
 
 impl Attribute {
     /// An attribute without a type of its own.
-    pub fn other(name: impl Into<String>, value: Option<&str>) -> Self {
-        Attribute::Other { name: name.into(), value: value.map(str::to_owned) }
+    pub fn other(name: impl Into<Box<str>>, value: Option<&str>) -> Self {
+        Attribute::Other { name: name.into(), value: value.map(Box::from) }
     }
 
     /// Reads what stands behind `a=`.
@@ -130,7 +130,7 @@ impl Attribute {
 
     fn parse_value(name: &str, value: &str) -> Result<Option<Self>, Reason> {
         Ok(Some(match name {
-            "group" => Attribute::Group(Group::parse(value)?),
+            "group" => Attribute::Group(Box::new(Group::parse(value)?)),
             "mid" => {
                 let mut fields = Fields::new("a=mid", value);
                 let mid = fields.typed("identifier", "a token of 1 to 39 characters")?;
@@ -150,7 +150,7 @@ impl Attribute {
                 Err(error) => return Err(error.into()),
             },
             "fingerprint" => match value.parse::<Fingerprint>() {
-                Ok(fingerprint) => Attribute::Fingerprint(fingerprint),
+                Ok(fingerprint) => Attribute::Fingerprint(Box::new(fingerprint)),
                 // RFC 8122 §5: a peer may offer several, of which one will do.
                 Err(ParseFingerprintError::UnknownAlgorithm(_)) => return Ok(None),
                 Err(error) => return Err(error.into()),
@@ -164,17 +164,17 @@ impl Attribute {
                 None => return Ok(None),
             },
             "rtcp-fb" => Attribute::RtcpFeedback(RtcpFeedback::parse(value)?),
-            "extmap" => Attribute::ExtMap(ExtMap::parse(value)?),
-            "msid" => Attribute::Msid(Msid::parse(value)?),
-            "ssrc" => Attribute::Ssrc(SsrcAttribute::parse(value)?),
-            "ssrc-group" => Attribute::SsrcGroup(SsrcGroup::parse(value)?),
+            "extmap" => Attribute::ExtMap(Box::new(ExtMap::parse(value)?)),
+            "msid" => Attribute::Msid(Box::new(Msid::parse(value)?)),
+            "ssrc" => Attribute::Ssrc(Box::new(SsrcAttribute::parse(value)?)),
+            "ssrc-group" => Attribute::SsrcGroup(Box::new(SsrcGroup::parse(value)?)),
             "rid" => match RidAttribute::parse(value) {
                 Ok(rid) => Attribute::Rid(Box::new(rid)),
                 // RFC 8851 §6.2.2: the line is discarded, and not the description.
                 Err(_) => return Ok(None),
             },
             "simulcast" => match Simulcast::parse(value) {
-                Ok(simulcast) => Attribute::Simulcast(simulcast),
+                Ok(simulcast) => Attribute::Simulcast(Box::new(simulcast)),
                 // The form of a draft before RFC 8853, of which nothing else would be known either.
                 Err(_) if value.contains("rid=") => return Ok(None),
                 Err(error) => return Err(error),

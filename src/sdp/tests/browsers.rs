@@ -52,7 +52,7 @@ fn little_is_unknown() {
         let media = description.media.iter().flat_map(|media| media.attributes());
         for attribute in description.attributes().chain(media) {
             if let Attribute::Other { name, .. } = attribute {
-                assert!(["msid-semantic", "rtcp-xr"].contains(&name.as_str()), "{name}");
+                assert!(["msid-semantic", "rtcp-xr"].contains(&&**name), "{name}");
             }
         }
     }

@@ -4,7 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use super::Session;
-use crate::layer::{Candidate, NameQuery};
+use crate::ice;
+use crate::layer::{Candidate, HostAddress, NameQuery};
 use crate::session::description::IceCandidateInit;
 use crate::session::error::SessionError;
 use crate::session::event::SessionEvent;
@@ -22,6 +23,48 @@ impl Session {
     /// [`SessionError::Ice`].
     pub fn add_host_address(&mut self, now: Instant, address: SocketAddr) -> Result<(), SessionError> {
         self.act(now, |session| Ok(session.transport.ice().add_host_address(now, address)?))
+    }
+
+    /// Adds an address of this machine at which streams of the peer are taken: a passive TCP candidate (RFC 6544 §4.1).
+    ///
+    /// # Errors
+    /// [`SessionError::Ice`].
+    pub fn add_passive_address(
+        &mut self,
+        now: Instant,
+        host: impl Into<HostAddress>,
+    ) -> Result<(), SessionError> {
+        let host = host.into();
+        self.act(now, |session| Ok(session.transport.ice().add_passive_address(now, host)?))
+    }
+
+    /// The same with what is known of its network, for statistics and for the choice among several.
+    ///
+    /// # Errors
+    /// [`SessionError::Ice`].
+    pub fn add_host(&mut self, now: Instant, host: HostAddress) -> Result<(), SessionError> {
+        self.act(now, |session| Ok(session.transport.ice().add_host(now, host)?))
+    }
+
+    /// An address of this machine is gone: what took it goes on by another one at once, and one that comes later is
+    /// [added](Self::add_host_address) and signalled as those at first.
+    pub fn remove_host_address(&mut self, now: Instant, address: SocketAddr) {
+        self.act(now, |session| session.transport.ice().remove_host_address(now, address));
+    }
+
+    /// Has this library's ICE take servers and policy of another configuration from the next gathering on
+    /// ([`Agent::reconfigure`](crate::ice::Agent::reconfigure)). False if the session has another implementation of ICE.
+    pub fn reconfigure_ice(&mut self, now: Instant, config: ice::Config) -> bool {
+        self.act(now, |session| {
+            let agent =
+                session.transport.ice().as_any_mut().and_then(|agent| agent.downcast_mut::<ice::Agent>());
+            agent.map(|agent| agent.reconfigure(now, config)).is_some()
+        })
+    }
+
+    /// The candidates of this side that have been found for the ICE generation of now.
+    pub fn local_candidates(&self) -> impl Iterator<Item = &Candidate> {
+        self.gathering.candidates().iter()
     }
 
     /// Says that no address will follow.

@@ -199,6 +199,7 @@ impl Session {
     /// Brings everything to what the signalling says now.
     fn follow(&mut self, now: Instant) {
         let generation = self.transport.ice().local_credentials().clone();
+        self.jsep.shrink_to_fit();
         self.transport.follow(now, &self.jsep);
         self.media.follow(now, &self.jsep);
         if *self.transport.ice().local_credentials() != generation {

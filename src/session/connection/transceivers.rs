@@ -171,7 +171,7 @@ impl Session {
         id: TransceiverId,
         clock_rate: u32,
     ) -> Option<(SequenceNumber, Option<RtpTimestamp>)> {
-        Some(self.media.outgoing(id)?.continuation(now, clock_rate))
+        Some(self.media.outgoing(id).next()?.continuation(now, clock_rate))
     }
 
     /// Whether RTP waits for [`poll_transmit`](crate::layer::Layer::poll_transmit).

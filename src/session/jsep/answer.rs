@@ -1,7 +1,7 @@
 //! Making answers, RFC 8829 §5.3.
 
 use super::place::SectionContent;
-use super::remote::{RemoteContent, RemoteSection};
+use super::remote::{RemoteContent, RemoteExtension, RemoteSection};
 use super::section::{LocalExtension, LocalTransport, MediaSection, data_section, rejected_section};
 use super::{AnsweredMedia, CreatedAnswer, Jsep};
 use crate::ice::random_credentials;
@@ -36,6 +36,7 @@ impl Jsep {
             DtlsRole::Client => Setup::Active,
             DtlsRole::Server => Setup::Passive,
         };
+        let offers_renomination = offer.transport.as_ref().is_some_and(|transport| transport.renomination);
         let mut media = Vec::with_capacity(offer.sections.len());
         let mut answered = Vec::with_capacity(offer.sections.len());
         let mut bundle = Vec::new();
@@ -45,6 +46,7 @@ impl Jsep {
                 fingerprints: &self.config.fingerprints,
                 setup,
                 cname: &self.cname,
+                renomination: self.config.ice_options.renomination && offers_renomination,
             };
             let of_media = match ours.content {
                 SectionContent::Media(id) if !section.rejected => self.answer_media(section, id, &transport),
@@ -118,7 +120,8 @@ impl Jsep {
         }
         let extensions = self.common_extensions(section, transceiver.kind);
         // RFC 8853 §5.5: without the extension nothing would tell the streams apart, and browsers refuse such an answer.
-        let tells_streams_apart = extensions.iter().any(|extension| extension.kind == ExtensionKind::Rid);
+        let tells_streams_apart =
+            extensions.iter().any(|extension| extension.uri == ExtensionKind::Rid.uri());
         let media = MediaSection {
             mid: section.mid,
             kind: transceiver.kind,
@@ -137,13 +140,12 @@ impl Jsep {
     /// The extensions of the offer that this side knows, under the offer's ids and in the direction that is left
     /// (RFC 8285 §6).
     fn common_extensions(&self, section: &RemoteSection, kind: TrackKind) -> Vec<LocalExtension> {
-        let wanted = self.config.media.extensions(kind);
-        let common = |extension: &super::remote::RemoteExtension| {
-            let kind = ExtensionKind::from_uri(&extension.uri)?;
+        let common = |RemoteExtension { id, uri, direction }: &RemoteExtension| {
+            let is_wanted = self.config.media.all_extension_uris(kind).any(|wanted| wanted == uri);
             // What would name the section by a tag that the peer does not know.
-            let is_of_use = wanted.contains(&kind) && (kind != ExtensionKind::Mid || section.terms.mid);
-            let direction = extension.direction.map(Direction::reversed);
-            is_of_use.then_some(LocalExtension { id: extension.id, kind, direction })
+            let is_of_use = is_wanted && (uri != ExtensionKind::Mid.uri() || section.terms.mid);
+            let direction = direction.map(Direction::reversed);
+            is_of_use.then(|| LocalExtension { id: *id, uri: uri.clone(), direction })
         };
         section.extensions.iter().filter_map(common).collect()
     }

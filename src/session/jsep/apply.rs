@@ -432,6 +432,7 @@ impl Jsep {
             return;
         };
         let wanted = self.config.media.extensions(transceiver.kind);
+        let wanted_uris = self.config.media.extension_uris(transceiver.kind);
         let negotiated = &mut transceiver.negotiated;
         negotiated.current_direction = Some(direction);
         negotiated.has_sent |= direction.sends();
@@ -440,6 +441,7 @@ impl Jsep {
         negotiated.send_codecs = send_codecs;
         negotiated.receive_codecs = receive_codecs;
         negotiated.extensions = section.extension_map(wanted);
+        (negotiated.send_uris, negotiated.receive_uris) = section.extension_uris(wanted_uris);
         negotiated.remote = section.sources.clone();
     }
 

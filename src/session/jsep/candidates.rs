@@ -81,7 +81,7 @@ fn group(candidate: &Candidate) -> usize {
     };
     match candidate.protocol {
         Protocol::Udp => kind,
-        Protocol::Tcp => 4 + kind,
+        Protocol::Tcp | Protocol::Dtls => 4 + kind,
     }
 }
 

@@ -17,16 +17,18 @@ mod tests;
 
 use std::sync::Arc;
 
-use super::codec::{Codec, MediaConfig, NegotiatedCodec};
+use super::codec::{Codec, NegotiatedCodec, SharedMediaConfig};
 use super::description::{Description, DescriptionKind};
 use super::error::SessionError;
 use super::failure::FailureReason;
 use super::state::SignalingState;
-use super::transceiver::{Negotiated, SenderIdentity, Transceiver, TransceiverId, TransceiverInit};
+use super::transceiver::{
+    EncodingIdentity, Negotiated, SenderIdentity, Transceiver, TransceiverId, TransceiverInit,
+};
 use crate::crypto::SecureRandom;
-use crate::layer::{Candidate, DtlsRole, Fingerprint, IceCredentials, Mid, Ssrc, TrackKind};
+use crate::layer::{Candidate, DtlsRole, Fingerprint, IceCredentials, IceOptions, Mid, Ssrc, TrackKind};
 use crate::sdp::{
-    Attribute, Connection, Direction, Line, MediaDescription, Origin, SessionDescription, Timing,
+    Attribute, Connection, Direction, Group, Line, MediaDescription, Origin, SessionDescription, Timing,
 };
 use place::{Section, SectionContent};
 use registry::Registry;
@@ -38,8 +40,10 @@ pub(super) use remote::{RemoteData, RemoteTransport};
 /// What a [`Jsep`] needs to know of the session.
 #[derive(Debug)]
 pub(super) struct JsepConfig {
-    pub(super) media: MediaConfig,
+    pub(super) media: SharedMediaConfig,
     pub(super) fingerprints: Vec<Fingerprint>,
+    /// What descriptions say of the ICE agent.
+    pub(super) ice_options: IceOptions,
     pub(super) sctp_port: u16,
     pub(super) max_message_size: usize,
     pub(super) max_sections: usize,
@@ -230,6 +234,11 @@ impl Jsep {
         self.agreement.reduced_size
     }
 
+    /// Gives back room that nothing is in.
+    pub(super) fn shrink_to_fit(&mut self) {
+        self.agreement.registry.shrink_to_fit();
+    }
+
     /// Whether one stream may have header extensions of both forms.
     pub(super) fn mixed_extensions(&self) -> bool {
         self.agreement.mixed_extensions
@@ -317,12 +326,21 @@ impl Jsep {
         };
         let ssrc = self.new_ssrc(None);
         let rtx_ssrc = self.new_ssrc(Some(ssrc));
+        if self.transceivers.is_empty() {
+            // Most sessions have one or two, and each is large.
+            self.transceivers.reserve_exact(1);
+        }
         self.transceivers.push(Transceiver {
             id,
             kind,
             direction: init.direction,
             codecs: init.codecs,
-            sender: SenderIdentity { ssrc, rtx_ssrc, streams: init.streams, track_id },
+            sender: SenderIdentity {
+                encoding: EncodingIdentity { ssrc, rtx_ssrc, rid: None },
+                more_encodings: Vec::new(),
+                streams: init.streams,
+                track_id,
+            },
             by_track: false,
             by_remote: false,
             stopping: false,
@@ -337,8 +355,7 @@ impl Jsep {
         loop {
             let ssrc = Ssrc((random_u64(&*self.random) >> 32) as u32);
             let in_use = self.transceivers.iter().any(|transceiver| {
-                transceiver.sender.ssrc == ssrc
-                    || transceiver.sender.rtx_ssrc == ssrc
+                transceiver.sender.encodings().any(|own| own.ssrc == ssrc || own.rtx_ssrc == ssrc)
                     || transceiver.negotiated.remote.ssrcs.contains(&ssrc)
             });
             if !in_use && other != Some(ssrc) && ssrc.0 != 0 {
@@ -457,11 +474,12 @@ impl Jsep {
             lines: vec![Line::Timing(Timing::default())],
             media,
         };
+        if self.config.ice_options.lite {
+            sdp.push(Attribute::IceLite);
+        }
         if terms.bundle && !bundle.is_empty() {
-            sdp.push(Attribute::Group(crate::sdp::Group {
-                semantics: crate::sdp::Group::BUNDLE.to_owned(),
-                mids: bundle,
-            }));
+            let semantics = Group::BUNDLE.to_owned();
+            sdp.push(Attribute::Group(Box::new(Group { semantics, mids: bundle })));
         }
         if terms.mixed_extensions {
             sdp.push(Attribute::ExtMapAllowMixed);

@@ -122,13 +122,15 @@ impl Jsep {
     }
 
     fn offer_extensions(&self, kind: TrackKind, registry: &mut Registry) -> Vec<LocalExtension> {
-        let wanted = self.config.media.extensions(kind).iter();
-        wanted
-            .filter_map(|kind| {
-                let id = registry.extension_id(*kind)?;
-                Some(LocalExtension { id, kind: *kind, direction: None })
-            })
-            .collect()
+        let mut extensions: Vec<LocalExtension> = Vec::new();
+        for uri in self.config.media.all_extension_uris(kind) {
+            if extensions.iter().all(|other| other.uri != uri)
+                && let Some(id) = registry.extension_id(uri)
+            {
+                extensions.push(LocalExtension { id, uri: uri.to_owned(), direction: None });
+            }
+        }
+        extensions
     }
 
     fn offer_transport<'a>(&'a self, credentials: &'a crate::layer::IceCredentials) -> LocalTransport<'a> {
@@ -138,6 +140,7 @@ impl Jsep {
             // RFC 8842 §5.5: in every offer. The answer goes on with the roles that there are.
             setup: Setup::ActPass,
             cname: &self.cname,
+            renomination: self.config.ice_options.renomination,
         }
     }
 }

@@ -97,14 +97,20 @@ impl Registry {
     }
 
     /// The id of an extension, the one of before if there is any.
-    pub(super) fn extension_id(&mut self, kind: ExtensionKind) -> Option<u8> {
-        if let Some((id, _)) = self.extensions.iter().find(|(_, uri)| uri == kind.uri()) {
+    pub(super) fn extension_id(&mut self, uri: &str) -> Option<u8> {
+        if let Some((id, _)) = self.extensions.iter().find(|(_, known)| known == uri) {
             return Some(*id);
         }
         // RFC 8285 §4.2: 15 is reserved in the one-byte form.
         let id = (1..=14).chain(16..=255).find(|id| self.extensions.iter().all(|(used, _)| used != id))?;
-        self.extensions.push((id, kind.uri().to_owned()));
+        self.extensions.push((id, uri.to_owned()));
         Some(id)
+    }
+
+    /// Gives back room that nothing is in.
+    pub(super) fn shrink_to_fit(&mut self) {
+        self.formats.shrink_to_fit();
+        self.extensions.shrink_to_fit();
     }
 
     /// Remembers what the peer uses an extension id for.
@@ -140,10 +146,10 @@ mod tests {
 
         registry.learn_extension(3, "urn:unknown");
         registry.learn_extension(9, ExtensionKind::Mid.uri());
-        assert_eq!(registry.extension_id(ExtensionKind::Mid), Some(9));
-        assert_eq!(registry.extension_id(ExtensionKind::Rid), Some(1));
-        assert_eq!(registry.extension_id(ExtensionKind::RepairedRid), Some(2));
-        assert_eq!(registry.extension_id(ExtensionKind::AbsSendTime), Some(4));
+        assert_eq!(registry.extension_id(ExtensionKind::Mid.uri()), Some(9));
+        assert_eq!(registry.extension_id(ExtensionKind::Rid.uri()), Some(1));
+        assert_eq!(registry.extension_id(ExtensionKind::RepairedRid.uri()), Some(2));
+        assert_eq!(registry.extension_id(ExtensionKind::AbsSendTime.uri()), Some(4));
         assert_eq!(registry.extension_map().iter().count(), 4);
     }
 }

@@ -1,15 +1,13 @@
 //! What a remote description says, checked before anything of it is applied.
 
-use std::collections::BTreeSet;
-
-use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::candidates::SignalledCandidates;
 use super::place::{Section, SectionContent, unused_mid};
 use super::terms::{DATA_FORMAT, SectionTerms, SessionTerms};
 
 use crate::layer::{Fingerprint, IceCredentials, Mid, PayloadType, Rid, TrackKind};
-use crate::rtp::{ExtensionId, ExtensionKind, ExtensionMap};
+use crate::rtp::{ExtensionId, ExtensionKind, ExtensionMap, ExtensionUri, ExtensionUris};
 use crate::sdp::{
     Attribute, Direction, FeedbackKind, MediaDescription, MediaKind, Msid, RidDirection, SessionDescription,
     Setup,
@@ -36,6 +34,8 @@ pub(in crate::session) struct RemoteTransport {
     /// peer said before is of no use.
     pub(in crate::session) local_ufrag: String,
     pub(in crate::session) ice_lite: bool,
+    /// It says that pairs may be nominated anew.
+    pub(in crate::session) renomination: bool,
     pub(in crate::session) fingerprints: Vec<Fingerprint>,
     /// `None`: the peer left it to the default, which differs between offer and answer.
     pub(in crate::session) setup: Option<Setup>,
@@ -180,8 +180,8 @@ pub(super) struct ReadContext<'a> {
 impl ReadContext<'_> {
     /// The tag of each section: its own, that of its place, or a new one (RFC 8829 §5.10).
     fn mids(&self, sdp: &SessionDescription) -> Result<Vec<Mid>, SessionError> {
-        let mut used: FxHashSet<Mid> = self.places.iter().map(|section| section.mid).collect();
-        let mut told = FxHashSet::default();
+        let mut used: BTreeSet<Mid> = self.places.iter().map(|section| section.mid).collect();
+        let mut told = BTreeSet::new();
         for (index, mid) in
             sdp.media.iter().enumerate().filter_map(|(index, media)| Some((index, media.mid()?)))
         {
@@ -219,7 +219,7 @@ impl ReadContext<'_> {
 /// Which sections share a transport.
 #[derive(Debug)]
 enum Group {
-    Bundle(FxHashSet<Mid>),
+    Bundle(BTreeSet<Mid>),
     /// There is no group, or one that names none of the sections.
     None,
 }
@@ -227,7 +227,7 @@ enum Group {
 impl Group {
     /// An answer may name the sections in the group alone, by the tags of the offer.
     fn find(sdp: &SessionDescription, sections: &[RemoteSection], proposal: Proposal) -> Self {
-        let mids: FxHashSet<Mid> =
+        let mids: BTreeSet<Mid> =
             sdp.bundle().map(|group| group.mids.iter().copied().collect()).unwrap_or_default();
         let is_named = |section: &RemoteSection| section.terms.mid || proposal == Proposal::Answer;
         if sections.iter().any(|section| is_named(section) && mids.contains(&section.mid)) {
@@ -247,7 +247,7 @@ impl Group {
     ) -> Option<usize> {
         let order: Vec<usize> = match self {
             Self::Bundle(_) => {
-                let places: FxHashMap<Mid, usize> =
+                let places: BTreeMap<Mid, usize> =
                     sections.iter().enumerate().map(|(index, section)| (section.mid, index)).collect();
                 let mids = sdp.bundle().map(|group| group.mids.as_slice()).unwrap_or_default();
                 mids.iter().filter_map(|mid| places.get(mid).copied()).collect()
@@ -307,6 +307,7 @@ impl RemoteTransport {
             credentials,
             local_ufrag: String::new(),
             ice_lite: sdp.is_ice_lite(),
+            renomination: sdp.has_ice_option(media, "renomination"),
             fingerprints,
             setup,
             candidates,
@@ -319,7 +320,7 @@ impl RemoteTransport {
 fn is_candidate(attribute: &Attribute) -> bool {
     match attribute {
         Attribute::Candidate(_) => true,
-        Attribute::Other { name, .. } => name == "candidate",
+        Attribute::Other { name, .. } => &**name == "candidate",
         _ => false,
     }
 }
@@ -365,6 +366,22 @@ impl RemoteSection {
             }
         }
         map
+    }
+
+    /// Of `wanted`, which this library does not know, the extensions that the peer receives, and those that it may send.
+    pub(super) fn extension_uris(&self, wanted: &[ExtensionUri]) -> (ExtensionUris, ExtensionUris) {
+        let (mut send, mut receive) = (ExtensionUris::default(), ExtensionUris::default());
+        for RemoteExtension { id, uri, direction } in &self.extensions {
+            let wanted = wanted.iter().find(|wanted| wanted.as_str() == uri);
+            let (Some(id), Some(uri)) = (ExtensionId::new(*id), wanted) else { continue };
+            if direction.is_none_or(Direction::receives) {
+                send.insert(id, uri.clone());
+            }
+            if direction.is_none_or(Direction::sends) {
+                receive.insert(id, uri.clone());
+            }
+        }
+        (send, receive)
     }
 
     /// The codecs of `ours` that the peer has, too, in the peer's order and under its payload types, as this
@@ -415,7 +432,7 @@ impl RemoteData {
         // Before, the port was the format, and `a=sctpmap` said what it carries; some name another port there.
         let format = media.formats.first()?;
         let is_mapped = media.attributes().any(|attribute| match attribute {
-            Attribute::Other { name, value: Some(value) } if name == "sctpmap" => {
+            Attribute::Other { name, value: Some(value) } if &**name == "sctpmap" => {
                 value.split_ascii_whitespace().nth(1) == Some(DATA_FORMAT)
             }
             _ => false,

@@ -2,14 +2,13 @@
 
 use super::terms::{DATA_FORMAT, SectionTerms};
 use crate::layer::{Fingerprint, IceCredentials, Mid, Rid, Ssrc, TrackKind};
-use crate::rtp::ExtensionKind;
 use crate::sdp::{
     Attribute, Connection, Direction, ExtMap, Fmtp, FormatParameters, Line, MediaDescription, MediaKind,
     Msid, RidAttribute, RidDirection, Rtcp, RtcpFeedback, RtpMap, Setup, Simulcast, SimulcastRid,
     SimulcastStreams, SsrcAttribute, SsrcGroup,
 };
 use crate::session::codec::{NegotiatedCodec, Repairs};
-use crate::session::transceiver::SenderIdentity;
+use crate::session::transceiver::{EncodingIdentity, SenderIdentity};
 
 /// What stands in every section of this side.
 #[derive(Debug)]
@@ -18,6 +17,8 @@ pub(super) struct LocalTransport<'a> {
     pub(super) fingerprints: &'a [Fingerprint],
     pub(super) setup: Setup,
     pub(super) cname: &'a str,
+    /// Whether pairs may be nominated anew.
+    pub(super) renomination: bool,
 }
 
 /// What a section for media says.
@@ -38,10 +39,10 @@ pub(super) struct MediaSection<'a> {
 }
 
 /// A header extension as this side describes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LocalExtension {
     pub(super) id: u8,
-    pub(super) kind: ExtensionKind,
+    pub(super) uri: String,
     pub(super) direction: Option<Direction>,
 }
 
@@ -64,13 +65,10 @@ impl MediaSection<'_> {
             media.push(Attribute::Rtcp(Box::new(rtcp)));
         }
         push_transport(&mut media, terms.mid.then_some(self.mid), transport);
-        for LocalExtension { id, kind, direction } in self.extensions {
-            media.push(Attribute::ExtMap(ExtMap {
-                id: u16::from(*id),
-                direction: *direction,
-                uri: kind.uri().to_owned(),
-                attributes: String::new(),
-            }));
+        for LocalExtension { id, uri, direction } in self.extensions {
+            let direction = *direction;
+            let map = ExtMap { id: u16::from(*id), direction, uri: uri.clone(), attributes: String::new() };
+            media.push(Attribute::ExtMap(Box::new(map)));
         }
         if terms.mixed_extensions {
             media.push(Attribute::ExtMapAllowMixed);
@@ -81,7 +79,7 @@ impl MediaSection<'_> {
         // Chromium forgets a source that is not named any more, and shows nothing of it when it is named again.
         let names_sender = self.direction.sends() || self.has_sent;
         if names_sender {
-            self.msids().for_each(|msid| media.push(Attribute::Msid(msid)));
+            self.msids().for_each(|msid| media.push(Attribute::Msid(Box::new(msid))));
         }
         if terms.rtcp_mux {
             media.push(Attribute::RtcpMux);
@@ -121,24 +119,22 @@ impl MediaSection<'_> {
         let streams =
             self.receive_rids.iter().map(|rid| vec![SimulcastRid { rid: *rid, paused: false }]).collect();
         let list = SimulcastStreams { direction: RidDirection::Recv, streams };
-        media.push(Attribute::Simulcast(Simulcast { lists: vec![list] }));
+        media.push(Attribute::Simulcast(Box::new(Simulcast { lists: vec![list] })));
     }
 
     /// Names the sources, for peers that go by SSRC and to pair a stream with its retransmissions.
     fn push_sources(&self, media: &mut MediaDescription, cname: &str) {
         let retransmits = self.codecs.iter().any(|codec| codec.repairs.rtx.is_some());
-        let sources: &[Ssrc] =
-            if retransmits { &[self.sender.ssrc, self.sender.rtx_ssrc] } else { &[self.sender.ssrc] };
+        let EncodingIdentity { ssrc, rtx_ssrc, .. } = &self.sender.encoding;
+        let sources: &[Ssrc] = if retransmits { &[*ssrc, *rtx_ssrc] } else { &[*ssrc] };
         if retransmits {
-            media.push(Attribute::SsrcGroup(SsrcGroup {
-                semantics: "FID".to_owned(),
-                sources: sources.to_vec(),
-            }));
+            let group = SsrcGroup { semantics: "FID".to_owned(), sources: sources.to_vec() };
+            media.push(Attribute::SsrcGroup(Box::new(group)));
         }
         for ssrc in sources {
             let mut push = |name: &str, value: String| {
                 let attribute = SsrcAttribute { ssrc: *ssrc, name: name.to_owned(), value: Some(value) };
-                media.push(Attribute::Ssrc(attribute));
+                media.push(Attribute::Ssrc(Box::new(attribute)));
             };
             push("cname", cname.to_owned());
             if let Some(msid) = self.msids().next() {
@@ -205,9 +201,10 @@ fn open_section(kind: MediaKind, protocol: &str, formats: Vec<String>) -> MediaD
 fn push_transport(media: &mut MediaDescription, mid: Option<Mid>, transport: &LocalTransport<'_>) {
     media.push(Attribute::IceUfrag(transport.credentials.ufrag().to_owned()));
     media.push(Attribute::IcePwd(transport.credentials.password().to_owned()));
-    media.push(Attribute::IceOptions(vec!["trickle".to_owned()]));
+    let renomination = transport.renomination.then(|| "renomination".to_owned());
+    media.push(Attribute::IceOptions(std::iter::once("trickle".to_owned()).chain(renomination).collect()));
     for fingerprint in transport.fingerprints {
-        media.push(Attribute::Fingerprint(fingerprint.clone()));
+        media.push(Attribute::Fingerprint(Box::new(fingerprint.clone())));
     }
     media.push(Attribute::Setup(transport.setup));
     if let Some(mid) = mid {

@@ -97,5 +97,5 @@ impl SectionTerms {
 }
 
 fn is_other(attribute: &Attribute, wanted: &str) -> bool {
-    matches!(attribute, Attribute::Other { name, .. } if name == wanted)
+    matches!(attribute, Attribute::Other { name, .. } if &**name == wanted)
 }

@@ -1,16 +1,18 @@
 //! Streams that the peer sends, and how a packet finds its transceiver (RFC 8843 §9.2).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
 use super::routes::{KeyFrameFeedback, Route, Routes};
 use super::sources::Sources;
-use crate::layer::{Ecn, PayloadType, Recency, Rid, SequenceNumber, Ssrc};
+use crate::layer::{Ecn, HashKeys, NumberHash, PayloadType, Recency, Rid, SequenceNumber, Ssrc};
 use crate::media::{NackConfig, NackGenerator, ReceiverStatistics, SequenceCheck};
 use crate::rtcp::FirEntry;
-use crate::rtp::{ExtensionMap, ExtensionValues, Packet};
+use crate::rtp::{
+    Extension, ExtensionMap, ExtensionUri, ExtensionUris, ExtensionValues, Packet, RawExtensions,
+};
 use crate::session::transceiver::{Transceiver, TransceiverId};
 
 /// An RTP packet that arrived.
@@ -25,10 +27,30 @@ pub struct IncomingRtp<'a> {
     pub packet: Packet<'a>,
     /// Its header extensions.
     pub extensions: ExtensionValues,
+    /// What elements that this library does not know stand for; `None` where nothing of the kind is negotiated.
+    pub(super) uris: Option<&'a ExtensionUris>,
     /// When it arrived.
     pub arrival: Instant,
     /// The ECN mark that it arrived with, where the socket tells: [`Ecn::Ce`] says that a queue of the path is filling.
     pub ecn: Option<Ecn>,
+}
+
+impl<'a> IncomingRtp<'a> {
+    /// The elements of header extensions that this library does not know, each with its URI: those negotiated of what
+    /// [`MediaConfig`](crate::session::MediaConfig) names.
+    pub fn raw_extensions(&self) -> impl Iterator<Item = (&'a ExtensionUri, Extension<'a>)> + use<'a> {
+        let elements = self.uris.map(|uris| {
+            let named = move |element: Extension<'a>| Some((uris.uri(element.id)?, element));
+            self.packet.extensions().filter_map(named)
+        });
+        elements.into_iter().flatten()
+    }
+
+    /// The same as they are kept, or forwarded in [`OutgoingRtp`](crate::session::OutgoingRtp).
+    pub fn to_raw_extensions(&self) -> RawExtensions {
+        let read = |uris| RawExtensions::read(self.packet.extensions(), uris);
+        self.uris.map(read).unwrap_or_default()
+    }
 }
 
 /// All streams of the peer.
@@ -36,7 +58,10 @@ pub struct IncomingRtp<'a> {
 pub(in crate::session) struct Incoming {
     routes: Routes,
     extensions: ExtensionMap,
-    streams: FxHashMap<Ssrc, IncomingStream>,
+    /// Some transceiver has extensions that this library does not know.
+    has_uris: bool,
+    /// By numbers that the peer chooses.
+    streams: HashMap<Ssrc, IncomingStream, NumberHash>,
     /// Those of media, by transceiver.
     sources: Sources,
     recency: Recency<Ssrc, Instant>,
@@ -121,11 +146,12 @@ pub(super) enum Routed {
 const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Incoming {
-    pub(super) fn new(max_streams: usize) -> Self {
+    pub(super) fn new(max_streams: usize, keys: HashKeys) -> Self {
         Self {
             routes: Routes::default(),
             extensions: ExtensionMap::new(),
-            streams: FxHashMap::default(),
+            has_uris: false,
+            streams: HashMap::with_hasher(keys.numbers()),
             sources: Sources::default(),
             recency: Recency::new(),
             max_streams,
@@ -141,6 +167,7 @@ impl Incoming {
     pub(super) fn follow(&mut self, transceivers: &[Transceiver], extensions: ExtensionMap) {
         self.extensions = extensions;
         self.routes = Routes::new(transceivers);
+        self.has_uris = transceivers.iter().any(|one| !one.negotiated.receive_uris.is_empty());
         let Self { routes, sources, nacks, ended, .. } = self;
         self.wishes.retain(|transceiver, _| routes.of(*transceiver).is_some());
         self.streams.retain(|ssrc, stream| {
@@ -291,6 +318,14 @@ impl Incoming {
     /// The negotiated header extensions, by id.
     pub(super) fn extensions(&self) -> &ExtensionMap {
         &self.extensions
+    }
+
+    /// What elements that this library does not know stand for in packets of a transceiver.
+    pub(super) fn uris(&self, transceiver: TransceiverId) -> Option<&ExtensionUris> {
+        if !self.has_uris {
+            return None;
+        }
+        Some(&self.routes.of(transceiver)?.uris).filter(|uris| !uris.is_empty())
     }
 
     /// Counts a packet of media. `again`: it came in a stream of retransmissions.

@@ -22,7 +22,8 @@ use super::jsep::Jsep;
 use super::transceiver::TransceiverId;
 use crate::crypto::SecureRandom;
 use crate::layer::{
-    Datagram, FiveTuple, NtpTimestamp, PayloadType, Rid, SrtpTransport, Ssrc, Transmit, TransmitBatch,
+    Datagram, FiveTuple, HashKeys, NtpTimestamp, PayloadType, Rid, SrtpTransport, Ssrc, Transmit,
+    TransmitBatch,
 };
 use crate::media::{Unpaced, unwrap_rtx};
 use crate::rtp::Packet;
@@ -47,6 +48,8 @@ pub(super) struct Media {
     mtu: usize,
     /// The longest SRTP packet.
     max_rtp_datagram: usize,
+    /// What of a datagram is taken by what a relay wants around it.
+    envelope: usize,
     random: Random,
     /// Datagrams of RTCP that SRTP did not protect.
     refused_rtcp: u64,
@@ -66,20 +69,31 @@ impl std::fmt::Debug for Random {
     }
 }
 
+fn draw_hash_keys(random: &dyn SecureRandom) -> HashKeys {
+    let mut bytes = [0; 16];
+    random.fill(&mut bytes);
+    HashKeys::new(bytes)
+}
+
 impl Media {
     pub(super) fn new(now: Instant, config: &SessionConfig) -> Self {
         Self {
             clock: Clock::new(now, config.ntp_epoch),
-            incoming: Incoming::new(config.max_incoming_streams),
+            incoming: Incoming::new(config.max_incoming_streams, draw_hash_keys(&*config.provider.random)),
             outgoing: Sender::new(config.into(), Unpaced),
             reports: Reports::new(),
             unread_rtcp: UnreadRtcp::new(config.rtcp.clone()),
             mtu: config.mtu,
             max_rtp_datagram: config.max_rtp_datagram,
+            envelope: 0,
             random: Random(config.provider.random.clone()),
             refused_rtcp: 0,
             ended: Vec::new(),
         }
+    }
+
+    pub(super) fn draw_hash_keys(&self) -> HashKeys {
+        draw_hash_keys(&*self.random.0)
     }
 
     /// Brings the streams to what the signalling agreed on.
@@ -95,8 +109,9 @@ impl Media {
         self.incoming.media()
     }
 
-    pub(super) fn outgoing(&self, id: TransceiverId) -> Option<&Encoding> {
-        self.outgoing.encoding(id)
+    /// The encodings that a transceiver sends.
+    pub(super) fn outgoing(&self, id: TransceiverId) -> impl Iterator<Item = &Encoding> {
+        self.outgoing.encodings_of(id)
     }
 
     /// The wall clock, as sender reports tell it.
@@ -117,7 +132,8 @@ impl Media {
         packet: OutgoingRtp,
         overhead: usize,
     ) -> Result<(), SessionError> {
-        self.outgoing.send(now, id, packet, self.max_rtp_datagram.saturating_sub(overhead))
+        let limit = self.max_rtp_datagram.saturating_sub(self.envelope + overhead);
+        self.outgoing.send(now, id, None, packet, limit)
     }
 
     pub(super) fn has_queued_rtp(&self) -> bool {
@@ -130,12 +146,16 @@ impl Media {
         payload_type: PayloadType,
         overhead: usize,
     ) -> Option<usize> {
-        self.outgoing.max_payload(id, payload_type, self.max_rtp_datagram.saturating_sub(overhead))
+        self.outgoing.max_payload(
+            id,
+            payload_type,
+            self.max_rtp_datagram.saturating_sub(self.envelope + overhead),
+        )
     }
 
     /// Queues RTCP of the application behind what waits already.
     pub(super) fn send_rtcp(&mut self, datagram: &[u8]) -> Result<(), SessionError> {
-        self.reports.send_for_application(datagram, self.mtu.saturating_sub(SRTCP_OVERHEAD))
+        self.reports.send_for_application(datagram, self.mtu.saturating_sub(self.envelope + SRTCP_OVERHEAD))
     }
 
     /// What the application has not read of RTCP yet.
@@ -194,7 +214,8 @@ impl Media {
             None => Err(SessionError::Ignored("an RTP packet of no negotiated stream")),
             Some(Routed::Media { transceiver, rid }) => {
                 self.incoming.received(now, &packet, false);
-                deliver(IncomingRtp { transceiver, rid, packet, extensions, arrival: now, ecn });
+                let uris = self.incoming.uris(transceiver);
+                deliver(IncomingRtp { transceiver, rid, packet, extensions, uris, arrival: now, ecn });
                 Ok(())
             }
             Some(Routed::Repair { of, payload_type }) => {
@@ -207,7 +228,8 @@ impl Media {
                     self.incoming.route(now, &packet, &extensions)
                 {
                     self.incoming.received(now, &packet, true);
-                    deliver(IncomingRtp { transceiver, rid, packet, extensions, arrival: now, ecn });
+                    let uris = self.incoming.uris(transceiver);
+                    deliver(IncomingRtp { transceiver, rid, packet, extensions, uris, arrival: now, ecn });
                 }
                 Ok(())
             }
@@ -236,6 +258,11 @@ impl Media {
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.reports.poll_timeout(&self.incoming).into_iter().chain(self.outgoing.poll_timeout()).min()
+    }
+
+    /// Datagrams are to be so much shorter than the configuration says.
+    pub(super) fn set_envelope_overhead(&mut self, overhead: usize) {
+        self.envelope = overhead;
     }
 
     /// Datagrams of RTP and RTCP.

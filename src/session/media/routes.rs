@@ -1,8 +1,11 @@
 //! The transceivers that receive, and which of them a packet is for (RFC 8843 §9.2).
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::{BTreeMap, BTreeSet};
+
+use rustc_hash::FxHashMap;
 
 use crate::layer::{Mid, PayloadType, Rid, Ssrc, TrackKind};
+use crate::rtp::ExtensionUris;
 use crate::sdp::FeedbackKind;
 use crate::session::transceiver::{RemoteSources, Transceiver, TransceiverId};
 
@@ -11,9 +14,10 @@ use crate::session::transceiver::{RemoteSources, Transceiver, TransceiverId};
 pub(super) struct Routes {
     routes: Vec<Route>,
     by_transceiver: FxHashMap<TransceiverId, usize>,
-    by_mid: FxHashMap<Mid, usize>,
+    /// In trees, because the peer chooses what the keys are.
+    by_mid: BTreeMap<Mid, usize>,
     /// By the sources that the peer announced.
-    by_source: FxHashMap<Ssrc, usize>,
+    by_source: BTreeMap<Ssrc, usize>,
     /// `None` where several have the payload type.
     by_payload_type: FxHashMap<PayloadType, Option<usize>>,
 }
@@ -24,10 +28,12 @@ pub(super) struct Route {
     pub(super) transceiver: TransceiverId,
     pub(super) mid: Option<Mid>,
     /// The simulcast streams that the peer sends.
-    pub(super) rids: FxHashSet<Rid>,
+    pub(super) rids: BTreeSet<Rid>,
     formats: Vec<Format>,
+    /// Header extensions that this library does not know.
+    pub(super) uris: ExtensionUris,
     /// The sources of media by those of their retransmissions, as `a=ssrc-group:FID` has them.
-    repaired: FxHashMap<Ssrc, Ssrc>,
+    repaired: BTreeMap<Ssrc, Ssrc>,
 }
 
 /// What a payload type of a transceiver is.
@@ -111,7 +117,7 @@ impl Route {
             })
             .collect();
         let remote: &RemoteSources = &transceiver.negotiated.remote;
-        let mut repaired = FxHashMap::default();
+        let mut repaired = BTreeMap::new();
         for (of, by) in remote.repairs() {
             repaired.entry(by).or_insert(of);
         }
@@ -120,6 +126,7 @@ impl Route {
             mid: transceiver.mid(),
             rids: remote.rids.iter().copied().collect(),
             formats,
+            uris: transceiver.negotiated.receive_uris.clone(),
             repaired,
         }
     }

@@ -1,8 +1,6 @@
 //! Which sources of the peer belong to a transceiver.
 
-use std::collections::BTreeSet;
-
-use rustc_hash::FxHashMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::layer::{Rid, Ssrc};
 use crate::session::transceiver::TransceiverId;
@@ -11,7 +9,7 @@ use crate::session::transceiver::TransceiverId;
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     of: BTreeSet<(TransceiverId, Ssrc)>,
-    by_rid: FxHashMap<(TransceiverId, Rid), Ssrc>,
+    by_rid: BTreeMap<(TransceiverId, Rid), Ssrc>,
 }
 
 impl Sources {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::sending::Sender;
+use super::sending::{EncodingId, Sender};
 use crate::layer::Ssrc;
 use crate::media::{PacketResult, RemoteReception};
 use crate::rtcp::{Packet, ReportBlock, packets};
@@ -124,7 +124,9 @@ impl UnreadRtcp {
 
     fn keep_blocks(&mut self, blocks: impl Iterator<Item = ReportBlock>, outgoing: &mut Sender) {
         for block in blocks {
-            let Some((transceiver, stream)) = outgoing.by_ssrc(block.ssrc) else { continue };
+            let Some((EncodingId { transceiver, .. }, stream)) = outgoing.by_ssrc(block.ssrc) else {
+                continue;
+            };
             let reception = stream.statistics.as_ref().and_then(|statistics| statistics.remote());
             if let Some(reception) = reception.copied() {
                 self.keep_feedback(RtcpFeedback::Reception { transceiver, ssrc: block.ssrc, reception });

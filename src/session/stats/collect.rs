@@ -12,7 +12,8 @@ use super::entries::{
 };
 use super::traffic::Traffic;
 use crate::layer::{
-    Candidate, CandidateAddress, CandidatePair, Fingerprint, PayloadType, SrtpProfile, TrackKind,
+    Candidate, CandidateAddress, CandidatePair, Fingerprint, IceTransport, PayloadType, SrtpProfile,
+    TrackKind,
 };
 use crate::session::codec::NegotiatedCodec;
 use crate::session::jsep::Jsep;
@@ -39,7 +40,7 @@ impl Sources<'_> {
             self.add_incoming(&mut report, stream);
         }
         for transceiver in self.jsep.transceivers() {
-            if let Some(stream) = self.media.outgoing(transceiver.id()) {
+            for stream in self.media.outgoing(transceiver.id()) {
                 self.add_outgoing(&mut report, transceiver, stream);
             }
         }
@@ -91,7 +92,7 @@ impl Sources<'_> {
         let remote = self.jsep.remote_transport();
         let remote_ufrag = remote.map(|remote| remote.credentials.ufrag());
         for candidate in self.local_candidates {
-            report.add_shared(Stats::LocalCandidate(candidate_stats("local", candidate, local_ufrag)));
+            report.add_shared(Stats::LocalCandidate(local_candidate_stats(ice, candidate, local_ufrag)));
         }
         for candidate in remote.into_iter().flat_map(|remote| remote.candidates.since(0)) {
             report.add_shared(Stats::RemoteCandidate(candidate_stats("remote", candidate, remote_ufrag)));
@@ -99,7 +100,7 @@ impl Sources<'_> {
         for status in ice.candidate_pairs() {
             let CandidatePair { local, remote, path } = &status.pair;
             // Peer-reflexive candidates were signalled by nobody.
-            report.add_shared(Stats::LocalCandidate(candidate_stats("local", local, local_ufrag)));
+            report.add_shared(Stats::LocalCandidate(local_candidate_stats(ice, local, local_ufrag)));
             report.add_shared(Stats::RemoteCandidate(candidate_stats("remote", remote, remote_ufrag)));
             let traffic = self.traffic.path(*path);
             let counts = traffic.map(|traffic| traffic.counts).unwrap_or_default();
@@ -173,7 +174,7 @@ impl Sources<'_> {
     }
 
     fn add_outgoing(&self, report: &mut Report, transceiver: &Transceiver, stream: &Encoding) {
-        let ssrc = transceiver.ssrc();
+        let ssrc = stream.ssrc;
         let (id, remote) = (rtp_id("outbound", ssrc), rtp_id("remote-inbound", ssrc));
         let codecs = transceiver.send_codecs();
         let codec_id = report.add_codec("out", transceiver.kind(), codecs, stream.last_payload_type);
@@ -182,10 +183,11 @@ impl Sources<'_> {
         report.add(Stats::OutboundRtp(OutboundRtpStats {
             id: id.clone(),
             ssrc,
-            rtx_ssrc: transceiver.sender.rtx_ssrc,
+            rtx_ssrc: stream.rtx.ssrc(),
             kind: transceiver.kind(),
             transceiver: transceiver.id(),
             mid: transceiver.mid(),
+            rid: stream.rid,
             transport_id: transport_id(),
             codec_id: codec_id.clone(),
             remote_id: received.map(|_| remote.clone()),
@@ -339,5 +341,22 @@ fn candidate_stats(side: &str, candidate: &Candidate, ufrag: Option<&str>) -> Ca
         priority: candidate.priority,
         foundation: candidate.foundation.clone(),
         username_fragment: candidate.ufrag().or(ufrag).map(str::to_owned),
+        url: None,
+        tcp_type: candidate.tcp_kind,
+        relay_protocol: None,
+        network_type: None,
+    }
+}
+
+fn local_candidate_stats(
+    ice: &dyn IceTransport,
+    candidate: &Candidate,
+    ufrag: Option<&str>,
+) -> CandidateStats {
+    CandidateStats {
+        url: ice.server_url(candidate),
+        network_type: ice.network(candidate),
+        relay_protocol: ice.relay_protocol(candidate),
+        ..candidate_stats("local", candidate, ufrag)
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::datachannel::ChannelState;
 use crate::layer::{
     CandidateKind, CandidatePairState, DtlsRole, FingerprintAlgorithm, IceConnectionState, IceRole, Mid,
-    NtpTimestamp, PayloadType, Protocol, Rid, Ssrc, TrackKind,
+    NetworkKind, NtpTimestamp, PayloadType, Protocol, RelayProtocol, Rid, Ssrc, TcpKind, TrackKind,
 };
 use crate::session::transceiver::TransceiverId;
 
@@ -165,6 +165,8 @@ pub struct OutboundRtpStats {
     pub transceiver: TransceiverId,
     /// The media section.
     pub mid: Option<Mid>,
+    /// The simulcast stream.
+    pub rid: Option<Rid>,
     /// The transport that it takes.
     pub transport_id: StatsId,
     /// The codec of the last packet.
@@ -393,6 +395,14 @@ pub struct CandidateStats {
     pub foundation: String,
     /// The user-name fragment of its side.
     pub username_fragment: Option<String>,
+    /// The URL of the server that it was found by, of a local one that was found by a server.
+    pub url: Option<String>,
+    /// How it connects, of a TCP candidate.
+    pub tcp_type: Option<TcpKind>,
+    /// What is spoken to the relay, of a local one that is relayed: `udp`, `tcp` or `tls`.
+    pub relay_protocol: Option<RelayProtocol>,
+    /// The network that a local candidate is of, if it is known.
+    pub network_type: Option<NetworkKind>,
 }
 
 /// A certificate (W3C `RTCCertificateStats`).

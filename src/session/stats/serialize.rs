@@ -10,7 +10,9 @@ use super::entries::{
     OutboundRtpStats, RemoteInboundRtpStats, RemoteOutboundRtpStats, Stats, StatsId, TransportStats,
 };
 use super::{StatsReport, milliseconds_since_1970};
-use crate::layer::{FingerprintAlgorithm, Mid, NtpTimestamp, PayloadType, Rid, Ssrc};
+use crate::layer::{
+    FingerprintAlgorithm, Mid, NetworkKind, NtpTimestamp, PayloadType, RelayProtocol, Rid, Ssrc, TcpKind,
+};
 
 impl Serialize for StatsReport {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -93,6 +95,9 @@ as_others! {
     Duration: time => time.as_secs_f64(),
     NtpTimestamp: time => milliseconds_since_1970(*time),
     FingerprintAlgorithm: algorithm => algorithm.name(),
+    RelayProtocol: protocol => protocol.name(),
+    TcpKind: kind => kind.name(),
+    NetworkKind: kind => kind.name(),
 }
 
 impl Member for Instant {
@@ -156,6 +161,7 @@ impl<M: SerializeMap> Members<'_, M> {
         self.put("rtxSsrc", &stats.rtx_ssrc)?;
         self.put("kind", &stats.kind)?;
         self.put("mid", &stats.mid)?;
+        self.put("rid", &stats.rid)?;
         self.put("transportId", &stats.transport_id)?;
         self.put("codecId", &stats.codec_id)?;
         self.put("remoteId", &stats.remote_id)?;
@@ -255,7 +261,11 @@ impl<M: SerializeMap> Members<'_, M> {
         self.put("candidateType", &stats.candidate_type)?;
         self.put("priority", &stats.priority)?;
         self.put("foundation", &stats.foundation)?;
-        self.put("usernameFragment", &stats.username_fragment)
+        self.put("usernameFragment", &stats.username_fragment)?;
+        self.put("url", &stats.url)?;
+        self.put("relayProtocol", &stats.relay_protocol)?;
+        self.put("tcpType", &stats.tcp_type)?;
+        self.put("networkType", &stats.network_type)
     }
 
     fn certificate(&mut self, stats: &CertificateStats) -> Result<(), M::Error> {

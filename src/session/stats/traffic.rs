@@ -62,6 +62,8 @@ impl Traffic {
             if self.paths.len() == MAX_PATHS {
                 self.forgotten = self.forgotten + self.paths.remove(0).counts;
             }
+            // Most sessions have one path for as long as they live.
+            self.paths.reserve_exact(1);
             self.paths.push(PathTraffic {
                 path,
                 counts: Counts::default(),

@@ -1,6 +1,6 @@
 //! What the tests against other implementations share: how a peer that is not installed is dealt with, how one is
-//! compiled or started; browsers, a STUN server and a slow path for them; what is heard in Opus and seen in a
-//! picture; whether ICE has restarted.
+//! compiled or started; browsers, a STUN server, a slow path and a network for them; what is heard in Opus and seen in a
+//! picture; whether ICE has restarted, and how long nothing came.
 
 mod browser;
 mod ffmpeg;
@@ -8,14 +8,17 @@ mod network;
 mod program;
 mod relay;
 mod restart;
+mod steady;
 mod stun_server;
 mod thumbnail;
 mod tone;
 
 pub use browser::{Browser, Kind};
+pub use network::Network;
 pub use program::Program;
 pub use relay::Relay;
 pub use restart::Restart;
+pub use steady::{Delivery, Steady};
 pub use stun_server::stun_server;
 pub use thumbnail::{Rectangle, Thumbnail};
 pub use tone::{Tone, opus_tone};

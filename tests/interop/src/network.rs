@@ -6,65 +6,97 @@ use std::time::Duration;
 
 use crate::Program;
 
-/// The network that the browsers of this process live in: a namespace of its own with an interface, since
-/// Firefox gathers no loopback address and nothing without a default route, joined to this process by a pair of
-/// virtual interfaces, and to nothing else.
+/// A network that browsers and other peers live in: a namespace of its own with an interface, since Firefox gathers
+/// no loopback address and nothing without a default route, joined to this process by a pair of virtual interfaces, and
+/// to nothing else.
 #[derive(Debug)]
-pub(crate) struct Network {
+pub struct Network {
     /// What holds the namespace: it ends when this process does, and the interfaces go with it.
-    _holder: Mutex<Program>,
+    holder: Mutex<Program>,
     /// The namespace.
     path: String,
     /// Our end of the pair.
-    pub(crate) host: IpAddr,
-    /// The other end, where the browsers are.
-    pub(crate) inside: IpAddr,
+    pub host: IpAddr,
+    /// The other end, `veth0`, where the browsers are.
+    pub inside: IpAddr,
 }
 
 impl Network {
     /// The one of this process. `Err` says why there is none.
-    pub(crate) fn shared() -> Result<&'static Self, &'static str> {
+    pub fn shared() -> Result<&'static Self, &'static str> {
         static NETWORK: OnceLock<Result<Network, String>> = OnceLock::new();
         NETWORK.get_or_init(Self::new).as_ref().map_err(String::as_str)
     }
 
-    fn new() -> Result<Self, String> {
+    /// One more. `Err` says why there is none.
+    pub fn new() -> Result<Self, String> {
         let mut holder = Program::start(Command::new("unshare").args(["--net", "cat"]));
         holder.tell("ready");
         if holder.lines.recv_timeout(Duration::from_secs(10)).is_err() {
             return Err("no network namespace can be made here (it takes root)".to_owned());
         }
-        // RFC 2544 §C.2.2 keeps 198.18.0.0/15 for tests; each process takes four addresses of it.
+        let unspecified = IpAddr::from(Ipv4Addr::UNSPECIFIED);
+        let path = format!("/proc/{}/ns/net", holder.id());
+        let mut network = Self { holder: Mutex::new(holder), path, host: unspecified, inside: unspecified };
+        network.run("ip", "link set lo up")?;
+        [network.host, network.inside] = network.join("veth0")?;
+        network.run("ip", &format!("route add default via {}", network.host))?;
+        Ok(network)
+    }
+
+    /// Joins it by one more pair, and returns the address of our end and that of the other, which has this name.
+    pub fn join(&self, name: &str) -> Result<[IpAddr; 2], String> {
+        // RFC 2544 §C.2.2 keeps 198.18.0.0/15 for tests; each pair takes four addresses of it.
         let first = std::process::id() % (1 << 15);
-        let (name, subnet) = (0..16)
+        let holder = self.holder.lock().unwrap().id();
+        let (ours, subnet) = (0..16)
             .map(|attempt| (first + attempt) % (1 << 15))
             .map(|number| (format!("kaon{number}"), u32::from(Ipv4Addr::new(198, 18, 0, 0)) + 4 * number))
-            .find(|(name, _)| {
-                let pair = format!("link add {name} type veth peer name veth0 netns {}", holder.id());
-                run("ip", &pair).is_ok()
+            .find(|(ours, _)| {
+                run("ip", &format!("link add {ours} type veth peer name {name} netns {holder}")).is_ok()
             })
             .ok_or("no pair of virtual interfaces can be made here")?;
-        let [host, browser] = [1, 2].map(|at| Ipv4Addr::from(subnet + at));
-        run("ip", &format!("address add {host}/30 dev {name}"))?;
-        run("ip", &format!("link set {name} up"))?;
-        let path = format!("/proc/{}/ns/net", holder.id());
-        for arguments in [
-            "link set lo up".to_owned(),
-            format!("address add {browser}/30 dev veth0"),
-            "link set veth0 up".to_owned(),
-            format!("route add default via {host}"),
-        ] {
-            run("nsenter", &format!("--net={path} ip {arguments}"))?;
-        }
-        Ok(Self { _holder: Mutex::new(holder), path, host: host.into(), inside: browser.into() })
+        let [host, inside] = [1, 2].map(|at| Ipv4Addr::from(subnet + at));
+        run("ip", &format!("address add {host}/30 dev {ours}"))?;
+        run("ip", &format!("link set {ours} up"))?;
+        self.run("ip", &format!("address add {inside}/30 dev {name}"))?;
+        self.run("ip", &format!("link set {name} up"))?;
+        Ok([host.into(), inside.into()])
     }
+
+    /// Takes an interface of the namespace down, or up again.
+    pub fn set_up(&self, name: &str, up: bool) -> Result<(), String> {
+        self.run("ip", &format!("link set {name} {}", if up { "up" } else { "down" }))
+    }
+
+    /// From now on all datagrams of UDP that come or leave are lost, as at many a firewall.
+    pub fn drop_udp(&self) -> Result<(), String> {
+        ["INPUT", "OUTPUT"]
+            .into_iter()
+            .try_for_each(|chain| self.run("iptables", &format!("-w -A {chain} -p udp -j DROP")))
+    }
+
+    fn run(&self, program: &str, arguments: &str) -> Result<(), String> {
+        run("nsenter", &format!("--net={} {program} {arguments}", self.path))
+    }
+
+    /// The name that programs in this network know our address by.
+    pub const NAME: &str = "kaon.test";
 
     /// A command that starts another program in this network, and in a process namespace of which the program
     /// is the first: whatever it starts ends with it.
-    pub(crate) fn command(&self, program: &Path) -> Command {
+    pub fn command(&self, program: &Path) -> Command {
+        // What is mounted is seen in the namespace of mounts alone that comes with that of processes.
+        let enter = format!(
+            "mount -t tmpfs none /mnt && printf '127.0.0.1 localhost\n{} {}\n' > /mnt/hosts &&
+             mount --bind /mnt/hosts /etc/hosts && exec \"$@\"",
+            self.host,
+            Self::NAME
+        );
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={}", self.path));
-        command.args(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]).arg(program);
+        command.args(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+        command.args(["sh", "-c", &enter, "sh"]).arg(program);
         command
     }
 }

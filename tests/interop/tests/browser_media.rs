@@ -2,57 +2,15 @@
 
 mod browser_pair;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
-use browser_pair::{BROWSERS, LONG, Pair, SOURCES, text, webrtc_rs};
+use browser_pair::{BROWSERS, Heard, LONG, Pair, SOURCES, reflect, text, webrtc_rs};
 use kaon_interop::{Kind, Rectangle, Thumbnail, Tone};
 use kaon_rtc::layer::Rid;
-use kaon_rtc::peer_connection::{
-    Codec, Description, OutgoingRtp, PeerConnection, RtpReceiver, Stats, TrackKind, TransceiverInit,
-};
-use kaon_rtc::sdp::Direction;
+use kaon_rtc::peer_connection::{Codec, Description, Stats, TrackKind, TransceiverInit};
 use serde_json::{Value, json};
 use tokio::time::timeout;
-
-/// The last packets of sound that came.
-type Heard = Arc<Mutex<VecDeque<Vec<u8>>>>;
-
-/// Sends back what comes, on the same transceiver.
-fn reflect(kaon: &PeerConnection, remote: RtpReceiver, heard: Heard) {
-    let is_sound = remote.kind() == Some(TrackKind::Audio);
-    let local = kaon.sender(remote.id()).unwrap();
-    let key_frames = (local.clone(), remote.clone());
-    tokio::spawn(async move {
-        while key_frames.0.key_frame_requested().await.is_some() {
-            key_frames.1.request_key_frame();
-        }
-    });
-    tokio::spawn(async move {
-        while let Some(rtp) = remote.recv_rtp().await {
-            let packet = rtp.as_packet();
-            if is_sound {
-                let mut heard = heard.lock().unwrap();
-                heard.push_back(packet.payload().to_vec());
-                if heard.len() > 50 {
-                    heard.pop_front();
-                }
-            }
-            let mut out = OutgoingRtp::new(
-                packet.payload_type(),
-                packet.timestamp(),
-                packet.marker(),
-                rtp.packet.payload(),
-            );
-            out.sequence_number = Some(packet.sequence_number());
-            out.audio_level = rtp.extensions.audio_level;
-            out.video_orientation = rtp.extensions.video_orientation;
-            // Before the negotiation is complete there is nowhere to send.
-            let _ = local.send_rtp(out);
-        }
-    });
-}
 
 async fn media(kind: Kind, mut pair: Pair, codec: &str, browser_offers: bool) {
     pair.browser.eval(SOURCES, Value::Null);
@@ -65,18 +23,7 @@ async fn media(kind: Kind, mut pair: Pair, codec: &str, browser_offers: bool) {
     ";
     if browser_offers {
         pair.browser.eval(add, json!(codec));
-        let offer = pair.browser.eval(
-            "await connection.setLocalDescription(); await gathered(); return connection.localDescription;",
-            Value::Null,
-        );
-        pair.kaon.set_remote_description(&Description::offer(text(&offer)).unwrap()).unwrap();
-        for transceiver in pair.kaon.transceivers() {
-            pair.kaon.set_direction(transceiver.id(), Direction::SendRecv).unwrap();
-        }
-        pair.kaon.set_local_description(None).unwrap();
-        timeout(LONG, pair.kaon.gathering_complete()).await.unwrap();
-        let answer = pair.kaon.local_description().unwrap();
-        pair.accept(&answer);
+        pair.negotiate_both_ways().await;
     } else {
         // Chromium sends what stands first in the offer, whatever it prefers itself.
         let offered = if codec == "video/H264" { Codec::h264() } else { Codec::vp8() };

@@ -155,7 +155,7 @@ fn bad_input_is_one_line_and_exit_code_2() {
         "file_transfer" => Command::new(programs().join(name)),
         name => example(name),
     };
-    let flags: [(&str, &[&str]); 17] = [
+    let flags: [(&str, &[&str]); 20] = [
         ("reflect", &["--signal", "smoke"]),
         ("trickle", &["turn:nowhere"]),
         ("single_port", &["many"]),
@@ -164,6 +164,9 @@ fn bad_input_is_one_line_and_exit_code_2() {
         ("chat", &["lsiten", "127.0.0.1:0"]),
         ("stun_query", &["nowhere"]),
         ("stun_query", &["--timeout", "long", "127.0.0.1:9"]),
+        ("nat_behavior", &["stun.example.org"]),
+        ("nat_behavior", &["turns:localhost"]),
+        ("nat_behavior", &["--serve", "127.0.0.1:3478", "127.0.0.1:3479"]),
         ("dtls_only", &["client", "here"]),
         ("dtls_only", &["client", "127.0.0.1:9", "sha-256"]),
         ("sctp_only", &["connect", "here"]),

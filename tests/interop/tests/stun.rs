@@ -7,6 +7,10 @@ use std::time::{Duration, Instant};
 use kaon_interop::missing;
 use kaon_rtc::crypto::aws_lc_rs;
 use kaon_rtc::layer::{Datagram, FiveTuple, Layer, TransmitBatch};
+use kaon_rtc::stun::discovery::{
+    DiscoveryClient, DiscoveryConfig, DiscoveryEvent, DiscoveryServer, DiscoveryServerConfig,
+    FilteringBehavior, MappingBehavior, NatReport, Undetermined,
+};
 use kaon_rtc::stun::{BindingClient, BindingConfig, BindingEvent, BindingServer};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -28,18 +32,15 @@ fn free_address(ip: impl Into<IpAddr>) -> SocketAddr {
 
 fn coturn(server: SocketAddr) -> Option<Process> {
     let ip = server.ip().to_string();
+    let arguments = ["--no-rfc5780", "--listening-ip", &ip, "--relay-ip", &ip];
+    run_coturn(server, &arguments)
+}
+
+fn run_coturn(server: SocketAddr, arguments: &[&str]) -> Option<Process> {
     let process = Command::new("turnserver")
-        .args([
-            "-n",
-            "--no-auth",
-            "--no-tls",
-            "--no-dtls",
-            "--no-tcp",
-            "--no-cli",
-            "--no-rfc5780",
-            "--stun-only",
-        ])
-        .args(["--listening-ip", &ip, "--relay-ip", &ip, "--listening-port", &server.port().to_string()])
+        .args(["-n", "--no-auth", "--no-tls", "--no-dtls", "--no-tcp", "--no-cli", "--stun-only"])
+        .args(arguments)
+        .args(["--listening-port", &server.port().to_string()])
         .args(["--log-file", "stdout", "--db", "/dev/null"])
         .arg("--pidfile")
         .arg(std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("coturn-{}.pid", server.port())))
@@ -168,4 +169,109 @@ fn coturn_asks_over_ipv4() {
 #[test]
 fn coturn_asks_over_ipv6() {
     coturn_asks(Ipv6Addr::LOCALHOST);
+}
+
+/// Two ports that were free a moment ago at both addresses.
+fn free_addresses() -> [SocketAddr; 2] {
+    let [here, there] = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2)];
+    let found = (0..100).find_map(|_| {
+        let [a, b] = [free_address(here), free_address(here)];
+        let is_free = |port| UdpSocket::bind((there, port)).is_ok();
+        let is_usable = a.port() != b.port() && is_free(a.port()) && is_free(b.port());
+        is_usable.then(|| [a, SocketAddr::from((there, b.port()))])
+    });
+    found.expect("two ports")
+}
+
+/// What a server with a second address lets us find out over the loopback interface, where there is no NAT.
+fn examine(server: SocketAddr) -> NatReport {
+    let sockets = [(); 2].map(|()| UdpSocket::bind((server.ip(), 0)).unwrap());
+    let addresses = [0, 1].map(|at: usize| sockets[at].local_addr().unwrap());
+    let (now, config) = (Instant::now(), DiscoveryConfig::default());
+    let mut client = DiscoveryClient::new(now, &aws_lc_rs::provider(), addresses, server, config).unwrap();
+    let (mut batch, mut buffer) = (TransmitBatch::new(1200), [0; 1500]);
+    sockets.iter().for_each(|socket| socket.set_nonblocking(true).unwrap());
+    loop {
+        let now = Instant::now();
+        client.handle_timeout(now);
+        while let Some(transmit) = client.poll_transmit(now, &mut batch) {
+            let path = transmit.path.unwrap();
+            let socket = &sockets[usize::from(path.local != addresses[0])];
+            for datagram in batch.datagrams(&transmit) {
+                let _ = socket.send_to(datagram, path.remote);
+            }
+            batch.clear();
+        }
+        match client.poll_event() {
+            Some(DiscoveryEvent::Finished(report)) => return report,
+            Some(event) => panic!("{event:?}"),
+            None => std::thread::sleep(Duration::from_millis(2)),
+        }
+        for (socket, local) in sockets.iter().zip(addresses) {
+            while let Ok((len, remote)) = socket.recv_from(&mut buffer) {
+                let path = FiveTuple::udp(local, remote);
+                let _ = client.handle_datagram(Instant::now(), Datagram::new(path, &mut buffer[..len]));
+            }
+        }
+    }
+}
+
+#[test]
+fn coturn_is_asked_what_nats_do() {
+    let [server, other] = free_addresses();
+    let alternative = other.port().to_string();
+    let mut arguments = vec!["--listening-ip", "127.0.0.1", "--listening-ip", "127.0.0.2"];
+    arguments.extend(["--relay-ip", "127.0.0.1", "--alt-listening-port", &alternative]);
+    // Newer ones do it only if they are told to, and older ones know no such option.
+    let help = Command::new("turnserver").arg("--help").output();
+    if help.is_ok_and(|help| String::from_utf8_lossy(&help.stdout).contains(" --rfc5780")) {
+        arguments.push("--rfc5780");
+    }
+    let Some(_coturn) = run_coturn(server, &arguments) else { return };
+    let report = examine(server);
+    assert_eq!(report.mapped, report.local);
+    assert_eq!(report.other_address, Some(other));
+    assert_eq!(report.mapping, Ok(MappingBehavior::NoNat));
+    assert_eq!(report.filtering, Ok(FilteringBehavior::EndpointIndependent));
+    assert_eq!(report.hairpinning, Err(Undetermined::NoNat));
+}
+
+#[test]
+fn coturn_asks_what_nats_do() {
+    let [primary, other] = free_addresses();
+    let (now, config) = (Instant::now(), DiscoveryServerConfig::default());
+    let mut server = DiscoveryServer::new(now, &aws_lc_rs::provider(), primary, other, config).unwrap();
+    let sockets = server.addresses().map(|address| (address, UdpSocket::bind(address).unwrap()));
+    sockets.iter().for_each(|(_, socket)| socket.set_nonblocking(true).unwrap());
+    let client = Command::new("turnutils_natdiscovery")
+        .args(["-m", "-f", "-L", "127.0.0.1", "-p", &primary.port().to_string(), "127.0.0.1"])
+        .stdout(Stdio::piped())
+        .spawn();
+    let mut client = match client {
+        Ok(client) => Process(client),
+        Err(error) => return missing("coturn", &error.to_string()),
+    };
+    let (mut batch, mut buffer, began) = (TransmitBatch::new(1200), [0; 1500], Instant::now());
+    while client.0.try_wait().unwrap().is_none() {
+        assert!(began.elapsed() < LIMIT, "the client does not end");
+        for (local, socket) in &sockets {
+            while let Ok((len, remote)) = socket.recv_from(&mut buffer) {
+                let datagram = Datagram::new(FiveTuple::udp(*local, remote), &mut buffer[..len]);
+                server.handle_datagram(Instant::now(), datagram).unwrap();
+            }
+        }
+        while let Some(transmit) = server.poll_transmit(Instant::now(), &mut batch) {
+            let path = transmit.path.unwrap();
+            let (_, socket) = sockets.iter().find(|(local, _)| *local == path.local).unwrap();
+            for datagram in batch.datagrams(&transmit) {
+                socket.send_to(datagram, path.remote).unwrap();
+            }
+            batch.clear();
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let printed = std::io::read_to_string(client.0.stdout.take().unwrap()).unwrap();
+    for said in ["NAT with Endpoint Independent Mapping!", "NAT with Endpoint Independent Filtering!"] {
+        assert!(printed.contains(said), "{said} is not in {printed}");
+    }
 }

@@ -98,6 +98,47 @@ fn a_batch_is_put_together_by_session() {
     }
 }
 
+/// A session whose application says only how a datagram is received.
+struct Counted {
+    session: Session,
+    received: usize,
+}
+
+impl Member for Counted {
+    fn with<T>(&mut self, act: impl FnOnce(&mut Session) -> T) -> T {
+        act(&mut self.session)
+    }
+
+    fn receive(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), SessionError> {
+        self.received += 1;
+        self.session.handle_datagram(now, datagram)
+    }
+}
+
+/// To say how one datagram is received says how those of a batch are.
+#[test]
+fn a_batch_is_received_as_its_datagrams_are() {
+    let mut world = World::new(4);
+    let host = world.add_client("10.0.1.1");
+    let connection = world.connect(host, "10.0.1.1:4000");
+    assert!(world.time_to_connect(connection, Duration::from_secs(5)).is_some());
+    world.simulation.run_for(Duration::from_secs(1));
+    let now = world.simulation.now() + Duration::from_secs(7);
+    let session = world.simulation.layer_mut(world.server).remove(connection.there).unwrap();
+    let mut client = world.simulation.layer_mut(host).remove(connection.here).unwrap();
+    let mut server = Endpoint::new();
+    server.insert(connection.there, Counted { session, received: 0 });
+    client.handle_timeout(now);
+    let channel = client.channels().next().unwrap();
+    client.send_message(now, channel, MessageKind::Binary, vec![1; 3000].into()).unwrap();
+    // A check of consent, by which the endpoint learns of the path, and messages.
+    let path = FiveTuple::udp(SERVER.parse().unwrap(), address_of(connection));
+    let mut batch = transmit_all(now, &mut client);
+    let counts = server.handle_datagrams(now, batch.iter_mut().map(|bytes| Datagram::new(path, bytes)));
+    assert!(counts.taken >= 4 && counts.refused + counts.unknown == 0, "{counts:?}");
+    assert_eq!(server.get_mut(connection.there).unwrap().received, counts.taken);
+}
+
 fn address_of(connection: Connection) -> SocketAddr {
     if connection.here.number() == 1 { ([10, 0, 1, 1], 4000).into() } else { ([10, 0, 1, 2], 4000).into() }
 }

@@ -1,6 +1,6 @@
 use kaon_rtc::datachannel::ChannelId;
 use kaon_rtc::endpoint::IncomingLimits;
-use kaon_rtc::layer::{FingerprintAlgorithm, IceCredentials, StreamId};
+use kaon_rtc::layer::{FingerprintAlgorithm, IceCredentials, StreamId, TransmitBatch};
 use kaon_rtc::stun::{Class, IntegrityKey, MessageBuilder, Method, TransactionId};
 
 use super::*;
@@ -211,4 +211,58 @@ fn check(ufrag: &str, password: &str, random: &SeededRandom) -> Vec<u8> {
         .finish()
         .unwrap();
     datagram
+}
+
+/// A check from an address that its sender has made up, for which a session is made: what goes there before the session gives
+/// up, as the documentation of `accept` says.
+#[test]
+fn who_is_not_there_is_asked_a_few_times() {
+    let mut direct = Direct::new(77);
+    let server = direct.world.server;
+    let credentials = webrtc_direct::credentials(5);
+    let key = IntegrityKey::short_term(&crypto::provider(), credentials.password());
+    let mut check = Vec::new();
+    let transaction = TransactionId::random(&SeededRandom::new(9));
+    MessageBuilder::new(&mut check, Class::Request, Method::BINDING, transaction)
+        .ice_username(credentials.ufrag(), credentials.ufrag())
+        .priority(1)
+        .integrity(&key)
+        .fingerprint()
+        .finish()
+        .unwrap();
+    let path = FiveTuple::udp(SERVER.parse().unwrap(), "203.0.113.7:7".parse().unwrap());
+    let start = direct.world.simulation.now();
+    let mut endpoint = std::mem::take(direct.world.simulation.layer_mut(server));
+    // Told of as a stranger, who sends nothing more.
+    let size = check.len();
+    assert!(endpoint.handle_datagram(start, Datagram::new(path, &mut check)).is_err());
+    *direct.world.simulation.layer_mut(server) = endpoint;
+    direct.world.drain(&[server]);
+    direct.accept_all();
+    assert_eq!(direct.accepted.len(), 1);
+
+    let endpoint = direct.world.simulation.layer_mut(server);
+    let mut batch = TransmitBatch::new(1228);
+    let (mut now, mut datagrams, mut bytes, mut failed) = (start, 0, 0, None);
+    while now < start + Duration::from_secs(120) {
+        endpoint.handle_timeout(now);
+        while let Some(transmit) = endpoint.poll_transmit(now, &mut batch) {
+            assert_eq!(transmit.path, Some(path));
+            datagrams += batch.datagrams(&transmit).count();
+            bytes += transmit.len();
+            batch.clear();
+        }
+        while let Some(event) = endpoint.poll_event() {
+            if let EndpointEvent::Session {
+                event: SessionEvent::ConnectionState { state: ConnectionState::Failed, .. },
+                ..
+            } = event
+            {
+                failed = Some(now - start);
+            }
+        }
+        now += Duration::from_millis(10);
+    }
+    assert!(failed.is_some_and(|failed| failed <= Duration::from_secs(40)), "{failed:?}");
+    assert!(datagrams <= 8 && bytes <= 8 * size, "{datagrams} datagrams, {bytes} bytes for {size}");
 }

@@ -20,12 +20,15 @@ use kaon_rtc::crypto::aws_lc_rs as crypto;
 #[cfg(not(feature = "aws-lc-rs"))]
 use kaon_rtc::crypto::rust_crypto as crypto;
 
+mod addresses;
 mod batches;
 mod crowd;
 mod fairness;
 mod incoming;
 mod paths;
+mod relays;
 mod sockets;
+mod untold;
 mod work;
 
 /// A server with one port, and clients at addresses of their own.

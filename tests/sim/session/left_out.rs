@@ -3,7 +3,7 @@
 use super::*;
 
 /// An exchange begun by side 0, in which each text is changed on its way.
-fn exchange(peers: &mut Peers, change: impl Fn(&str) -> String) {
+pub(super) fn exchange(peers: &mut Peers, change: impl Fn(&str) -> String) {
     let now = peers.simulation.now();
     peers.session(0).set_local_description(now, None).unwrap();
     let offer = change(&peers.session(0).local_description().unwrap().text());
@@ -15,7 +15,7 @@ fn exchange(peers: &mut Peers, change: impl Fn(&str) -> String) {
 }
 
 /// The text without the lines that hold one of these.
-fn without(text: &str, parts: &[&str]) -> String {
+pub(super) fn without(text: &str, parts: &[&str]) -> String {
     let is_kept = |line: &&str| !parts.iter().any(|part| line.contains(part));
     text.lines().filter(is_kept).fold(String::new(), |text, line| text + line + "\r\n")
 }
@@ -107,7 +107,7 @@ fn header_extensions_keep_to_one_form_unless_both_sides_take_both() {
             let now = peers.simulation.now();
             let timestamp = RtpTimestamp(number * 3000);
             let mut packet = OutgoingRtp::new(payload_type, timestamp, true, Bytes::from_static(b"frame"));
-            packet.video_orientation = (number % 2 == 1).then(Default::default);
+            packet.extensions.video_orientation = (number % 2 == 1).then(Default::default);
             peers.session(0).send_rtp(now, video, packet).unwrap();
             peers.run_until(Duration::from_millis(33), |_| false);
         }

@@ -1,20 +1,26 @@
 mod after_the_association;
 mod ecn;
+mod extensions;
 mod flapping_path;
+mod handover;
 mod handshake;
 mod hostile_media;
 // It asks Linux for the time that a thread has had.
 #[cfg(target_os = "linux")]
 mod large_descriptions;
+mod later_media;
 mod left_out;
+mod lite;
 mod logging;
 mod long_rtp;
 mod own_rtcp;
 mod packet_twice;
 mod public_address;
 mod reasons;
+mod relay;
 mod renegotiation;
 mod reports;
+mod sealing;
 mod statistics;
 mod visible;
 mod whole;
@@ -29,6 +35,7 @@ use kaon_rtc::layer::{
     Datagram, DtlsError, Ecn, FiveTuple, IceConnectionState, Layer, Reliability, RtpTimestamp,
     SequenceNumber, Ssrc, Transmit, TransmitBatch,
 };
+use kaon_rtc::rtp::{ContentExtensions, ExtensionUri, RawExtensions};
 use kaon_rtc::sdp::Direction;
 use kaon_rtc::session::{
     ConnectionState, Description, DescriptionKind, FailureReason, OutgoingRtp, Session, SessionConfig,
@@ -55,6 +62,8 @@ struct Node {
     received: Vec<(TransceiverId, SequenceNumber, RtpTimestamp, Vec<u8>)>,
     /// The forms of header extensions that were seen.
     extension_forms: Vec<u16>,
+    /// The extensions of each packet that say something of its content, and those that are not known.
+    extensions: Vec<(ContentExtensions, RawExtensions)>,
     /// The ECN mark of each packet.
     marks: Vec<Option<Ecn>>,
     wakes: usize,
@@ -71,8 +80,13 @@ impl Layer for Node {
             return Ok(());
         }
         let (received, forms, marks) = (&mut self.received, &mut self.extension_forms, &mut self.marks);
+        let extensions = &mut self.extensions;
         self.session.receive(now, datagram, &mut |rtp| {
             marks.push(rtp.ecn);
+            let raw = rtp.to_raw_extensions();
+            let is_same = |uri: &ExtensionUri, data| raw.get(uri.as_str()) == Some(data);
+            assert!(rtp.raw_extensions().all(|(uri, element)| is_same(uri, element.data)));
+            extensions.push((rtp.extensions.content(), raw));
             let packet = rtp.packet;
             let form = packet.extension_profile().filter(|form| !forms.contains(form));
             forms.extend(form);
@@ -139,7 +153,15 @@ impl Peers {
             let (received, extension_forms) = (Vec::new(), Vec::new());
             simulation.add_layer(
                 host,
-                Node { session, received, extension_forms, marks: Vec::new(), wakes: 0, is_deaf: false },
+                Node {
+                    session,
+                    received,
+                    extension_forms,
+                    extensions: Vec::new(),
+                    marks: Vec::new(),
+                    wakes: 0,
+                    is_deaf: false,
+                },
             );
             host
         });

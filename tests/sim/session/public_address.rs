@@ -39,7 +39,15 @@ fn client_and_server(seed: u64, rule: AddressRewriteRule, client_nat: Option<Nat
         let (received, extension_forms) = (Vec::new(), Vec::new());
         simulation.add_layer(
             host,
-            Node { session, received, extension_forms, marks: Vec::new(), wakes: 0, is_deaf: false },
+            Node {
+                session,
+                received,
+                extension_forms,
+                extensions: Vec::new(),
+                marks: Vec::new(),
+                wakes: 0,
+                is_deaf: false,
+            },
         );
     }
     Peers {

@@ -209,6 +209,7 @@ impl Handshaking {
 
     fn start(&mut self, config: &DtlsConfig, now: Instant) -> &mut Running {
         self.running.get_or_insert_with(|| {
+            choose_provider();
             let (conn, pipe) = pipe(config.max_queued_datagrams);
             let is_client = self.role == DtlsRole::Client;
             let for_crate = task::config(config, &self.shared);
@@ -249,5 +250,16 @@ impl Sent {
             }
         }
         self.last = datagram.to_vec();
+    }
+}
+
+/// The crate asks rustls for the provider of the process, which rustls chooses by itself only where a single one is compiled
+/// in, and panics otherwise: a second one comes with the feature `tls`, or with a crate of the application. What the
+/// application has installed stays.
+fn choose_provider() {
+    use rustls::crypto::{CryptoProvider, ring};
+    if CryptoProvider::get_default().is_none() {
+        // Another thread may have been first.
+        let _ = ring::default_provider().install_default();
     }
 }

@@ -87,7 +87,7 @@ fn what_is_not_of_mode_1_is_named() {
         let error = Depacketizer::default().push(&[kind, 0, 0, 1], false, &mut frame).unwrap_err();
         assert!(error.to_string().starts_with(name), "{error}");
     }
-    assert_eq!(frame, []);
+    assert!(frame.is_empty());
 }
 
 // RFC 6184 §5.4: as payloads, in aggregates and in fragments.

@@ -7,7 +7,7 @@ use crate::rtcp::{Fir, Packet, Pli, ReportBlock, packets};
 use crate::session::event::SessionEvent;
 use crate::session::media::clock::Clock;
 use crate::session::media::incoming::Incoming;
-use crate::session::media::sending::Sender;
+use crate::session::media::sending::{EncodingId, Sender};
 
 /// So long after a FIR another with its number repeats it: several round trips.
 const FIR_REPETITION: Duration = Duration::from_secs(2);
@@ -39,9 +39,9 @@ impl Reports {
                     outgoing.retransmit(now, nack.media, nack.sequence_numbers(), self.round_trip_time);
                 }
                 Packet::Pli(Pli { media, .. }) => {
-                    if let Some((transceiver, stream)) = outgoing.by_ssrc(media) {
+                    if let Some((EncodingId { transceiver, .. }, stream)) = outgoing.by_ssrc(media) {
                         stream.counters.plis += 1;
-                        event(SessionEvent::KeyFrameRequested { transceiver, rid: None });
+                        event(SessionEvent::KeyFrameRequested { transceiver, rid: stream.rid });
                     }
                 }
                 Packet::Fir(fir) => take_fir(now, &fir, outgoing, event),
@@ -75,7 +75,7 @@ fn take_fir(now: Instant, fir: &Fir<'_>, outgoing: &mut Sender, event: &mut dyn 
     let unnumbered = fir.entries.is_empty().then_some((fir.media, None));
     let entries = fir.entries.iter().map(|entry| (entry.ssrc, Some(entry.sequence_number)));
     for (ssrc, number) in entries.chain(unnumbered) {
-        let Some((transceiver, stream)) = outgoing.by_ssrc(ssrc) else { continue };
+        let Some((EncodingId { transceiver, .. }, stream)) = outgoing.by_ssrc(ssrc) else { continue };
         // §4.3.1.1: a request that is repeated has the number of the first. Some never count.
         let is_repeated = |(last, at): (u8, Instant)| {
             Some(last) == number && now.saturating_duration_since(at) < FIR_REPETITION
@@ -85,7 +85,7 @@ fn take_fir(now: Instant, fir: &Fir<'_>, outgoing: &mut Sender, event: &mut dyn 
         }
         stream.last_fir = number.map(|number| (number, now)).or(stream.last_fir);
         stream.counters.firs += 1;
-        event(SessionEvent::KeyFrameRequested { transceiver, rid: None });
+        event(SessionEvent::KeyFrameRequested { transceiver, rid: stream.rid });
     }
 }
 
@@ -93,12 +93,14 @@ fn take_fir(now: Instant, fir: &Fir<'_>, outgoing: &mut Sender, event: &mut dyn 
 mod tests {
     use super::*;
     use crate::crypto::SeededRandom;
-    use crate::layer::{NtpTimestamp, Ssrc, TrackKind};
+    use crate::layer::{HashKeys, NtpTimestamp, Ssrc, TrackKind};
     use crate::media::Unpaced;
     use crate::rtcp::{Encode, FirEntry, Records};
     use crate::sdp::Direction;
     use crate::session::media::sending::SenderConfig;
-    use crate::session::transceiver::{Negotiated, SenderIdentity, Transceiver, TransceiverId};
+    use crate::session::transceiver::{
+        EncodingIdentity, Negotiated, SenderIdentity, Transceiver, TransceiverId,
+    };
 
     /// RFC 5104 §4.3.1.1: what has the number of the last request repeats it.
     #[test]
@@ -110,7 +112,12 @@ mod tests {
             kind: TrackKind::Video,
             direction: Direction::SendOnly,
             codecs: Vec::new(),
-            sender: SenderIdentity { ssrc, rtx_ssrc: Ssrc(8), streams: Vec::new(), track_id: String::new() },
+            sender: SenderIdentity {
+                encoding: EncodingIdentity { ssrc, rtx_ssrc: Ssrc(8), rid: None },
+                more_encodings: Vec::new(),
+                streams: Vec::new(),
+                track_id: String::new(),
+            },
             by_track: true,
             by_remote: false,
             stopping: false,
@@ -118,7 +125,8 @@ mod tests {
             negotiated: Negotiated { current_direction: Some(Direction::SendOnly), ..Negotiated::default() },
         };
         let config = SenderConfig { max_queued: 8, max_cached: 8, max_recorded: None, ecn: None };
-        let (mut incoming, mut outgoing) = (Incoming::new(8), Sender::new(config, Unpaced));
+        let (mut incoming, mut outgoing) =
+            (Incoming::new(8, HashKeys::default()), Sender::new(config, Unpaced));
         outgoing.follow(&[transceiver], true, &SeededRandom::new(1));
         let clock = Clock::new(now, NtpTimestamp(1 << 63));
         let mut reports = Reports::new();

@@ -2,35 +2,42 @@
 
 use std::time::Instant;
 
-use super::packet::{MAX_HEADER, OutgoingRtp};
+use super::departures::Departure;
+use super::format::{Repair, SendFormat};
+use super::packet::OutgoingRtp;
 use super::queue::{Kept, Queue};
+use super::template::{HeaderTemplate, Sent};
 use crate::crypto::SecureRandom;
-use crate::layer::{
-    Mid, NtpTimestamp, PayloadType, RtpTimestamp, SequenceNumber, SrtpError, Ssrc, TrackKind,
-};
+use crate::layer::{Mid, PayloadType, Rid, RtpTimestamp, SequenceNumber, SrtpError, Ssrc, TrackKind};
 use crate::media::{PacketCache, PacketCacheConfig, PacketClass, RepairBudget, RtxSender, SenderStatistics};
-use crate::rtp::{ExtensionForm, ExtensionMap};
+use crate::rtp::{ExtensionForm, ExtensionMap, ExtensionUris};
 use crate::sdp::FeedbackKind;
-use crate::session::codec::NegotiatedCodec;
-use crate::session::transceiver::Transceiver;
+use crate::session::transceiver::{EncodingIdentity, Transceiver};
 
 /// One stream.
 #[derive(Debug)]
 pub(in crate::session) struct Encoding {
-    pub(super) ssrc: Ssrc,
+    pub(in crate::session) ssrc: Ssrc,
+    /// Which of several of the transceiver it is (RFC 8852).
+    pub(in crate::session) rid: Option<Rid>,
+    /// There is no other of the transceiver.
+    pub(super) is_only: bool,
     /// The negotiated direction includes sending.
     pub(super) is_active: bool,
-    pub(super) rtx: RtxSender,
+    pub(in crate::session) rtx: RtxSender,
     pub(super) mid: Option<Mid>,
     /// What follows the newest packet.
     pub(super) next: SequenceNumber,
     /// The newest timestamp, and when it was handed over.
     newest: Option<(RtpTimestamp, Instant)>,
-    pub(super) codecs: Vec<NegotiatedCodec>,
+    formats: Vec<SendFormat>,
     pub(super) extensions: ExtensionMap,
+    /// Those that this library does not know.
+    pub(super) uris: ExtensionUris,
     /// The form of header extensions in every packet; `None` where it may change from packet to packet.
     pub(super) extension_form: Option<ExtensionForm>,
     pub(super) transport_feedback: bool,
+    pub(super) template: HeaderTemplate,
     /// What of it is sent for the first time.
     pub(super) class: PacketClass,
     pub(super) queue: Queue,
@@ -65,6 +72,8 @@ const MAX_LATE_TICKS: i32 = 1 << 19;
 pub(super) enum Written {
     /// There is nothing to write after all.
     Nothing,
+    /// The next packet is of a payload type that the peer does not take any more. It is no longer queued.
+    Outdated,
     /// The next packet is longer than the limit.
     TooLong,
     /// A packet to be protected.
@@ -80,7 +89,8 @@ pub(super) enum Written {
 
 impl Encoding {
     pub(super) fn new(
-        transceiver: &Transceiver,
+        kind: TrackKind,
+        identity: &EncodingIdentity,
         config: PacketCacheConfig,
         random: &dyn SecureRandom,
     ) -> Self {
@@ -91,17 +101,21 @@ impl Encoding {
         // guessed wrong by a receiver that joins at the wrap (RFC 3711 §3.3.1).
         let first = |high: u8, low: u8| SequenceNumber(u16::from_be_bytes([high & 0x7f, low]));
         Self {
-            ssrc: transceiver.sender.ssrc,
+            ssrc: identity.ssrc,
+            rid: identity.rid,
+            is_only: true,
             is_active: true,
-            rtx: RtxSender::new(transceiver.sender.rtx_ssrc, first(c, d)),
+            rtx: RtxSender::new(identity.rtx_ssrc, first(c, d)),
             mid: None,
             next: first(a, b),
             newest: None,
-            codecs: Vec::new(),
+            formats: Vec::new(),
             extensions: ExtensionMap::new(),
+            uris: ExtensionUris::default(),
             extension_form: None,
             transport_feedback: false,
-            class: match transceiver.kind() {
+            template: HeaderTemplate::default(),
+            class: match kind {
                 TrackKind::Audio => PacketClass::Audio,
                 TrackKind::Video => PacketClass::Video,
             },
@@ -119,12 +133,16 @@ impl Encoding {
     /// Brings it to what was negotiated. `mixed`: header extensions of both forms may stand in one stream.
     pub(super) fn follow(&mut self, transceiver: &Transceiver, mixed: bool) {
         self.is_active = true;
+        self.is_only = transceiver.sender.more_encodings.is_empty();
         self.mid = transceiver.mid();
-        self.codecs = transceiver.send_codecs().to_vec();
+        let codecs = transceiver.send_codecs();
+        self.formats = codecs.iter().map(SendFormat::from).collect();
         self.extensions = transceiver.negotiated.extensions.clone();
+        self.uris = transceiver.negotiated.send_uris.clone();
         self.extension_form = if mixed { None } else { Some(self.one_extension_form()) };
         self.transport_feedback =
-            self.codecs.iter().any(|codec| codec.codec.feedback.contains(&FeedbackKind::TransportCc));
+            codecs.iter().any(|codec| codec.codec.feedback.contains(&FeedbackKind::TransportCc));
+        self.template = self.make_template();
     }
 
     /// The number of a packet that is handed over: its own, if it has one, else the next.
@@ -169,42 +187,70 @@ impl Encoding {
         media.into_iter().chain(rtx)
     }
 
-    pub(super) fn codec(&self, payload_type: PayloadType) -> Option<&NegotiatedCodec> {
-        self.codecs.iter().find(|codec| codec.payload_type == payload_type)
+    pub(super) fn format(&self, payload_type: PayloadType) -> Option<&SendFormat> {
+        self.formats.iter().find(|format| format.payload_type == payload_type)
+    }
+
+    /// Appends the next packet of a class to `out`, unless it is longer than the first of `limits` when protected,
+    /// which adds the second of them.
+    pub(super) fn write(
+        &mut self,
+        now: Instant,
+        class: PacketClass,
+        departure: Departure,
+        (limit, overhead): (usize, usize),
+        scratch: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Written {
+        match class {
+            PacketClass::Retransmission => self.write_again(departure, limit, overhead, scratch, out),
+            PacketClass::Audio | PacketClass::Video => {
+                self.write_first(now, departure, limit.saturating_sub(overhead), out)
+            }
+        }
+    }
+
+    /// SRTP has refused a packet: the application is told when it sends the next. That one was sent twice, as those who
+    /// forward get some twice, says nothing about the next.
+    pub(super) fn refused(&mut self, error: SrtpError) {
+        if !matches!(error, SrtpError::Replayed { .. }) {
+            self.refusal = Some(error);
+        }
     }
 
     /// Appends the packet in front to `out`, if it takes at most `limit` bytes.
     pub(super) fn write_first(
         &mut self,
         now: Instant,
-        sent: NtpTimestamp,
-        transport_number: Option<SequenceNumber>,
+        departure: Departure,
         limit: usize,
         out: &mut Vec<u8>,
     ) -> Written {
+        let start = out.len();
         let Some((number, packet)) = self.queue.first() else { return Written::Nothing };
-        let mut head = [0; MAX_HEADER];
-        let Ok(head_len) = self.write_header(sent, number, packet, transport_number, &mut head) else {
+        if self.format(packet.payload_type).is_none() {
+            self.queue.pop_first();
+            return Written::Outdated;
+        }
+        let payload = &packet.payload;
+        let fits = |head_len: &usize| head_len + payload.len() <= limit;
+        let Some(head_len) = self.write_header(departure, number, packet, Sent::First, out).ok().filter(fits)
+        else {
+            out.truncate(start);
             return Written::TooLong;
         };
-        if head_len + packet.payload.len() > limit {
-            return Written::TooLong;
-        }
+        out.extend_from_slice(payload);
         let Some((number, packet)) = self.queue.pop_first() else { return Written::Nothing };
-        out.extend_from_slice(&head[..head_len]);
-        out.extend_from_slice(&packet.payload);
         let keep = self.sent(now, head_len, number, packet).then_some(number);
-        Written::Plain { keep, transport_number }
+        Written::Plain { keep, transport_number: departure.transport_number }
     }
 
     /// Counts a packet and keeps it if it may have to be sent again. Says whether its protected form is to be
     /// kept instead.
     fn sent(&mut self, now: Instant, head_len: usize, number: SequenceNumber, packet: OutgoingRtp) -> bool {
-        let Some(codec) = self.codec(packet.payload_type) else { return false };
-        let clock_rate = codec.codec.clock_rate;
-        let payload_type = packet.payload_type;
-        let is_repaired = codec.codec.feedback.contains(&FeedbackKind::Nack);
-        let has_rtx = codec.rtx_payload_type().is_some();
+        let Some(&SendFormat { payload_type, clock_rate, repair }) = self.format(packet.payload_type) else {
+            return false;
+        };
         let (ssrc, payload_len) = (self.ssrc, packet.payload.len());
         self.repair.sent(head_len + payload_len);
         self.last_payload_type = Some(payload_type);
@@ -214,9 +260,9 @@ impl Encoding {
             payload_len,
             head_len,
         );
-        if is_repaired && has_rtx {
+        if let Repair::Rtx(_) = repair {
             self.cache.insert(now, number, head_len + payload_len, Kept::Packet(packet));
         }
-        is_repaired && !has_rtx
+        repair == Repair::AsItWas
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::layer::{PayloadType, RtpTimestamp, SequenceNumber};
-use crate::rtp::{AudioLevel, VideoOrientation};
+use crate::rtp::{ContentExtensions, RawExtensions};
 
 /// An RTP packet to send.
 ///
@@ -33,10 +33,12 @@ pub struct OutgoingRtp {
     /// The sequence number; the next one when `None`. A unit that forwards a stream gives it, so that gaps stay
     /// gaps.
     pub sequence_number: Option<SequenceNumber>,
-    /// How loud it is.
-    pub audio_level: Option<AudioLevel>,
-    /// How the picture is turned.
-    pub video_orientation: Option<VideoOrientation>,
+    /// What its header extensions say of its content: how loud it is, how the picture is turned. What is not negotiated
+    /// is left out.
+    pub extensions: ContentExtensions,
+    /// Elements of header extensions that this library does not know, for which
+    /// [`MediaConfig`](crate::session::MediaConfig) names the URIs. What is not negotiated is left out.
+    pub raw_extensions: RawExtensions,
     /// The payload.
     pub payload: Bytes,
 }
@@ -49,14 +51,21 @@ impl OutgoingRtp {
             marker,
             timestamp,
             sequence_number: None,
-            audio_level: None,
-            video_orientation: None,
+            extensions: ContentExtensions::default(),
+            raw_extensions: RawExtensions::default(),
             payload,
         }
     }
 }
 
-/// Enough for the fixed header and every extension at its longest.
+impl OutgoingRtp {
+    /// Whether its header says more than those of other packets of the stream.
+    pub(super) fn has_extensions(&self) -> bool {
+        !self.extensions.is_empty() || !self.raw_extensions.is_empty()
+    }
+}
+
+/// Enough for the fixed header and every extension that this library knows at its longest.
 pub(super) const MAX_HEADER: usize = 256;
 
 /// The original sequence number in a retransmission.

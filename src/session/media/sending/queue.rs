@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use super::encoding_id::EncodingId;
 use super::packet::{MAX_HEADER, OutgoingRtp};
 use crate::layer::SequenceNumber;
 use crate::media::PacketClass;
-use crate::session::transceiver::TransceiverId;
 
 /// What waits of one encoding.
 #[derive(Debug, Default)]
@@ -92,7 +92,7 @@ pub(super) struct Turns([Turn; PacketClass::ALL.len()]);
 #[derive(Debug, Default)]
 struct Turn {
     /// Encodings with packets of the class, each once.
-    encodings: VecDeque<TransceiverId>,
+    encodings: VecDeque<EncodingId>,
     /// Packets that the one in front has sent in a row.
     spent: usize,
 }
@@ -102,32 +102,36 @@ const MAX_IN_A_ROW: usize = 32;
 
 impl Turns {
     /// The encoding has a packet of the class, and had none.
-    pub(super) fn begin(&mut self, class: PacketClass, encoding: TransceiverId) {
+    pub(super) fn begin(&mut self, class: PacketClass, encoding: EncodingId) {
         self.0[class as usize].encodings.push_back(encoding);
     }
 
     /// Of each class that has packets, whose turn it is; the most urgent class first.
-    pub(super) fn next(&self) -> impl Iterator<Item = (PacketClass, TransceiverId)> {
+    pub(super) fn next(&self) -> impl Iterator<Item = (PacketClass, EncodingId)> {
         PacketClass::ALL
             .into_iter()
             .filter_map(|class| Some((class, *self.0[class as usize].encodings.front()?)))
     }
 
-    /// A packet was taken from the queue of the encoding whose turn it is.
-    pub(super) fn taken(&mut self, class: PacketClass, queue: &Queue) {
+    /// A packet was taken from the queue of the encoding whose turn it is. Says whether it still is.
+    pub(super) fn taken(&mut self, class: PacketClass, queue: &Queue) -> bool {
         let turn = &mut self.0[class as usize];
         turn.spent += 1;
         if queue.is_empty(class) {
             turn.encodings.pop_front();
             turn.spent = 0;
-        } else if turn.spent >= MAX_IN_A_ROW {
+            return false;
+        }
+        if turn.spent >= MAX_IN_A_ROW {
             turn.encodings.rotate_left(1);
             turn.spent = 0;
+            return false;
         }
+        true
     }
 
     /// What was queued of an encoding is gone.
-    pub(super) fn forget(&mut self, encoding: TransceiverId) {
+    pub(super) fn forget(&mut self, encoding: EncodingId) {
         for turn in &mut self.0 {
             turn.encodings.retain(|other| *other != encoding);
         }

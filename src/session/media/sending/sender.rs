@@ -5,15 +5,17 @@ use std::time::Instant;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
+use super::departures::Departures;
 use super::encoding::{Encoding, Written};
+use super::encoding_id::EncodingId;
 use super::packet::{MAX_HEADER, OutgoingRtp};
 use super::queue::Turns;
 use crate::crypto::SecureRandom;
 use crate::layer::{
-    Ecn, FiveTuple, PayloadType, RtpTimestamp, SequenceNumber, SrtpError, SrtpTransport, Ssrc, Transmit,
-    TransmitBatch,
+    Ecn, FiveTuple, NtpTimestamp, PayloadType, Rid, RtpTimestamp, Segments, SrtpError, SrtpTransport, Ssrc,
+    Transmit, TransmitBatch,
 };
-use crate::media::{Pacer, PacketCacheConfig, PacketClass, SendHistory, SentPacket, Unpaced};
+use crate::media::{Pacer, PacketCacheConfig, PacketClass, SendHistory, Unpaced};
 use crate::session::config::SessionConfig;
 use crate::session::error::SessionError;
 use crate::session::media::clock::Clock;
@@ -23,16 +25,13 @@ use crate::session::transceiver::{Transceiver, TransceiverId};
 #[derive(Debug)]
 pub(in crate::session::media) struct Sender<P = Unpaced> {
     /// On the heap, so that the table is small where there are few.
-    pub(super) encodings: FxHashMap<TransceiverId, Box<Encoding>>,
-    pub(super) by_ssrc: FxHashMap<Ssrc, TransceiverId>,
+    pub(super) encodings: FxHashMap<EncodingId, Box<Encoding>>,
+    pub(super) by_ssrc: FxHashMap<Ssrc, EncodingId>,
     pub(super) turns: Turns,
     /// Packets in the queues of all encodings.
     pub(super) queued: usize,
     pub(super) config: SenderConfig,
-    pacer: P,
-    transport_number: SequenceNumber,
-    /// What has left, where feedback on it is read.
-    history: Option<SendHistory>,
+    departures: Departures<P>,
     dropped_packets: u64,
     /// A packet before it is wrapped for retransmission.
     scratch: Vec<u8>,
@@ -69,9 +68,7 @@ impl<P: Pacer> Sender<P> {
             turns: Turns::default(),
             queued: 0,
             config,
-            pacer,
-            transport_number: SequenceNumber(0),
-            history: config.max_recorded.map(SendHistory::new),
+            departures: Departures::new(pacer, config.max_recorded.map(SendHistory::new), config.ecn),
             dropped_packets: 0,
             scratch: Vec::new(),
         }
@@ -88,16 +85,16 @@ impl<P: Pacer> Sender<P> {
         for transceiver in transceivers.iter().filter(|transceiver| transceiver.may_send()) {
             let config =
                 PacketCacheConfig { max_packets: self.config.max_cached, ..PacketCacheConfig::default() };
-            let encoding = self
-                .encodings
-                .entry(transceiver.id())
-                .or_insert_with(|| Box::new(Encoding::new(transceiver, config, random)));
-            encoding.follow(transceiver, mixed);
+            let places = EncodingId::all_of(transceiver.id());
+            for (id, identity) in places.zip(transceiver.sender.encodings()) {
+                let make = || Box::new(Encoding::new(transceiver.kind(), identity, config, random));
+                self.encodings.entry(id).or_insert_with(make).follow(transceiver, mixed);
+            }
         }
         let mut ended = Vec::new();
         // One that pauses goes on where it was: under its SSRC, SRTP does not protect a packet number twice.
         self.encodings.retain(|id, encoding| {
-            let place = transceivers.binary_search_by_key(id, Transceiver::id);
+            let place = transceivers.binary_search_by_key(&id.transceiver, Transceiver::id);
             let transceiver = place.ok().map(|place| &transceivers[place]);
             encoding.is_active = transceiver.is_some_and(Transceiver::may_send);
             if !encoding.is_active {
@@ -120,26 +117,45 @@ impl<P: Pacer> Sender<P> {
         self.encodings.values().flat_map(|encoding| encoding.sources()).collect()
     }
 
-    /// Queues a packet, which takes at most `limit` bytes before it is protected, also as a retransmission.
+    /// The encoding of a transceiver that has a RID, or the only one that there is.
+    fn find(&self, transceiver: TransceiverId, rid: Option<&Rid>) -> Option<EncodingId> {
+        let mut places = EncodingId::all_of(transceiver);
+        match rid {
+            None => places.next(),
+            Some(rid) => places
+                .map_while(|id| Some((id, self.encodings.get(&id)?)))
+                .find(|(_, encoding)| encoding.rid.as_ref() == Some(rid))
+                .map(|(id, _)| id),
+        }
+    }
+
+    /// Queues a packet of an encoding, or of the only one that there is. It takes at most `limit` bytes before it is
+    /// protected, also as a retransmission.
     pub(in crate::session::media) fn send(
         &mut self,
         now: Instant,
-        id: TransceiverId,
+        transceiver: TransceiverId,
+        rid: Option<&Rid>,
         mut packet: OutgoingRtp,
         limit: usize,
     ) -> Result<(), SessionError> {
-        let Some(encoding) = self.encodings.get_mut(&id).filter(|encoding| encoding.is_active) else {
-            return Err(SessionError::NotSending(id));
+        let Some(id) = self.find(transceiver, rid) else {
+            return Err(SessionError::NotSending(transceiver));
+        };
+        let is_meant =
+            |encoding: &&mut Box<Encoding>| encoding.is_active && (encoding.is_only || rid.is_some());
+        let Some(encoding) = self.encodings.get_mut(&id).filter(is_meant) else {
+            return Err(SessionError::NotSending(transceiver));
         };
         if let Some(refusal) = encoding.refusal.take() {
             return Err(refusal.into());
         }
-        if !encoding.codecs.iter().any(|codec| codec.payload_type == packet.payload_type) {
+        if encoding.format(packet.payload_type).is_none() {
             let payload_type = packet.payload_type.value();
-            return Err(SessionError::PayloadType { payload_type, transceiver: id });
+            return Err(SessionError::PayloadType { payload_type, transceiver });
         }
         // Most are far from the limit, and need no exact look.
-        if packet.payload.len() + MAX_HEADER > limit {
+        if packet.payload.len() + MAX_HEADER + packet.raw_extensions.encoded_len() > limit {
             let size = encoding.overhead_of(&packet) + packet.payload.len();
             if size > limit {
                 return Err(SessionError::PacketTooLong { size, limit });
@@ -163,10 +179,11 @@ impl<P: Pacer> Sender<P> {
         payload_type: PayloadType,
         limit: usize,
     ) -> Option<usize> {
-        let encoding = self.encodings.get(&id).filter(|encoding| encoding.is_active)?;
-        encoding.codec(payload_type)?;
         let bare = OutgoingRtp::new(payload_type, RtpTimestamp(0), false, Bytes::new());
-        Some(limit.saturating_sub(encoding.overhead_of(&bare)))
+        self.encodings_of(id)
+            .filter(|encoding| encoding.is_active && encoding.format(payload_type).is_some())
+            .map(|encoding| limit.saturating_sub(encoding.overhead_of(&bare)))
+            .min()
     }
 
     /// Whether nothing waits to be sent.
@@ -174,25 +191,27 @@ impl<P: Pacer> Sender<P> {
         self.queued == 0
     }
 
-    /// Packets that could not be sent: too long for the batch, or refused by SRTP.
+    /// Packets that could not be sent: too long for the batch, refused by SRTP, or of a payload type that an exchange has
+    /// taken away meanwhile.
     pub(in crate::session::media) fn dropped_packets(&self) -> u64 {
         self.dropped_packets
     }
 
     pub(in crate::session::media) fn history(&mut self) -> Option<&mut SendHistory> {
-        self.history.as_mut()
+        self.departures.history.as_mut()
     }
 
-    pub(in crate::session::media) fn by_ssrc(
-        &mut self,
-        ssrc: Ssrc,
-    ) -> Option<(TransceiverId, &mut Encoding)> {
+    pub(in crate::session::media) fn by_ssrc(&mut self, ssrc: Ssrc) -> Option<(EncodingId, &mut Encoding)> {
         let id = *self.by_ssrc.get(&ssrc)?;
         Some((id, self.encodings.get_mut(&id)?))
     }
 
-    pub(in crate::session::media) fn encoding(&self, id: TransceiverId) -> Option<&Encoding> {
-        self.encodings.get(&id).map(|encoding| &**encoding)
+    /// Those of a transceiver.
+    pub(in crate::session::media) fn encodings_of(
+        &self,
+        id: TransceiverId,
+    ) -> impl Iterator<Item = &Encoding> {
+        EncodingId::all_of(id).map_while(|id| self.encodings.get(&id)).map(|encoding| &**encoding)
     }
 
     /// Those that send now.
@@ -202,7 +221,7 @@ impl<P: Pacer> Sender<P> {
 
     /// When the pacer lets something leave that waits.
     pub(in crate::session::media) fn poll_timeout(&self) -> Option<Instant> {
-        self.turns.next().filter_map(|(class, _)| self.pacer.due(class)).min()
+        self.turns.next().filter_map(|(class, _)| self.departures.due(class)).min()
     }
 
     /// A run of packets.
@@ -217,123 +236,90 @@ impl<P: Pacer> Sender<P> {
         if self.is_empty() {
             return None;
         }
-        let overhead = srtp.rtp_overhead();
-        let mut segments = out.segments(Some(path), self.config.ecn);
+        let ntp = clock.ntp(now);
+        let mut segments = out.segments(Some(path), self.departures.ecn);
         while segments.has_room()
-            && let Some((class, id)) = self.turn(now)
-        {
-            let limit = segments.max_datagram();
-            let start = segments.datagram_start();
-            match self.write(now, clock, (class, id), limit, overhead, segments.datagram()) {
+            && let Some(turn) = self.turn(now)
+            && self.take_turn(now, ntp, turn, srtp, &mut segments)
+        {}
+        segments.finish()
+    }
+
+    /// Whose packets may leave now.
+    fn turn(&self, now: Instant) -> Option<(PacketClass, EncodingId)> {
+        self.turns.next().find(|(class, _)| self.departures.may_leave(now, *class))
+    }
+
+    /// Writes what an encoding may send in a row. `false`: its next packet does not fit this run of segments.
+    fn take_turn(
+        &mut self,
+        now: Instant,
+        ntp: NtpTimestamp,
+        (class, id): (PacketClass, EncodingId),
+        srtp: &mut dyn SrtpTransport,
+        segments: &mut Segments<'_>,
+    ) -> bool {
+        let Self { encodings, turns, queued, departures, dropped_packets, scratch, .. } = self;
+        let Some(encoding) = encodings.get_mut(&id) else {
+            turns.forget(id);
+            return true;
+        };
+        let overhead = srtp.rtp_overhead();
+        loop {
+            let departure = departures.next(ntp, encoding.transport_feedback);
+            let (limit, start) = (segments.max_datagram(), segments.datagram_start());
+            let written =
+                encoding.write(now, class, departure, (limit, overhead), scratch, segments.datagram());
+            match written {
                 Written::Nothing => {}
+                Written::Outdated => *dropped_packets += 1,
                 // The run of equal segments ends here, unless no datagram is long enough.
-                Written::TooLong if !segments.is_empty() => break,
+                Written::TooLong if !segments.is_empty() => return false,
                 Written::TooLong => {
-                    self.dropped_packets += 1;
-                    self.drop_next(class, id);
+                    *dropped_packets += 1;
+                    encoding.queue.pop(class);
                 }
                 Written::Protected => {
-                    self.pacer.sent(now, class, segments.datagram().len() - start);
+                    departures.left(now, class, segments.datagram().len() - start, None);
                     segments.end_datagram();
                 }
                 Written::Plain { keep, transport_number } => {
-                    let protected = protect(srtp, start, overhead, segments.datagram());
-                    match protected {
-                        Ok(()) => {
-                            let bytes = &segments.datagram()[start..];
+                    departures.take_number(transport_number);
+                    match protect(srtp, start, overhead, segments.datagram()) {
+                        Ok(size) => {
                             if let Some(number) = keep {
-                                self.keep(now, id, number, bytes);
+                                encoding.keep(now, number, &segments.datagram()[start..]);
                             }
-                            self.record(now, class, bytes.len(), transport_number);
+                            departures.left(now, class, size, transport_number);
                             segments.end_datagram();
                         }
                         Err(error) => {
-                            self.dropped_packets += 1;
-                            self.refused(id, error);
+                            *dropped_packets += 1;
+                            encoding.refused(error);
                             segments.abandon_datagram();
                         }
                     }
                 }
             }
-        }
-        segments.finish()
-    }
-
-    /// Whose packet may leave now.
-    fn turn(&self, now: Instant) -> Option<(PacketClass, TransceiverId)> {
-        self.turns.next().find(|(class, _)| self.pacer.due(*class).is_none_or(|due| due <= now))
-    }
-
-    /// Appends the packet of an encoding whose turn it is to `out`, unless it is longer than `limit`; protection adds
-    /// `overhead` bytes.
-    fn write(
-        &mut self,
-        now: Instant,
-        clock: &Clock,
-        (class, id): (PacketClass, TransceiverId),
-        limit: usize,
-        overhead: usize,
-        out: &mut Vec<u8>,
-    ) -> Written {
-        let Some(encoding) = self.encodings.get_mut(&id) else { return Written::Nothing };
-        let transport_number = encoding.transport_feedback.then_some(self.transport_number);
-        let sent = clock.ntp(now);
-        let written = match class {
-            PacketClass::Retransmission => {
-                encoding.write_again(sent, transport_number, limit, overhead, &mut self.scratch, out)
+            *queued -= 1;
+            let goes_on = turns.taken(class, &encoding.queue);
+            if !goes_on || !segments.has_room() || !departures.may_leave(now, class) {
+                return true;
             }
-            _ => encoding.write_first(now, sent, transport_number, limit.saturating_sub(overhead), out),
-        };
-        if written == Written::TooLong {
-            return written;
-        }
-        if matches!(written, Written::Plain { transport_number: Some(_), .. }) {
-            self.transport_number = self.transport_number.wrapping_add(1);
-        }
-        self.queued -= 1;
-        self.turns.taken(class, &encoding.queue);
-        written
-    }
-
-    /// A packet is on its way, in `size` bytes of UDP payload.
-    fn record(&mut self, now: Instant, class: PacketClass, size: usize, number: Option<SequenceNumber>) {
-        self.pacer.sent(now, class, size);
-        if let (Some(history), Some(number)) = (&mut self.history, number) {
-            history.record(number, SentPacket::new(now, size).with_ecn(self.config.ecn));
-        }
-    }
-
-    /// Takes the packet from its queue, which no datagram can carry.
-    fn drop_next(&mut self, class: PacketClass, id: TransceiverId) {
-        if let Some(encoding) = self.encodings.get_mut(&id) {
-            encoding.queue.pop(class);
-            self.queued -= 1;
-            self.turns.taken(class, &encoding.queue);
-        }
-    }
-
-    /// SRTP has refused a packet of a stream: the application is told when it sends the next. That one was sent twice,
-    /// as those who forward get some twice, says nothing about the next.
-    fn refused(&mut self, id: TransceiverId, error: SrtpError) {
-        if matches!(error, SrtpError::Replayed { .. }) {
-            return;
-        }
-        if let Some(encoding) = self.encodings.get_mut(&id) {
-            encoding.refusal = Some(error);
         }
     }
 }
 
-/// Protects what stands in the buffer from `start` on.
+/// Protects what stands in the buffer from `start` on, and tells how long it is then.
 fn protect(
     srtp: &mut dyn SrtpTransport,
     start: usize,
     overhead: usize,
     buffer: &mut Vec<u8>,
-) -> Result<(), SrtpError> {
+) -> Result<usize, SrtpError> {
     let len = buffer.len() - start;
     buffer.resize(start + len + overhead, 0);
     let protected = srtp.protect_rtp(&mut buffer[start..], len)?;
     buffer.truncate(start + protected);
-    Ok(())
+    Ok(protected)
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log"
+	"net"
 	"os"
 	"sync"
 	"time"
@@ -37,6 +38,15 @@ type peer struct {
 func main() {
 	settings := webrtc.SettingEngine{}
 	settings.SetIncludeLoopbackCandidate(true)
+	// "active" and "passive" have no UDP: the first opens streams of TCP, the second takes them at one port.
+	if len(os.Args) > 1 {
+		settings.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeTCP4})
+		if os.Args[1] == "passive" {
+			listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+			must(err)
+			settings.SetICETCPMux(webrtc.NewICETCPMux(nil, listener, 8))
+		}
+	}
 	connection, err := webrtc.NewAPI(webrtc.WithSettingEngine(settings)).NewPeerConnection(webrtc.Configuration{})
 	must(err)
 	peer := &peer{connection: connection}

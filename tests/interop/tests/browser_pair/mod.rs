@@ -3,8 +3,9 @@
 // Each test uses some of it.
 #![allow(dead_code)]
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kaon_interop::{Browser, Kind};
@@ -16,9 +17,10 @@ use kaon_rtc::crypto::aws_lc_rs;
 use kaon_rtc::dtls::Identity;
 use kaon_rtc::layer::FingerprintAlgorithm;
 use kaon_rtc::peer_connection::{
-    DataChannel, Description, Endpoint, PeerConnection, PeerConnectionBuilder, PeerConnectionEvent,
-    RtpReceiver,
+    DataChannel, Description, Endpoint, OutgoingRtp, PeerConnection, PeerConnectionBuilder,
+    PeerConnectionEvent, RtpReceiver, TrackKind,
 };
+use kaon_rtc::sdp::Direction;
 use kaon_rtc::session::Transports;
 use kaon_rtc::{ice, sctp};
 use serde_json::{Value, json};
@@ -30,7 +32,8 @@ pub const BROWSERS: [Kind; 2] = [Kind::Chromium, Kind::Firefox];
 
 /// What every page knows.
 const PRELUDE: &str = "
-    globalThis.connection = new RTCPeerConnection();
+    globalThis.connection?.close();
+    globalThis.connection = new RTCPeerConnection(args);
     globalThis.received = [];
     globalThis.tracks = [];
     connection.ontrack = (event) => tracks.push(event);
@@ -41,7 +44,9 @@ const PRELUDE: &str = "
             await new Promise((resolve) => setTimeout(resolve, 20));
         }
     };
-    globalThis.gathered = () => until('gathering', () => connection.iceGatheringState === 'complete');
+    // After a restart the state may be that of before for a moment.
+    globalThis.gathered = () => until('gathering', () =>
+        connection.iceGatheringState === 'complete' && connection.localDescription.sdp.includes('a=candidate:'));
 ";
 
 /// A browser with a connection, and Kaon with another.
@@ -57,25 +62,23 @@ impl Pair {
 
     /// With a connection that is made in another way.
     pub async fn of(kind: Kind, kaon: PeerConnectionBuilder) -> Option<Self> {
-        let mut browser = Browser::start(kind)?;
-        browser.eval(PRELUDE, Value::Null);
+        let browser = Browser::start(kind)?;
+        Some(Self::with(browser, json!({}), kaon).await)
+    }
+
+    /// With a browser that runs, in which the connection takes the place of one that was there.
+    pub async fn with(mut browser: Browser, configuration: Value, kaon: PeerConnectionBuilder) -> Self {
+        browser.eval(PRELUDE, configuration);
         let address = SocketAddr::new(browser.host(), 0);
         let kaon = kaon.socket(Endpoint::builder().address(address)).build().await.unwrap();
-        Some(Self { browser, kaon })
+        Self { browser, kaon }
     }
 
     /// One exchange without trickle.
     pub async fn negotiate(&mut self, browser_offers: bool) {
         if browser_offers {
-            let offer = self.browser.eval(
-                "await connection.setLocalDescription(); await gathered(); return connection.localDescription;",
-                Value::Null,
-            );
-            self.kaon.set_remote_description(&Description::offer(text(&offer)).unwrap()).unwrap();
-            self.kaon.set_local_description(None).unwrap();
-            timeout(LONG, self.kaon.gathering_complete()).await.unwrap();
-            let answer = self.kaon.local_description().unwrap();
-            self.accept(&answer);
+            self.take_offer();
+            self.answer().await;
         } else {
             self.kaon.set_local_description(None).unwrap();
             timeout(LONG, self.kaon.gathering_complete()).await.unwrap();
@@ -88,6 +91,30 @@ impl Pair {
             let result = self.kaon.set_remote_description(&Description::answer(text(&answer)).unwrap());
             result.unwrap_or_else(|error| panic!("{error}\n{offer:?}\n{}", text(&answer)));
         }
+    }
+
+    /// The same with an offer of the browser to which Kaon answers that it sends what it receives.
+    pub async fn negotiate_both_ways(&mut self) {
+        self.take_offer();
+        for transceiver in self.kaon.transceivers() {
+            self.kaon.set_direction(transceiver.id(), Direction::SendRecv).unwrap();
+        }
+        self.answer().await;
+    }
+
+    fn take_offer(&mut self) {
+        let offer = self.browser.eval(
+            "await connection.setLocalDescription(); await gathered(); return connection.localDescription;",
+            Value::Null,
+        );
+        self.kaon.set_remote_description(&Description::offer(text(&offer)).unwrap()).unwrap();
+    }
+
+    async fn answer(&mut self) {
+        self.kaon.set_local_description(None).unwrap();
+        timeout(LONG, self.kaon.gathering_complete()).await.unwrap();
+        let answer = self.kaon.local_description().unwrap();
+        self.accept(&answer);
     }
 
     pub fn accept(&mut self, description: &Description) {
@@ -129,6 +156,43 @@ impl Pair {
         })
         .await
     }
+}
+
+/// The last packets of sound that came.
+pub type Heard = Arc<Mutex<VecDeque<Vec<u8>>>>;
+
+/// Sends back what comes, on the same transceiver.
+pub fn reflect(kaon: &PeerConnection, remote: RtpReceiver, heard: Heard) {
+    let is_sound = remote.kind() == Some(TrackKind::Audio);
+    let local = kaon.sender(remote.id()).unwrap();
+    let key_frames = (local.clone(), remote.clone());
+    tokio::spawn(async move {
+        while key_frames.0.key_frame_requested().await.is_some() {
+            key_frames.1.request_key_frame();
+        }
+    });
+    tokio::spawn(async move {
+        while let Some(rtp) = remote.recv_rtp().await {
+            let packet = rtp.as_packet();
+            if is_sound {
+                let mut heard = heard.lock().unwrap();
+                heard.push_back(packet.payload().to_vec());
+                if heard.len() > 50 {
+                    heard.pop_front();
+                }
+            }
+            let mut out = OutgoingRtp::new(
+                packet.payload_type(),
+                packet.timestamp(),
+                packet.marker(),
+                rtp.packet.payload(),
+            );
+            out.sequence_number = Some(packet.sequence_number());
+            out.extensions = rtp.extensions.content();
+            // Before the negotiation is complete there is nowhere to send.
+            let _ = local.send_rtp(out);
+        }
+    });
 }
 
 /// A connection whose layers are all of the webrtc-rs crates.

@@ -75,17 +75,35 @@ pub fn number(tile: &Value, field: &str) -> f64 {
 /// Looks at the tiles until they are as expected.
 pub fn wait_for(browser: &mut Browser, what: &str, mut is_so: impl FnMut(&[Value]) -> bool) -> Vec<Value> {
     let began = Instant::now();
+    let mut halfway = None;
     loop {
         let tiles = tiles(browser);
         if is_so(&tiles) {
             return tiles;
         }
+        // Either side may give up at the end.
+        if began.elapsed() > LIMIT / 2 {
+            halfway.get_or_insert_with(|| connection(browser));
+        }
         if began.elapsed() > LIMIT {
             browser.screenshot(&artefact("camera_wall_failed.png"));
-            panic!("{what}: {tiles:#?}");
+            panic!("{what}: {tiles:#?}\nhalfway {halfway:#?}\nnow {:#?}", connection(browser));
         }
         sleep(POLL);
     }
+}
+
+/// What the page knows of its connection.
+fn connection(browser: &mut Browser) -> Value {
+    let told = "const peer = kaon.connection;
+         const report = peer ? [...(await peer.getStats()).values()] : [];
+         return {
+             page: [kaon.connectionState, kaon.reconnects],
+             peer: [peer?.signalingState, peer?.iceGatheringState, peer?.iceConnectionState, peer?.connectionState],
+             description: peer?.remoteDescription?.sdp.match(/^a=(ice-ufrag|candidate|setup):.*$/gm),
+             paths: report.filter(({ type }) => type.includes('candidate')),
+         };";
+    browser.try_eval(told, Value::Null).unwrap_or_else(Value::String)
 }
 
 pub fn by_name<'a>(tiles: &'a [Value], name: &str) -> Option<&'a Value> {

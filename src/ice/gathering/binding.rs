@@ -1,20 +1,17 @@
-//! Gathering of server-reflexive candidates, RFC 8445 §5.1.1.2.
+//! Binding requests to STUN servers, for server-reflexive candidates.
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::config::Config;
 use crate::crypto::SecureRandom;
+use crate::ice::config::Config;
 use crate::layer::{CandidateError, FiveTuple};
 use crate::stun::{Retransmission, RetransmissionStep, TransactionId};
 
 /// The questions to STUN servers (RFC 8445 §5.1.1.2).
-#[derive(Debug)]
-pub(super) struct Gathering {
+#[derive(Debug, Default)]
+pub(in crate::ice) struct Bindings {
     queries: Vec<Query>,
-    /// No further host address will come.
-    ended: bool,
-    reported: bool,
 }
 
 #[derive(Debug)]
@@ -23,6 +20,7 @@ struct Query {
     path: FiveTuple,
     id: TransactionId,
     state: QueryState,
+    is_error_told: bool,
 }
 
 #[derive(Debug)]
@@ -39,58 +37,39 @@ enum QueryState {
 
 /// What a server told.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) base: usize,
-    pub(super) server: SocketAddr,
+pub(in crate::ice) struct Answer {
+    pub(in crate::ice) base: usize,
+    pub(in crate::ice) server: SocketAddr,
 }
 
-impl Gathering {
-    pub(super) fn new() -> Self {
-        Self { queries: Vec::new(), ended: false, reported: false }
-    }
-
-    /// Plans to ask every server of the family from a new base.
-    pub(super) fn add_base(&mut self, base: usize, address: SocketAddr, config: &Config) {
-        let same_family = config.stun_servers.iter().filter(|server| server.is_ipv4() == address.is_ipv4());
-        for server in same_family {
-            self.queries.push(Query {
-                base,
-                path: FiveTuple::udp(address, *server),
-                id: TransactionId([0; 12]),
-                state: QueryState::Queued,
-            });
+impl Bindings {
+    /// Plans to ask the server at the other end of a path from its base, unless that is planned.
+    pub(super) fn add(&mut self, base: usize, path: FiveTuple) {
+        if self.queries.iter().any(|query| query.path == path) {
+            return;
         }
+        let (id, state) = (TransactionId([0; 12]), QueryState::Queued);
+        self.queries.push(Query { base, path, id, state, is_error_told: false });
     }
 
-    /// No further base will be added.
-    pub(super) fn end(&mut self) {
-        self.ended = true;
+    /// The questions from a base are of no use any more.
+    pub(super) fn forget_base(&mut self, base: usize) {
+        self.queries.retain(|query| query.base != base);
     }
 
-    pub(super) fn is_ended(&self) -> bool {
-        self.ended
-    }
-
-    /// Whether all candidates are found.
-    pub(super) fn is_complete(&self) -> bool {
+    /// Whether a server is still to answer.
+    pub(in crate::ice) fn is_pending(&self) -> bool {
         let pending =
             |query: &Query| matches!(query.state, QueryState::Queued | QueryState::Asked { first: true, .. });
-        self.ended && !self.queries.iter().any(pending)
+        self.queries.iter().any(pending)
     }
 
-    /// True once, when it is complete.
-    pub(super) fn take_completion(&mut self) -> bool {
-        let completed = self.is_complete() && !self.reported;
-        self.reported |= completed;
-        completed
-    }
-
-    pub(super) fn has_queued(&self) -> bool {
+    pub(in crate::ice) fn has_queued(&self) -> bool {
         self.queries.iter().any(|query| matches!(query.state, QueryState::Queued))
     }
 
     /// Asks the next question that waits for its turn.
-    pub(super) fn start_next(
+    pub(in crate::ice) fn start_next(
         &mut self,
         now: Instant,
         config: &Config,
@@ -101,7 +80,7 @@ impl Gathering {
     }
 
     /// A question that is to be repeated, or asked again to keep a mapping alive.
-    pub(super) fn repeat(
+    pub(in crate::ice) fn repeat(
         &mut self,
         now: Instant,
         config: &Config,
@@ -125,7 +104,7 @@ impl Gathering {
 
     /// Takes a response that came by `path`, with the error code if it is a refusal; `None` if it answers no
     /// question.
-    pub(super) fn answer(
+    pub(in crate::ice) fn answer(
         &mut self,
         now: Instant,
         path: &FiveTuple,
@@ -144,7 +123,7 @@ impl Gathering {
     }
 
     /// The mappings are needed no more: a pair was nominated.
-    pub(super) fn stop_keepalives(&mut self) {
+    pub(in crate::ice) fn stop_keepalives(&mut self) {
         let keeps_alive = |query: &Query| {
             matches!(query.state, QueryState::Answered { .. } | QueryState::Asked { first: false, .. })
         };
@@ -153,20 +132,20 @@ impl Gathering {
 
     /// What went wrong with the servers.
     pub(super) fn errors(&self) -> impl Iterator<Item = CandidateError> {
-        self.queries.iter().filter_map(|query| {
-            let (server, base) = (query.path.remote, query.path.local);
-            match query.state {
-                QueryState::Failed { code: None } => Some(CandidateError::ServerSilent { server, base }),
-                QueryState::Failed { code: Some(code) } => {
-                    Some(CandidateError::ServerRefused { server, base, code })
-                }
-                _ => None,
-            }
+        self.queries.iter().filter_map(Query::error)
+    }
+
+    /// What went wrong with one of them and was not told yet.
+    pub(super) fn take_error(&mut self) -> Option<(FiveTuple, CandidateError)> {
+        self.queries.iter_mut().find_map(|query| {
+            let error = query.error().filter(|_| !query.is_error_told)?;
+            query.is_error_told = true;
+            Some((query.path, error))
         })
     }
 
     /// When a question is to be repeated next.
-    pub(super) fn timeout(&self) -> Option<Instant> {
+    pub(in crate::ice) fn timeout(&self) -> Option<Instant> {
         let due = self.queries.iter().filter_map(|query| match &query.state {
             QueryState::Asked { transaction, .. } => Some(transaction.due()),
             QueryState::Answered { keepalive } => Some(*keepalive),
@@ -177,6 +156,17 @@ impl Gathering {
 }
 
 impl Query {
+    fn error(&self) -> Option<CandidateError> {
+        let (server, base) = (self.path.remote, self.path.local);
+        match self.state {
+            QueryState::Failed { code: None } => Some(CandidateError::ServerSilent { server, base }),
+            QueryState::Failed { code: Some(code) } => {
+                Some(CandidateError::ServerRefused { server, base, code })
+            }
+            _ => None,
+        }
+    }
+
     fn ask(
         &mut self,
         now: Instant,

@@ -1,0 +1,128 @@
+//! Over DTLS.
+
+use super::*;
+use crate::dtls::{self, Connection, Identity, PeerVerification};
+use crate::layer::DtlsTransport;
+
+/// A socket with a DTLS client on it.
+pub(super) struct Secured {
+    socket: UdpSocket,
+    path: FiveTuple,
+    connection: Connection,
+}
+
+impl Secured {
+    async fn connect(server: SocketAddr) -> Self {
+        let socket = UdpSocket::bind(loopback()).await.unwrap();
+        let path = FiveTuple::udp(socket.local_addr().unwrap(), server);
+        let config = dtls::Config::anonymous(default_provider().unwrap());
+        let connection = Connection::client(config.into(), PeerVerification::AcceptAny).unwrap();
+        let mut this = Self { socket, path, connection };
+        let connected = async {
+            while !this.connection.is_connected() && !this.connection.is_ended() {
+                assert_eq!(this.read(Duration::from_millis(20)).await, Vec::<Vec<u8>>::new());
+            }
+        };
+        timeout(PATIENCE, connected).await.expect("a connection");
+        this
+    }
+
+    async fn flush(&mut self) {
+        let mut batch = TransmitBatch::new(1200);
+        self.connection.handle_timeout(Instant::now());
+        while let Some(transmit) = self.connection.poll_transmit(Instant::now(), &mut batch) {
+            for datagram in batch.datagrams(&transmit) {
+                self.socket.send_to(datagram, self.path.remote).await.unwrap();
+            }
+        }
+    }
+
+    pub(super) async fn send(&mut self, bytes: &[u8]) {
+        let mut record = Vec::new();
+        // It may have been closed.
+        let _ = self.connection.seal(bytes, &mut record);
+        self.socket.send_to(&record, self.path.remote).await.unwrap();
+    }
+
+    pub(super) async fn read(&mut self, tick: Duration) -> Vec<Vec<u8>> {
+        self.flush().await;
+        let (mut buffer, mut messages) = (vec![0; 2048], Vec::new());
+        if let Ok(count) = timeout(tick, self.socket.recv(&mut buffer)).await {
+            let datagram = Datagram::new(self.path, &mut buffer[..count.unwrap()]);
+            let mut deliver = |data: &mut [u8]| messages.push(data.to_vec());
+            let _ = self.connection.receive(Instant::now(), datagram, &mut deliver);
+        }
+        self.flush().await;
+        messages
+    }
+}
+
+fn identity() -> dtls::Config {
+    let provider = default_provider().unwrap();
+    dtls::Config::new(provider.clone(), Identity::generate(&provider).unwrap())
+}
+
+async fn caller(server: &TurnServer) -> Caller {
+    let secured = Secured::connect(server.dtls_addrs()[0]).await;
+    let path = secured.path;
+    Caller::over(Wire::Dtls(secured), path, ServerTransport::Dtls, "alice")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn data_is_relayed_over_dtls() {
+    let server = TurnServer::builder(config()).dtls(loopback(), identity()).bind().unwrap();
+    let mut caller = caller(&server).await;
+    let peer = UdpSocket::bind(loopback()).await.unwrap();
+    let address = peer.local_addr().unwrap();
+    caller.bind(address).await;
+    caller.write(address, b"hello").await;
+    let mut buffer = [0; 100];
+    let (count, relayed) = timeout(PATIENCE, peer.recv_from(&mut buffer)).await.unwrap().unwrap();
+    assert_eq!((&buffer[..count], relayed), (&b"hello"[..], caller.relayed()));
+    for _ in 0..5 {
+        peer.send_to(b"answer", relayed).await.unwrap();
+    }
+    caller.until(|caller| caller.data.len() == 5).await;
+    // Who says goodbye has no allocation any more.
+    let Wire::Dtls(secured) = &mut caller.wire else { unreachable!() };
+    secured.connection.close(Instant::now());
+    secured.flush().await;
+    let gone = async {
+        while server.statistics().allocations > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, gone).await.expect("it is released");
+}
+
+#[tokio::test]
+async fn who_has_no_allocation_is_closed_and_who_has_too_many_connections() {
+    let limits =
+        ConnectionLimits { per_source: 2, idle: Duration::from_millis(300), ..ConnectionLimits::default() };
+    let builder = TurnServer::builder(config()).dtls(loopback(), identity()).connection_limits(limits);
+    let server = builder.bind().unwrap();
+    let address = server.dtls_addrs()[0];
+    let mut served = caller(&server).await;
+    served.until(|caller| caller.client.allocation().is_some()).await;
+    let _idle = Secured::connect(address).await;
+    let third = timeout(Duration::from_millis(100), Secured::connect(address)).await;
+    assert!(third.is_err(), "one address has two");
+    // The idle one is closed, and makes room for another; that with an allocation stays.
+    let room = async {
+        loop {
+            let got = async {
+                let mut next = caller(&server).await;
+                next.until(|caller| caller.client.allocation().is_some()).await;
+            };
+            if timeout(Duration::from_millis(500), got).await.is_ok() {
+                break;
+            }
+        }
+    };
+    timeout(PATIENCE, room).await.expect("there is room");
+    assert_eq!(server.statistics().allocations, 2);
+    // Nothing but handshakes is answered.
+    let stranger = UdpSocket::bind(loopback()).await.unwrap();
+    stranger.send_to(b"\0\x01\0\0\x21\x12\xa4\x42abcdefghijkl", address).await.unwrap();
+    assert!(timeout(Duration::from_millis(200), stranger.recv(&mut [0; 100])).await.is_err());
+}
