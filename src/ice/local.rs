@@ -592,6 +592,8 @@ impl LocalCandidates {
         // As libwebrtc tells it, which takes a cost of 0 for granted.
         let cost = self.bases[base].network.cost().filter(|cost| *cost > 0);
         let foundation = self.foundation((kind, protocol, base_address.ip(), between, relay_protocol));
+        // Most agents have one or two for as long as they live.
+        self.candidates.reserve_exact(1);
         self.candidates.push(LocalCandidate {
             candidate: Candidate {
                 foundation: foundation.to_string(),

@@ -189,8 +189,7 @@ impl RemoteCandidates {
         }
         self.check_limit()?;
         let cost = told_cost(&candidate);
-        self.candidates.push(RemoteCandidate { candidate, address, cost, is_found: false });
-        Ok(Admitted::New(self.candidates.len() - 1))
+        Ok(Admitted::New(self.push(RemoteCandidate { candidate, address, cost, is_found: false })))
     }
 
     /// Adds the source of a check as a peer-reflexive candidate (RFC 8445 §7.3.1.3); `None` at the limit.
@@ -218,8 +217,14 @@ impl RemoteCandidates {
             tcp_kind: (protocol == Protocol::Tcp).then_some(TcpKind::Active),
             extensions: vec![("ufrag".to_owned(), ufrag.to_owned())],
         };
-        self.candidates.push(RemoteCandidate { candidate, address, cost: 0, is_found: true });
-        Some(self.candidates.len() - 1)
+        Some(self.push(RemoteCandidate { candidate, address, cost: 0, is_found: true }))
+    }
+
+    fn push(&mut self, candidate: RemoteCandidate) -> usize {
+        // Most peers have one or two for as long as they live.
+        self.candidates.reserve_exact(1);
+        self.candidates.push(candidate);
+        self.candidates.len() - 1
     }
 
     /// Notes what the network of a candidate costs; true if that is new.

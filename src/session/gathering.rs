@@ -17,6 +17,8 @@ pub(super) struct Gathering {
 
 impl Gathering {
     pub(super) fn add(&mut self, candidate: Candidate) {
+        // They are few, and kept.
+        self.candidates.reserve_exact(1);
         self.candidates.push(candidate);
     }
 

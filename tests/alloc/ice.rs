@@ -109,6 +109,7 @@ fn consent_allocates_nothing() {
     let allocations = count_allocations(|| (0..1000).for_each(|_| pair.step(&mut batch)));
     assert!(pair.agents[0].stats().checks_sent - before >= 8);
     // Twice in that time, or thrice with what is at its ends, both sides ask the pairs that stand by, and give the memory
-    // back.
-    assert!(allocations <= 6, "{allocations}");
+    // back: six. The queue of either may still grow once, when all that it may have to send falls together for the first
+    // time.
+    assert!(allocations <= 6 + 2, "{allocations}");
 }

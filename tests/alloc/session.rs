@@ -21,9 +21,9 @@ use kaon_rtc::crypto::aws_lc_rs as crypto;
 use kaon_rtc::crypto::rust_crypto as crypto;
 
 /// The heap of an idle data-only session, docs/performance.md.
-const MAX_IDLE_DATA: isize = 14 << 10;
+const MAX_IDLE_DATA: isize = 13 << 10;
 /// The same of one with a video of which nothing has been sent yet.
-const MAX_IDLE_VIDEO: isize = 31 << 10;
+const MAX_IDLE_VIDEO: isize = 30 << 10;
 /// The heap of a session that has sent or received a video. The packets that are kept to answer NACKs are most
 /// of it: 512 of about 1100 bytes.
 const MAX_VIDEO: isize = 1 << 20;
