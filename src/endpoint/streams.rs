@@ -60,6 +60,11 @@ impl Streams {
         self.paths.insert((id, path));
     }
 
+    /// The session that has a stream.
+    pub(super) fn owner(&self, path: &FiveTuple) -> Option<SessionId> {
+        self.owners.get(path).copied()
+    }
+
     /// The session that a report is for, and the report in its words.
     pub(super) fn owner_of(&mut self, report: StreamReport) -> Option<(SessionId, StreamReport)> {
         match report {

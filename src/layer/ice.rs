@@ -210,9 +210,15 @@ pub trait IceTransport: Layer<Event = IceEvent, Error = IceError> + fmt::Debug +
         None
     }
 
-    /// Ends the agent: nothing is sent or accepted any more. What [`poll_transmit`](Layer::poll_transmit) still gives lets
-    /// a relay know.
+    /// Ends the agent: nothing is sent to the peer or accepted of it any more. What
+    /// [`poll_transmit`](Layer::poll_transmit) still gives lets relays know.
     fn close(&mut self);
+
+    /// Whether a relay is yet to answer to that, which it does within a round trip, and is given ten seconds for: who polls
+    /// an agent that is closed as before until this is false leaves no allocation behind.
+    fn is_leaving(&self) -> bool {
+        false
+    }
 }
 
 /// What a datagram is to an ICE agent: see [`IceTransport::open`].

@@ -340,7 +340,7 @@ impl Member for Arc<Shared> {
         if had_rtp && !state.session.has_queued_rtp() && self.ends_in_order.load(Ordering::Relaxed) > 0 {
             self.changed.notify_waiters();
         }
-        !state.is_abandoned
+        !state.is_abandoned || state.session.is_leaving()
     }
 }
 

@@ -333,6 +333,13 @@ impl Session {
         self.end(now, FailureReason::Closed);
     }
 
+    /// Whether a session that has ended is yet to be told by a TURN server that its allocation is gone. Who drives it on
+    /// until this is false, ten seconds at most and mostly for a round trip, leaves none behind: the request may be lost,
+    /// or be refused for the age of its nonce.
+    pub fn is_leaving(&self) -> bool {
+        self.transport.ice_ref().is_leaving()
+    }
+
     /// Ends the session as [`close`](Self::close) does, for a reason of those that carry its datagrams, such as the
     /// loss of their socket.
     pub fn end(&mut self, now: Instant, reason: FailureReason) {

@@ -1,6 +1,8 @@
 //! Allocations, RFC 8656 §6.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Deref;
+use std::slice::Iter;
 use std::time::Duration;
 
 use smallvec::SmallVec;
@@ -12,7 +14,7 @@ use super::attribute::{AddressFamily, Lifetime, ReservationToken};
 #[non_exhaustive]
 pub struct Allocation {
     /// The addresses that peers see: one, or one of each family.
-    pub relayed: SmallVec<[SocketAddr; 2]>,
+    pub relayed: RelayedAddresses,
     /// The address that the server sees this side under, a server-reflexive one, where it tells.
     pub mapped: Option<SocketAddr>,
     /// How long it lives unless it is refreshed.
@@ -26,6 +28,33 @@ impl Allocation {
     pub fn relayed_to(&self, peer: IpAddr) -> Option<SocketAddr> {
         let family = AddressFamily::of(peer);
         self.relayed.iter().copied().find(|relayed| AddressFamily::of(relayed.ip()) == family)
+    }
+}
+
+/// The addresses of an allocation, as a slice: one, or one of each family in the order of the server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RelayedAddresses(SmallVec<[SocketAddr; 2]>);
+
+impl Deref for RelayedAddresses {
+    type Target = [SocketAddr];
+
+    fn deref(&self) -> &[SocketAddr] {
+        &self.0
+    }
+}
+
+impl FromIterator<SocketAddr> for RelayedAddresses {
+    fn from_iter<I: IntoIterator<Item = SocketAddr>>(addresses: I) -> Self {
+        Self(addresses.into_iter().collect())
+    }
+}
+
+impl<'a> IntoIterator for &'a RelayedAddresses {
+    type Item = &'a SocketAddr;
+    type IntoIter = Iter<'a, SocketAddr>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
     }
 }
 

@@ -36,7 +36,7 @@ mod permission;
 #[cfg(feature = "turn-server")]
 pub mod server;
 
-pub use allocation::Allocation;
+pub use allocation::{Allocation, RelayedAddresses};
 pub use attribute::{
     AddressFamily, EvenPort, Icmp, Lifetime, RequestedTransport, ReservationToken, decode_address_error,
     encode_address_error,

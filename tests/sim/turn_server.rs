@@ -15,7 +15,6 @@ use kaon_rtc::turn::{ChannelData, ChannelNumber, Lifetime};
 pub(crate) const USER: &str = "alice";
 pub(crate) const PASSWORD: &str = "secret";
 const REALM: &str = "example.org";
-const NONCE: &[u8] = b"nonce of the test";
 
 type Attributes = Vec<(AttributeType, Value)>;
 
@@ -45,6 +44,8 @@ pub(crate) struct TurnServer {
     pub(crate) forbidden: Vec<IpAddr>,
     /// What every ChannelBind gets.
     pub(crate) refuses_channels: Option<ErrorCode>,
+    /// What requests have to be signed with, besides.
+    pub(crate) nonce: &'static [u8],
     /// What [`USER`] has to know.
     pub(crate) password: String,
     /// Data that was relayed through channels and through indications, to and from clients.
@@ -73,6 +74,7 @@ impl TurnServer {
             out: VecDeque::new(),
             forbidden: Vec::new(),
             refuses_channels: None,
+            nonce: b"nonce of the test",
             password: PASSWORD.to_owned(),
             by_channel: 0,
             by_indication: 0,
@@ -91,9 +93,11 @@ impl TurnServer {
         self.out.clear();
     }
 
-    /// RFC 8656 §2.1: an allocation ends with its stream.
+    /// RFC 8656 §2.1: an allocation ends with its stream, unless it is mobile (RFC 8016).
     pub(crate) fn handle_stream(&mut self, report: &StreamReport) {
-        if let StreamReport::Closed { path, .. } = report {
+        if let StreamReport::Closed { path, .. } = report
+            && !self.mobility
+        {
             self.held.remove(path);
         }
     }
@@ -164,7 +168,7 @@ impl TurnServer {
             user.is(&provider, USER, REALM)
                 .then(|| algorithm.key(&provider, USER, REALM, &self.password).unwrap())
         };
-        match self.auth.check(message, |nonce| nonce.ends_with(NONCE), user) {
+        match self.auth.check(message, |nonce| nonce.ends_with(self.nonce), user) {
             Ok(authenticated) => {
                 let answer = self.serve(now, path, message);
                 self.respond(path, message, answer, Some(&authenticated.key));
@@ -175,7 +179,7 @@ impl TurnServer {
                 let response = MessageBuilder::new(&mut out, Class::Error, message.method(), id);
                 let response = response.error_code(refused.code);
                 if refused.with_challenge {
-                    let nonce = self.auth.nonce(NONCE);
+                    let nonce = self.auth.nonce(self.nonce);
                     self.auth.challenge(response, &nonce).finish().unwrap();
                 } else {
                     response.finish().unwrap();

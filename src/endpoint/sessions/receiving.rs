@@ -95,7 +95,11 @@ impl<M: Member> Endpoint<M> {
                 None | Some([]) => (owner(), None),
                 Some(named) => return Way::Named(SmallVec::from_slice(named)),
             },
-            Address::Response(question) => (self.routes.by_question(question), Some(question)),
+            Address::Response(question) => {
+                let asked = self.routes.by_question(question);
+                // What a session asked out of its turn, as it does at its end, is answered by its stream.
+                (asked.or_else(|| self.streams.owner(&datagram.path)), Some(question))
+            }
             Address::Path => (owner(), None),
         };
         let Some(id) = id else { return Way::Nobody };

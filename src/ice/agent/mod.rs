@@ -240,7 +240,12 @@ impl Layer for Agent {
     type Event = IceEvent;
     type Error = IceError;
 
-    fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), IceError> {
+    fn handle_datagram(&mut self, now: Instant, mut datagram: Datagram<'_>) -> Result<(), IceError> {
+        let relays = &mut self.gathering.relays;
+        if relays.is_leaving() && relays.receive_leaving(now, datagram.reborrow()) {
+            self.update(now);
+            return Ok(());
+        }
         let outcome = match self.gathering.relays.at(&datagram.path) {
             Some(id) if !self.is_closed() && !is_binding(datagram.bytes) => {
                 self.receive_by_relay(now, id, datagram)
@@ -579,8 +584,12 @@ impl IceTransport for Agent {
         self.outbox.clear();
         self.previous = None;
         self.selected = None;
-        self.timeout = None;
+        self.timeout = self.gathering.relays.timeout();
         self.set_state(IceConnectionState::Closed);
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.is_closed() && self.gathering.relays.is_leaving()
     }
 }
 

@@ -23,7 +23,9 @@ const ONE_SIDED_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Agent {
     pub(super) fn update(&mut self, now: Instant) {
+        self.gathering.relays.step_leaving(now, &mut self.streams);
         if self.is_closed() {
+            self.timeout = self.gathering.relays.timeout();
             return;
         }
         self.remote.give_up_names(now);

@@ -1,6 +1,7 @@
 //! Gathering of candidates, RFC 8445 §5.1.1.
 
 mod binding;
+mod leaving;
 mod relay;
 mod relay_error;
 mod relays;
@@ -128,7 +129,7 @@ impl Gathering {
         self.bindings.has_queued() || self.relays.has_queued()
     }
 
-    /// Ends it. Allocations are given back with what the relays still send.
+    /// Ends it. Allocations are given back by what the relays still send.
     pub(super) fn close(&mut self, streams: &mut StreamQueue) {
         self.relays.close(streams);
         self.bindings = Bindings::default();

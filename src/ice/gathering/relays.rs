@@ -5,16 +5,16 @@ use std::time::Instant;
 
 use smallvec::SmallVec;
 
+use super::leaving::Leaving;
 use super::relay::{Relay, RelayNews};
 use super::relay_error::RelayError;
 use crate::crypto::CryptoProvider;
 use crate::ice::config::{Config, TurnServer};
 use crate::ice::streams::StreamQueue;
 use crate::layer::{
-    Datagram, Envelope, FiveTuple, IceError, Layer, Opened, Protocol, StreamReport, Transmit, TransmitBatch,
+    Datagram, Envelope, FiveTuple, IceError, Opened, Protocol, StreamReport, Transmit, TransmitBatch,
 };
 use crate::stun::ServerTransport;
-use crate::turn::Client;
 
 /// The allocations of an agent, which outlive its restarts.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ pub(in crate::ice) struct Relays {
     /// Those from addresses that are gone and may come back.
     parked: Vec<Relay>,
     /// Those that give their allocations back.
-    leaving: Vec<Client>,
+    leaving: Leaving,
     /// When one of them was started last.
     now: Option<Instant>,
 }
@@ -102,10 +102,8 @@ impl Relays {
         self.relays = stay;
         for mut relay in gone {
             bases.extend(std::mem::take(&mut relay.bases).into_iter().map(|(_, base)| base));
-            if let Some(mut client) = relay.into_client(streams) {
-                streams.close(client.path());
-                client.close(now);
-                self.leaving.push(client);
+            if let Some(client) = relay.into_client(streams) {
+                self.leaving.enter(now, client, streams);
             }
         }
         bases
@@ -217,6 +215,7 @@ impl Relays {
     ) -> bool {
         let mut relays = self.relays.iter_mut();
         relays.any(|relay| relay.handle_stream(now, report, provider, config, streams))
+            || self.leaving.take_report(report, streams)
     }
 
     pub(super) fn errors(&self) -> impl Iterator<Item = (RelayId, &Relay, &RelayError)> {
@@ -224,8 +223,8 @@ impl Relays {
         relays.filter_map(|(place, relay)| Some((RelayId(place), relay, relay.error()?)))
     }
 
-    pub(super) fn timeout(&self) -> Option<Instant> {
-        self.relays.iter().filter_map(Relay::timeout).min()
+    pub(in crate::ice) fn timeout(&self) -> Option<Instant> {
+        self.relays.iter().filter_map(Relay::timeout).chain(self.leaving.timeout()).min()
     }
 
     pub(in crate::ice) fn ids(&self) -> impl Iterator<Item = RelayId> + use<> {
@@ -325,13 +324,8 @@ impl Relays {
         now: Instant,
         out: &mut TransmitBatch,
     ) -> Option<Transmit> {
-        while let Some(client) = self.leaving.last_mut() {
-            if let Some(transmit) = client.poll_transmit(now, out) {
-                return Some(transmit);
-            }
-            self.leaving.pop();
-        }
-        self.relays.iter_mut().find_map(|relay| relay.poll_transmit(now, out))
+        let leaving = self.leaving.poll_transmit(now, out);
+        leaving.or_else(|| self.relays.iter_mut().find_map(|relay| relay.poll_transmit(now, out)))
     }
 
     /// Something has left by the path of a pair.
@@ -341,21 +335,30 @@ impl Relays {
         }
     }
 
-    /// Gives the allocations back, with one request each.
+    /// Gives the allocations back. The servers are asked until they [know](Self::is_leaving).
     pub(super) fn close(&mut self, streams: &mut StreamQueue) {
         self.parked = Vec::new();
+        let relays = std::mem::take(&mut self.relays);
         let Some(now) = self.now else { return };
-        let relays = std::mem::take(&mut self.relays).into_iter();
-        let clients: Vec<Client> = relays.filter_map(|relay| relay.into_client(streams)).collect();
-        // What is sent by a stream leaves before it is closed.
-        clients.iter().for_each(|client| streams.close(client.path()));
-        self.leaving = clients
-            .into_iter()
-            .filter(|client| client.allocation().is_some())
-            .map(|mut client| {
-                client.close(now);
-                client
-            })
-            .collect();
+        for relay in relays {
+            if let Some(client) = relay.into_client(streams) {
+                self.leaving.enter(now, client, streams);
+            }
+        }
+    }
+
+    /// Whether a server is yet to know that an allocation is given back.
+    pub(in crate::ice) fn is_leaving(&self) -> bool {
+        !self.leaving.is_empty()
+    }
+
+    /// Goes on with giving back.
+    pub(in crate::ice) fn step_leaving(&mut self, now: Instant, streams: &mut StreamQueue) {
+        self.leaving.step(now, streams);
+    }
+
+    /// Takes an answer to what gives an allocation back; false if it is none.
+    pub(in crate::ice) fn receive_leaving(&mut self, now: Instant, datagram: Datagram<'_>) -> bool {
+        self.leaving.receive(now, datagram)
     }
 }

@@ -13,11 +13,15 @@ fn loopback() -> SocketAddr {
     "127.0.0.1:0".parse().unwrap()
 }
 
-pub(super) fn serve() -> TurnServer {
+fn config() -> Config {
     let relay = RelayAddress::new(loopback().ip()).with_ports(40_000..=49_151);
     let mut config = Config::new(Credentials::default().with_user("alice", "secret"), [relay]);
     config.policy = config.policy.allow("127.0.0.0/8".parse().unwrap());
-    TurnServer::builder(config).udp(loopback()).tcp(loopback()).bind().unwrap()
+    config
+}
+
+pub(super) fn serve() -> TurnServer {
+    TurnServer::builder(config()).udp(loopback()).tcp(loopback()).bind().unwrap()
 }
 
 pub(super) fn socket() -> EndpointBuilder {
@@ -89,6 +93,46 @@ async fn connections_meet_at_a_relay_over_tcp() {
         }
     };
     timeout(LONG, gone).await.expect("the allocations are gone");
+}
+
+/// RFC 8016 §3.2.1: a server keeps a mobile allocation when its stream ends, so that it has to be given back before. A nonce
+/// that has grown old since is no reason not to be.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mobile_allocation_is_given_back_before_its_stream_is_closed() {
+    for is_stale in [false, true] {
+        let mut config = config();
+        if is_stale {
+            config.nonce_lifetime = Duration::from_secs(1);
+        }
+        let server = TurnServer::builder(config).udp(loopback()).tcp(loopback()).bind().unwrap();
+        for url in [over_tcp(server.tcp_addrs()[0]), over_udp(server.udp_addrs()[0])] {
+            let endpoint = socket().bind().unwrap();
+            let builder = PeerConnection::builder().endpoint(&endpoint).ice_servers([url]);
+            let mobile =
+                builder.session(|config| config.transports.change_ice(|ice| ice.relay_mobility = true));
+            for is_dropped in [false, true] {
+                let alice = mobile.clone().build().await.unwrap();
+                alice.create_data_channel("chat").unwrap();
+                alice.set_local_description(None).unwrap();
+                timeout(LONG, alice.gathering_complete()).await.unwrap();
+                assert_eq!(server.statistics().allocations, 1);
+                if is_stale {
+                    tokio::time::sleep(Duration::from_millis(2100)).await;
+                }
+                alice.close();
+                if is_dropped {
+                    drop(alice);
+                }
+                let gone = async {
+                    while server.statistics().allocations > 0 {
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
+                };
+                let is_gone = timeout(Duration::from_secs(20), gone).await.is_ok();
+                assert!(is_gone, "stale {is_stale}, dropped {is_dropped}: {:?}", server.statistics());
+            }
+        }
+    }
 }
 
 /// RFC 8656 §7.2: an allocation for a five-tuple, and all connections of an endpoint have the same one to a server. Those

@@ -267,7 +267,8 @@ impl Client {
     }
 
     /// Gives the allocation back. [`Event::Closed`] follows, within seconds even if the server does not respond; until
-    /// then what [`poll_transmit`](crate::layer::Layer::poll_transmit) gives is to be sent.
+    /// then the client wants to be driven as before, since the request may be lost, or be refused for the age of its nonce.
+    /// A stream to the server is closed only after that: an allocation that [is mobile](Self::is_mobile) outlives it.
     pub fn close(&mut self, now: Instant) {
         if matches!(self.state, State::Closing | State::Ended) {
             return;
@@ -286,6 +287,12 @@ impl Client {
             self.end(Event::Closed);
         }
         self.settle(now);
+    }
+
+    /// Whether the client has ended, after [`close`](Self::close) or a [failure](Event::Failed): nothing is to be sent or
+    /// waited for any more.
+    pub fn is_closed(&self) -> bool {
+        self.state == State::Ended
     }
 
     /// Begins a request.

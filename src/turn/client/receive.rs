@@ -106,7 +106,7 @@ impl Client {
         let lifetime = message.attribute(AttributeType::LIFETIME).and_then(Lifetime::decode);
         let reservation = message.attribute(AttributeType::RESERVATION_TOKEN);
         let allocation = Allocation {
-            relayed,
+            relayed: relayed.into_iter().collect(),
             mapped: message.xor_address(AttributeType::XOR_MAPPED_ADDRESS),
             lifetime: lifetime.unwrap_or(Lifetime::DEFAULT),
             reservation: reservation.and_then(ReservationToken::decode),

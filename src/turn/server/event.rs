@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use smallvec::SmallVec;
 use thiserror::Error;
 
 use super::credentials::Question;
 use crate::layer::FiveTuple;
 use crate::stun::DecodeError;
+use crate::turn::allocation::RelayedAddresses;
 
 /// What a [`Server`](super::Server) asks for and tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub enum Event {
         /// The path to the client.
         client: FiveTuple,
         /// The addresses that peers see.
-        relayed: SmallVec<[SocketAddr; 2]>,
+        relayed: RelayedAddresses,
     },
     /// An allocation has ended.
     Released {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kaon_rtc::ice::{TransportPolicy, TurnServer as Server};
+use kaon_rtc::ice::{ServerTransport, TransportPolicy, TurnServer as Server};
 use kaon_rtc::layer::IceCandidateError;
 
 use super::*;
@@ -407,4 +407,51 @@ fn an_allocation_comes_along_when_its_address_goes() {
             "its permissions and channel are renewed there"
         );
     }
+}
+
+/// A request that gives an allocation back may be lost, and its nonce may have grown old; an agent that was closed goes on
+/// for as long as that takes, and no longer.
+#[test]
+fn an_allocation_is_given_back_through_loss_and_with_an_old_nonce() {
+    for (lost_for, transport) in
+        [(Duration::from_millis(1200), ServerTransport::Udp), (Duration::ZERO, ServerTransport::Tcp)]
+    {
+        let mut side = here().with_relays(&[RELAY]).relay_only();
+        side.config.turn_servers[0].transport = transport;
+        side.config.relay_mobility = true;
+        let mut peers = Peers::new(1, delay(20), [side, there()]);
+        let relay = peers.add_relay(RELAY);
+        peers.simulation.listen(address(RELAY));
+        peers.relay(relay).mobility = true;
+        assert!(peers.run_until(MINUTE, |p| p.is(IceConnectionState::Completed)));
+        assert_eq!(peers.relay(relay).allocations(), 1);
+        peers.relay(relay).nonce = b"another nonce";
+        let here = peers.hosts[0];
+        let cut = Link { up: false, ..delay(20) };
+        if !lost_for.is_zero() {
+            peers.simulation.network().set_link(here, relay, cut);
+        }
+        peers.agent_mut(0).close();
+        assert!(peers.agent(0).is_leaving());
+        peers.run_for(lost_for);
+        assert_eq!(peers.relay(relay).allocations(), 1, "{transport:?}");
+        peers.simulation.network().set_link(here, relay, delay(20));
+        peers.run_for(Duration::from_secs(1));
+        assert_eq!(peers.relay(relay).allocations(), 0, "{transport:?}");
+        assert_eq!(peers.simulation.streams(relay), 0, "{transport:?}");
+        assert_eq!((peers.agent(0).is_leaving(), peers.agent(0).poll_timeout()), (false, None));
+    }
+}
+
+#[test]
+fn a_server_that_is_gone_is_not_told_for_ever() {
+    let mut peers = Peers::new(1, delay(20), [here().with_relays(&[RELAY]).relay_only(), there()]);
+    let relay = peers.add_relay(RELAY);
+    assert!(peers.run_until(MINUTE, |p| p.is(IceConnectionState::Completed)));
+    let cut = Link { up: false, ..delay(20) };
+    let here = peers.hosts[0];
+    peers.simulation.network().set_link(here, relay, cut);
+    peers.agent_mut(0).close();
+    peers.run_for(Duration::from_secs(11));
+    assert_eq!((peers.agent(0).is_leaving(), peers.agent(0).poll_timeout()), (false, None));
 }
