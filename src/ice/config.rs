@@ -30,6 +30,9 @@ pub struct Config {
     pub renomination_interval: Duration,
     /// STUN servers that are asked for server-reflexive candidates. None by default.
     pub stun_servers: Vec<SocketAddr>,
+    /// STUN servers that are asked over TCP or TLS, each once: what it tells is the address of that stream, which is no
+    /// candidate of datagrams. One that does not answer is told of as those over UDP are. None by default.
+    pub stun_stream_servers: Vec<StunServer>,
     /// The URLs that errors name STUN servers by. One that has none is named by its address.
     pub stun_urls: BTreeMap<SocketAddr, String>,
     /// TURN servers that are asked for relayed candidates, each from every host address of its family. Those over UDP are
@@ -129,6 +132,7 @@ impl Default for Config {
             renomination: false,
             renomination_interval: Duration::from_secs(3),
             stun_servers: Vec::new(),
+            stun_stream_servers: Vec::new(),
             stun_urls: BTreeMap::new(),
             turn_servers: Vec::new(),
             relay_mobility: false,
@@ -215,6 +219,37 @@ pub enum TransportPolicy {
     /// Only relayed ones: no address of this machine or of its NAT is told to the peer, and nothing is sent to the peer
     /// or answered but by way of a relay.
     Relay,
+}
+
+/// A STUN server that is asked over a stream, which the agent asks for
+/// ([`Layer::poll_stream`](crate::layer::Layer::poll_stream)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StunServer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// With TLS: the name, or the IP address, that its certificate must be for.
+    pub tls: Option<String>,
+    /// The URL that errors name it by; its address by default.
+    pub url: Option<String>,
+}
+
+impl StunServer {
+    /// One over TCP alone.
+    pub fn tcp(address: SocketAddr) -> Self {
+        Self { address, tls: None, url: None }
+    }
+
+    /// One over TLS, whose certificate must be for this name or IP address.
+    pub fn tls(address: SocketAddr, name: impl Into<String>) -> Self {
+        Self { tls: Some(name.into()), ..Self::tcp(address) }
+    }
+
+    /// What it is named by (RFC 7064 §3.1).
+    pub(super) fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "stuns" } else { "stun" };
+        self.url.clone().unwrap_or_else(|| format!("{scheme}:{}", self.address))
+    }
 }
 
 /// A TURN server and the credentials for it.

@@ -75,7 +75,7 @@ pub use crate::turn::Families;
 pub use address_filter::AddressFilter;
 pub use address_rewrite::{AddressRewriteMode, AddressRewriteRule};
 pub use agent::{Agent, AgentStats};
-pub use config::{Config, TransportPolicy, TurnServer};
+pub use config::{Config, StunServer, TransportPolicy, TurnServer};
 pub use credentials::random_credentials;
 
 #[cfg(test)]

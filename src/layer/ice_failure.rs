@@ -67,6 +67,16 @@ pub enum CandidateError {
         /// The error code (RFC 8489 §14.8); 0 if it told none.
         code: u16,
     },
+    /// There is no stream to a STUN server that is asked over TCP or TLS.
+    #[error("the STUN server {server} is not reached from {base}: {reason}")]
+    ServerUnreachable {
+        /// The server.
+        server: SocketAddr,
+        /// The address of this side that asked.
+        base: SocketAddr,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A TURN server gave no relayed candidate.
     #[error("the TURN server {server} gives {base} no relayed address: {reason}")]
     Relay {

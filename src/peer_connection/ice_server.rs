@@ -7,15 +7,16 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::task::JoinSet;
 
-use crate::ice::{self, TurnServer};
+use crate::ice::{self, StunServer, TurnServer};
 use crate::layer::{CandidateError, IceCandidateError};
 use crate::stun::{ServerHost, ServerTransport, ServerUrl, ServerUrlError};
 
 /// A STUN or TURN server (W3C `RTCIceServer`): its URLs, and the credentials for those that are TURN.
 ///
 /// `stun:HOST` and `turn:HOST`, each with `:PORT` or the port 3478; `turn:HOST?transport=tcp` for TCP, and `turns:HOST` for
-/// TLS over TCP and `turns:HOST?transport=udp` for DTLS, with the port 5349, for which the feature `tls` is. `stuns:` is not
-/// there yet. Of several that relay, those over UDP are preferred, and those over TCP to those over TLS.
+/// TLS over TCP and `turns:HOST?transport=udp` for DTLS, with the port 5349, for which the feature `tls` is, as it is for
+/// `stuns:HOST`: STUN over TLS, which tells the address of a stream alone. Of several that relay, those over UDP are
+/// preferred, and those over TCP to those over TLS.
 ///
 /// ```
 /// use kaon_rtc::peer_connection::{IceServer, PeerConnection};
@@ -82,10 +83,9 @@ pub enum IceServerError {
 
 /// What a URL asks for that is not there, and what is there in its place.
 fn missing(url: &str) -> &'static str {
-    match url.parse::<ServerUrl>().map(|url| (url.is_relay(), url.transport())) {
-        Ok((true, ServerTransport::Tls)) => "TLS, which is not compiled in; enable the feature tls",
-        Ok((true, _)) => "DTLS, which is not compiled in; enable the feature tls",
-        _ => "STUN over TLS, which is not there yet; stun: over UDP is",
+    match url.parse::<ServerUrl>().map(|url| url.transport()) {
+        Ok(ServerTransport::Dtls) => "DTLS, which is not compiled in; enable the feature tls",
+        _ => "TLS, which is not compiled in; enable the feature tls",
     }
 }
 
@@ -115,13 +115,7 @@ impl UnresolvedServer {
     fn of(server: &IceServer, text: &str) -> Result<Self, IceServerError> {
         let url: ServerUrl = text.parse()?;
         let transport = url.transport();
-        let is_there = match transport {
-            ServerTransport::Udp => true,
-            ServerTransport::Tcp => url.is_relay(),
-            ServerTransport::Tls => url.is_relay() && cfg!(feature = "tls"),
-            ServerTransport::Dtls => url.is_relay() && cfg!(feature = "tls"),
-        };
-        if !is_there {
+        if transport.is_secure() && !cfg!(feature = "tls") {
             return Err(IceServerError::Transport(text.to_owned()));
         }
         let IceServer { username, credential, .. } = server;
@@ -137,16 +131,25 @@ impl UnresolvedServer {
     }
 
     fn add_to(self, ice: &mut ice::Config, addresses: &[SocketAddr]) {
+        // Of the addresses of one server one of each family will do: each takes an allocation, or a stream.
+        let first = |is_ipv4: bool| addresses.iter().find(|address| address.is_ipv4() == is_ipv4);
+        let firsts = [first(true), first(false)].into_iter().flatten();
         let Some((username, credential)) = self.relay else {
+            if self.transport == ServerTransport::Tls {
+                ice.stun_stream_servers.extend(firsts.map(|address| {
+                    let mut server = StunServer::tls(*address, self.host.clone());
+                    server.url = Some(self.url.clone());
+                    server
+                }));
+                return;
+            }
             for address in addresses {
                 ice.stun_urls.entry(*address).or_insert_with(|| self.url.clone());
             }
             ice.stun_servers.extend(addresses);
             return;
         };
-        // Of the addresses of one relay one of each family will do: each takes an allocation.
-        let first = |is_ipv4: bool| addresses.iter().find(|address| address.is_ipv4() == is_ipv4);
-        for address in [first(true), first(false)].into_iter().flatten() {
+        for address in firsts {
             let mut server = TurnServer::new(*address, username.clone(), credential.clone());
             server.url = Some(self.url.clone());
             server.transport = self.transport;
@@ -215,7 +218,10 @@ mod tests {
         let dtls = judge(turn("turns:example.org?transport=udp"));
         assert_eq!(dtls.is_ok(), cfg!(feature = "tls"), "{dtls:?}");
         let url = "stuns:example.org";
-        assert_eq!(judge(turn(url)), Err(IceServerError::Transport(url.to_owned())));
+        let tls = judge(IceServer::new(url));
+        assert_eq!(tls.is_ok(), cfg!(feature = "tls"), "{tls:?}");
+        let query = judge(IceServer::new("stun:example.org?transport=tcp"));
+        assert!(matches!(query, Err(IceServerError::Url(ServerUrlError::QueryOfStun(_)))), "{query:?}");
         let url = "turn:example.org";
         for server in [IceServer::new(url), IceServer::new(url).with_credentials("alice", "")] {
             assert_eq!(judge(server), Err(IceServerError::Credentials(url.to_owned())));

@@ -7,6 +7,7 @@ mod relays;
 mod renomination;
 mod servers;
 mod streams;
+mod stun_streams;
 mod tcp;
 
 use std::collections::BTreeSet;

@@ -307,7 +307,9 @@ impl Layer for Agent {
 
     fn handle_stream(&mut self, now: Instant, report: StreamReport) {
         let relays = &mut self.gathering.relays;
-        if !relays.handle_stream(now, &report, &self.provider, &self.config, &mut self.streams) {
+        if !relays.handle_stream(now, &report, &self.provider, &self.config, &mut self.streams)
+            && !self.gathering.stream_bindings.handle_stream(&report)
+        {
             self.handle_pair_stream(now, &report);
         }
         self.update(now);
@@ -471,7 +473,7 @@ impl IceTransport for Agent {
         self.begin_generation(KeyedCredentials::new(&self.provider, credentials));
         self.take_configuration();
         self.local.forget_reflexive();
-        self.gathering.restart();
+        self.gathering.restart(&mut self.streams);
         for (index, base) in self.local.bases().iter().enumerate() {
             self.gathering.add_base(now, index, base, &self.config);
         }

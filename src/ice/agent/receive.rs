@@ -386,6 +386,10 @@ impl Agent {
         let mapped = message.mapped_address().filter(|_| message.class() == Class::Success);
         let code = message.error_code().map_or(0, |(code, _)| code.number());
         let refusal = mapped.is_none().then_some(code);
+        if self.gathering.stream_bindings.answer(&path, message.transaction_id(), refusal, &mut self.streams)
+        {
+            return true;
+        }
         let answer =
             self.gathering.bindings.answer(now, &path, message.transaction_id(), refusal, &self.config);
         let Some(answer) = answer else { return false };

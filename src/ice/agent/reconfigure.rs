@@ -30,10 +30,19 @@ impl Agent {
     /// A gathering begins.
     pub(super) fn take_configuration(&mut self) {
         let Some(next) = self.next_config.take() else { return };
-        let Config { stun_servers, stun_urls, turn_servers, server_errors, transport_policy, .. } = *next;
+        let Config {
+            stun_servers,
+            stun_stream_servers,
+            stun_urls,
+            turn_servers,
+            server_errors,
+            transport_policy,
+            ..
+        } = *next;
         let errors = server_errors.into_iter().map(|error| IceEvent::CandidateError(Box::new(error)));
         self.events.extend(errors);
         let config = &mut self.config;
+        config.stun_stream_servers = stun_stream_servers;
         (config.stun_servers, config.stun_urls, config.turn_servers) =
             (stun_servers, stun_urls, turn_servers);
         config.transport_policy = transport_policy;

@@ -35,6 +35,11 @@ impl Agent {
         {
             self.send(path, id, Content::ServerQuery);
         }
+        while let Some((path, id)) =
+            self.gathering.stream_bindings.step(now, &*self.provider.random, &mut self.streams)
+        {
+            self.send(path, id, Content::ServerQuery);
+        }
         while let Some(error) = self.gathering.take_stun_error(&self.config) {
             self.events.push_back(IceEvent::CandidateError(Box::new(error)));
         }
@@ -113,6 +118,7 @@ impl Agent {
         (relay_first && self.start_relay(now))
             || self.start_binding(now)
             || (!relay_first && self.start_relay(now))
+            || self.gathering.stream_bindings.start_next(now, &self.config, &mut self.streams)
     }
 
     fn start_relay(&mut self, now: Instant) -> bool {

@@ -18,6 +18,9 @@ impl Agent {
         if path.protocol == Protocol::Udp {
             return self.local.base_of(path.local);
         }
+        if let Some(base) = self.gathering.stream_bindings.base_of(path) {
+            return Some(base);
+        }
         let pair = self.check_list.find(path).and_then(|id| self.check_list.get(id));
         pair.map(|pair| pair.base).or_else(|| self.local.passive_base_of(path.local))
     }

@@ -5,6 +5,7 @@ mod leaving;
 mod relay;
 mod relay_error;
 mod relays;
+mod stream_binding;
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -14,6 +15,7 @@ use smallvec::SmallVec;
 use self::binding::Bindings;
 pub(super) use self::relay::RelayNews;
 pub(super) use self::relays::{RelayId, Relays};
+use self::stream_binding::StreamBindings;
 use super::config::{Config, TransportPolicy};
 use super::local::{Base, BaseKind};
 use super::streams::StreamQueue;
@@ -24,6 +26,7 @@ use crate::stun::ServerTransport;
 #[derive(Debug, Default)]
 pub(super) struct Gathering {
     pub(super) bindings: Bindings,
+    pub(super) stream_bindings: StreamBindings,
     pub(super) relays: Relays,
     /// No further host address will come.
     ended: bool,
@@ -44,6 +47,11 @@ impl Gathering {
             // The allocation tells the same.
             if server.is_ipv4() == base.address.is_ipv4() && !self.relays.asks(index, *server) {
                 self.bindings.add(index, FiveTuple::udp(base.address, *server));
+            }
+        }
+        for server in &config.stun_stream_servers {
+            if server.address.is_ipv4() == base.address.is_ipv4() {
+                self.stream_bindings.add(index, base.address, server);
             }
         }
     }
@@ -70,12 +78,14 @@ impl Gathering {
         streams: &mut StreamQueue,
     ) -> SmallVec<[usize; 4]> {
         self.bindings.forget_base(host);
+        self.stream_bindings.forget_base(host, streams);
         self.relays.forget_base(now, host, in_use, streams)
     }
 
     /// Begins a new generation.
-    pub(super) fn restart(&mut self) {
+    pub(super) fn restart(&mut self, streams: &mut StreamQueue) {
         self.bindings = Bindings::default();
+        self.stream_bindings.close(streams);
         self.relays.restart();
         self.reported = false;
     }
@@ -103,12 +113,15 @@ impl Gathering {
 
     /// What went wrong with the servers.
     pub(super) fn errors(&self) -> impl Iterator<Item = CandidateError> {
-        self.bindings.errors().chain(self.relays.errors().map(|(_, _, error)| error.candidate_error()))
+        let stun = self.bindings.errors().chain(self.stream_bindings.errors());
+        stun.chain(self.relays.errors().map(|(_, _, error)| error.candidate_error()))
     }
 
     /// A STUN server that does not answer any more, or refuses, and has not been told of.
     pub(super) fn take_stun_error(&mut self, config: &Config) -> Option<IceCandidateError> {
-        let (path, error) = self.bindings.take_error()?;
+        let Some((path, error)) = self.bindings.take_error() else {
+            return self.stream_bindings.take_error();
+        };
         let url = config.stun_url(path.remote);
         Some(IceCandidateError::new(path.local, url, error.code(), error.to_string()))
     }
@@ -121,17 +134,19 @@ impl Gathering {
 
     /// When something is due next.
     pub(super) fn timeout(&self) -> Option<Instant> {
-        self.bindings.timeout().into_iter().chain(self.relays.timeout()).min()
+        let stun = self.bindings.timeout().into_iter().chain(self.stream_bindings.timeout());
+        stun.chain(self.relays.timeout()).min()
     }
 
     /// Whether a server waits for its turn to be asked.
     pub(super) fn has_queued(&self) -> bool {
-        self.bindings.has_queued() || self.relays.has_queued()
+        self.bindings.has_queued() || self.stream_bindings.has_queued() || self.relays.has_queued()
     }
 
     /// Ends it. Allocations are given back by what the relays still send.
     pub(super) fn close(&mut self, streams: &mut StreamQueue) {
         self.relays.close(streams);
+        self.stream_bindings.close(streams);
         self.bindings = Bindings::default();
     }
 }

@@ -262,6 +262,45 @@ async fn certificates_that_do_not_verify_are_told_of_with_what_to_do() {
     assert_eq!(server.statistics().allocations, 0);
 }
 
+/// RFC 7064 §3.2: TLS over TCP.
+#[cfg(all(feature = "tls", feature = "aws-lc-rs"))]
+#[tokio::test]
+async fn stuns_servers_are_asked_over_tls() {
+    use crate::stun::{Class, Message, MessageBuilder, Method};
+
+    let server = tokio::net::TcpListener::bind(loopback()).await.unwrap();
+    let (at, root) = with_tls(server.local_addr().unwrap(), &["localhost"]).await;
+    let socket = socket().tls(crate::net::tls_config([root]).unwrap());
+    let url = format!("stuns:localhost:{}", at.port());
+    let builder = PeerConnection::builder().socket(socket.clone()).ice_servers([IceServer::new(&url)]);
+    let alice = builder.build().await.unwrap();
+    alice.create_data_channel("chat").unwrap();
+    alice.set_local_description(None).unwrap();
+    // Nothing waits for the answer.
+    timeout(LONG, alice.gathering_complete()).await.unwrap();
+    let (mut asked, _) = timeout(LONG, server.accept()).await.unwrap().unwrap();
+    let mut question = [0; 100];
+    let count = timeout(LONG, asked.read(&mut question)).await.unwrap().unwrap();
+    let question = Message::decode(&question[..count]).unwrap();
+    assert_eq!((question.class(), question.method()), (Class::Request, Method::BINDING));
+    let mut answer = Vec::new();
+    MessageBuilder::new(&mut answer, Class::Success, Method::BINDING, question.transaction_id())
+        .xor_mapped_address("192.0.2.7:7".parse().unwrap())
+        .finish()
+        .unwrap();
+    asked.write_all(&answer).await.unwrap();
+    let end = timeout(LONG, asked.read(&mut [0; 100])).await.expect("it has its answer, and hangs up");
+    assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
+    timeout(LONG, alice.shutdown()).await.unwrap().unwrap();
+
+    // One whose certificate is for another name.
+    let url = format!("stuns:127.0.0.1:{}", at.port());
+    let builder = PeerConnection::builder().socket(socket).ice_servers([IceServer::new(&url)]);
+    let error = error_of(&builder.build().await.unwrap()).await;
+    assert_eq!((error.error_code, error.url), (701, url));
+    assert!(error.error_text.contains("not for 127.0.0.1"), "{}", error.error_text);
+}
+
 /// A proxy that speaks DTLS in front of a server; its root.
 #[cfg(all(feature = "tls", feature = "aws-lc-rs"))]
 async fn with_dtls(
