@@ -62,10 +62,56 @@ impl PrivateKey {
         Self(Zeroizing::new(der.to_vec()))
     }
 
+    /// A private key from an `ECPrivateKey` (RFC 5915) on P-256 or P-384, as `EC PRIVATE KEY` of PEM has it. What is
+    /// no such key is refused when it is loaded.
+    pub fn from_sec1(der: &[u8]) -> Self {
+        // RFC 5915: the length of the secret is that of the order, and so tells the curve.
+        let is_p384 = secret_len(der) == Some(48);
+        let curve: &[u8] = if is_p384 { &SECP384R1 } else { &PRIME256V1 };
+        let algorithm = tlv(0x30, &[&ID_EC_PUBLIC_KEY, curve]);
+        let key = Zeroizing::new(tlv(0x04, &[der]));
+        // PKCS#8 (RFC 5208): version 0, the algorithm, the key.
+        Self(Zeroizing::new(tlv(0x30, &[&[0x02, 1, 0], &algorithm, &key])))
+    }
+
     /// The PKCS#8 DER.
     pub fn as_pkcs8(&self) -> &[u8] {
         &self.0
     }
+}
+
+/// Object identifiers of RFC 5480 §2.1.1, with tag and length.
+const ID_EC_PUBLIC_KEY: [u8; 9] = [0x06, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
+const PRIME256V1: [u8; 10] = [0x06, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+const SECP384R1: [u8; 7] = [0x06, 5, 0x2b, 0x81, 0x04, 0x00, 0x22];
+
+/// How long the secret of an `ECPrivateKey` is: that stands behind the version, which is 1.
+fn secret_len(der: &[u8]) -> Option<u8> {
+    let (head, rest) = der.split_at_checked(2)?;
+    let long_form = match head {
+        [0x30, 0x81] => 1,
+        [0x30, 0x82] => 2,
+        [0x30, _] => 0,
+        _ => return None,
+    };
+    match rest.get(long_form..)? {
+        [0x02, 1, 1, 0x04, len, ..] => Some(*len),
+        _ => None,
+    }
+}
+
+/// An element of DER with what is in it. Longer than what a length of two bytes says is no key at all.
+fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let len: usize = parts.iter().map(|part| part.len()).sum();
+    let [high, low] = u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes();
+    let mut element = Vec::with_capacity(len + 4);
+    match (high, low) {
+        (0, 0..=0x7f) => element.extend([tag, low]),
+        (0, _) => element.extend([tag, 0x81, low]),
+        _ => element.extend([tag, 0x82, high, low]),
+    }
+    parts.iter().for_each(|part| element.extend_from_slice(part));
+    element
 }
 
 impl fmt::Debug for PrivateKey {

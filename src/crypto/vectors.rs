@@ -291,6 +291,25 @@ fn signing(provider: &CryptoProvider) {
     assert!(verify(scheme, PublicKey::P384(key.public_key()), b"message", &signature).is_err());
     assert!(verify(scheme, PublicKey::Rsa(&[]), b"message", &signature).is_err());
     assert!(provider.signatures.load(&PrivateKey::from_pkcs8(b"no key")).is_err());
+    // What PKCS#8 wraps begins with the version and the length of the secret; attributes come with none here.
+    let pkcs8 = private_key.as_pkcs8();
+    let at = pkcs8.windows(5).position(|window| window == [0x02, 1, 1, 0x04, 32]).unwrap() - 2;
+    let again = provider.signatures.load(&PrivateKey::from_sec1(&pkcs8[at..])).unwrap();
+    assert_eq!((again.scheme(), again.public_key()), (key.scheme(), key.public_key()));
+    // As `openssl ecparam -genkey -name secp384r1` writes it.
+    let point = "045ab122a2a13b8b41ba3bb9bce022fc82d8376aa34af600086122b8b22ae2f859d4a0d04e7e97675436383b60287e46d14f\
+                 f408cd47997686740ac099f236e733ff9aacad71bb748ca001e38289b1d5b513c92f1846607ef18dd0b1f92e1eb8f9";
+    let sec1 = [
+        "3081a4020101043067f52abfee54c94ddfda323805a0387cbaf9060dd67ebc50a80780c17664b1a9eba8a4d5fb44e733efee91b7",
+        "c82ae8cea00706052b81040022a164036200",
+        point,
+    ];
+    let sec1 = hex(&sec1.concat());
+    let p384 = provider.signatures.load(&PrivateKey::from_sec1(&sec1)).unwrap();
+    assert_eq!((p384.scheme(), p384.public_key()), (SignatureScheme::EcdsaSha384, &hex(point)[..]));
+    for cut in (0..sec1.len()).step_by(7) {
+        assert!(provider.signatures.load(&PrivateKey::from_sec1(&sec1[..cut])).is_err());
+    }
     for scheme in provider.signatures.schemes() {
         assert_eq!(SignatureScheme::from_id(scheme.id()), Some(*scheme));
     }

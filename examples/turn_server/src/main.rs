@@ -97,7 +97,12 @@ fn reload(options: &Options, server: &TurnServer) {
         Err(line) => tracing::error!("the users stay as they were: {line}"),
     }
     match options.identity() {
-        Ok(identity) => identity.into_iter().for_each(|identity| server.set_tls_identity(identity)),
+        Ok(None) => {}
+        Ok(Some(identity)) => {
+            if let Err(error) = server.set_tls_identity(identity) {
+                tracing::error!("the certificates stay as they were: {error}");
+            }
+        }
         Err(line) => tracing::error!("the certificates stay as they were: {line}"),
     }
 }

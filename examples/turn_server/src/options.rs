@@ -40,7 +40,8 @@ pub struct Options {
     #[arg(long, value_name = "ADDRESS:PORT", requires = "certificate")]
     listen_tls: Vec<SocketAddr>,
 
-    /// Where clients come to over DTLS, with a certificate that is made at the start. May be given several times.
+    /// Where clients come to over DTLS; with --certificate that is shown, which must have an ECDSA key then, or else one
+    /// that is made at the start. May be given several times.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen_dtls: Vec<SocketAddr>,
 
@@ -125,15 +126,19 @@ impl Options {
 
     /// Where DTLS is spoken, and how.
     pub fn dtls(&self) -> Result<Vec<(SocketAddr, dtls::Config)>, String> {
+        if self.listen_dtls.is_empty() {
+            return Ok(Vec::new());
+        }
         let provider = aws_lc_rs::provider();
-        let config = |address: &SocketAddr| {
-            let identity = dtls::Identity::generate(&provider).map_err(|error| error.to_string())?;
-            Ok((*address, dtls::Config::new(provider.clone(), identity)))
+        let identity = match self.identity()? {
+            Some(identity) => identity.for_dtls(&provider).map_err(|error| error.to_string())?,
+            None => dtls::Identity::generate(&provider).map_err(|error| error.to_string())?,
         };
-        self.listen_dtls.iter().map(config).collect()
+        let config = dtls::Config::new(provider, identity);
+        Ok(self.listen_dtls.iter().map(|address| (*address, config.clone())).collect())
     }
 
-    /// What is shown over TLS, if anything is.
+    /// What is shown over TLS and DTLS, if anything was given.
     pub fn identity(&self) -> Result<Option<TlsIdentity>, String> {
         let (Some(certificate), Some(key)) = (&self.certificate, &self.key) else { return Ok(None) };
         let read = |file: &Path| {

@@ -212,6 +212,17 @@ impl Listener {
         })
     }
 
+    /// Has connections that begin from now on made by another configuration, such as one with a certificate that was
+    /// renewed. Those that stand go on, and so do handshakes that a cookie was returned for.
+    ///
+    /// # Errors
+    /// [`DtlsError::Config`], and nothing changes.
+    pub fn set_connection_config(&mut self, connection_config: Arc<Config>) -> Result<(), DtlsError> {
+        Connection::server(connection_config.clone(), self.verification.clone())?;
+        self.connection_config = connection_config;
+        Ok(())
+    }
+
     /// What was counted of datagrams that belong to no connection.
     pub fn stats(&self) -> Stats {
         self.stats

@@ -1,4 +1,4 @@
-//! Answers to questions for names of this machine, RFC 6762 §6.
+//! Answers to questions for names of this machine, RFC 6762 §6, and their goodbyes (§10.1).
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -45,6 +45,7 @@ pub struct Answerer {
     config: AnswererConfig,
     names: FxHashMap<LocalName, Registered>,
     unsent: VecDeque<Unsent>,
+    goodbyes: VecDeque<Goodbye>,
 }
 
 #[derive(Debug)]
@@ -52,6 +53,15 @@ struct Registered {
     ip: IpAddr,
     /// When the address was last told to a group.
     multicast: Option<Instant>,
+    /// Whether somebody may have kept it.
+    is_told: bool,
+}
+
+/// Records that nobody shall keep any longer.
+#[derive(Debug)]
+struct Goodbye {
+    group: SocketAddr,
+    records: Vec<(LocalName, IpAddr)>,
 }
 
 #[derive(Debug)]
@@ -69,9 +79,12 @@ impl Answerer {
     /// RFC 6762 §6.7: the longest time to live in answers to queriers of plain DNS.
     const LEGACY_TTL: u32 = 10;
 
+    /// The records of one goodbye, which fits into a frame with them.
+    const RECORDS_PER_GOODBYE: usize = 16;
+
     /// An answerer without names.
     pub fn new(config: AnswererConfig) -> Self {
-        Self { config, names: FxHashMap::default(), unsent: VecDeque::new() }
+        Self { config, names: FxHashMap::default(), unsent: VecDeque::new(), goodbyes: VecDeque::new() }
     }
 
     /// Answers for `name` with `ip` from now on.
@@ -82,15 +95,56 @@ impl Answerer {
         if self.names.len() >= self.config.max_names && !self.names.contains_key(&name) {
             return Err(TooManyNames { limit: self.config.max_names });
         }
-        self.names.insert(name, Registered { ip, multicast: None });
+        self.goodbyes.iter_mut().for_each(|goodbye| goodbye.records.retain(|(gone, _)| *gone != name));
+        self.goodbyes.retain(|goodbye| !goodbye.records.is_empty());
+        self.names.insert(name, Registered { ip, multicast: None, is_told: false });
         Ok(())
     }
 
-    /// Answers for `name` no more.
+    /// Answers for `name` no more. Those on the link who may have kept its address are told once, by what is to be sent
+    /// next (RFC 6762 §10.1).
     pub fn remove(&mut self, name: &LocalName) {
-        self.names.remove(name);
         self.unsent.retain(|unsent| unsent.name != *name);
+        if let Some(registered) = self.names.remove(name).filter(|registered| registered.is_told) {
+            self.say_goodbye(name, registered.ip);
+        }
     }
+
+    /// Answers for no name any more, as [`remove`](Self::remove) says.
+    pub fn clear(&mut self) {
+        let names: Vec<_> = self.names.keys().cloned().collect();
+        names.iter().for_each(|name| self.remove(name));
+    }
+
+    fn say_goodbye(&mut self, name: &LocalName, ip: IpAddr) {
+        for group in self.config.groups.iter().filter(|group| group.ip().is_multicast()) {
+            let of_group = self.goodbyes.iter_mut().filter(|goodbye| goodbye.group == *group);
+            let waiting: usize = of_group.map(|goodbye| goodbye.records.len()).sum();
+            if waiting >= self.config.max_names {
+                continue; // It is forgotten all the same when its time to live is over.
+            }
+            let has_room = |goodbye: &&mut Goodbye| {
+                goodbye.group == *group && goodbye.records.len() < Self::RECORDS_PER_GOODBYE
+            };
+            let record = (name.clone(), ip);
+            match self.goodbyes.iter_mut().find(has_room) {
+                Some(goodbye) => goodbye.records.push(record),
+                None => self.goodbyes.push_back(Goodbye { group: *group, records: vec![record] }),
+            }
+        }
+    }
+
+    fn transmit_goodbye(&mut self, out: &mut TransmitBatch) -> Option<Transmit> {
+        let Goodbye { group, records } = self.goodbyes.pop_front()?;
+        let mut segments = out.segments(Some(FiveTuple::udp(unspecified(group), group)), None);
+        Message::write_goodbye(&records, segments.datagram());
+        segments.end_datagram();
+        segments.finish()
+    }
+}
+
+fn unspecified(family: SocketAddr) -> SocketAddr {
+    if family.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() }
 }
 
 impl Layer for Answerer {
@@ -132,10 +186,14 @@ impl Layer for Answerer {
     }
 
     fn poll_transmit(&mut self, _: Instant, out: &mut TransmitBatch) -> Option<Transmit> {
-        let Unsent { name, ip, to, legacy } = self.unsent.pop_front()?;
-        let local: SocketAddr = if to.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
+        let Some(Unsent { name, ip, to, legacy }) = self.unsent.pop_front() else {
+            return self.transmit_goodbye(out);
+        };
+        if let Some(registered) = self.names.get_mut(&name) {
+            registered.is_told = true;
+        }
         let ttl = if legacy.is_some() { self.config.ttl.min(Self::LEGACY_TTL) } else { self.config.ttl };
-        let mut segments = out.segments(Some(FiveTuple::udp(local, to)), None);
+        let mut segments = out.segments(Some(FiveTuple::udp(unspecified(to), to)), None);
         Message::write_response(&name, ip, ttl, legacy, segments.datagram());
         segments.end_datagram();
         segments.finish()

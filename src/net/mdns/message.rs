@@ -130,15 +130,27 @@ impl Message {
             let name = Name::new_unchecked(&text);
             packet.questions.push(Question::new(name, kind.qtype(), QCLASS::CLASS(CLASS::IN), false));
         }
-        let data = match ip {
-            IpAddr::V4(ip) => RData::A(A::from(ip)),
-            IpAddr::V6(ip) => RData::AAAA(AAAA::from(ip)),
-        };
-        let record = ResourceRecord::new(Name::new_unchecked(&text), CLASS::IN, ttl, data);
         // The cache-flush bit would be an unknown class to plain DNS (§6.7).
-        packet.answers.push(record.with_cache_flush(legacy.is_none()));
+        packet.answers.push(record(&text, ip, ttl).with_cache_flush(legacy.is_none()));
         write(&packet, out);
     }
+
+    /// Appends an unsolicited response that has everyone forget the addresses of names (RFC 6762 §10.1).
+    pub(super) fn write_goodbye(records: &[(LocalName, IpAddr)], out: &mut Vec<u8>) {
+        let records: Vec<_> = records.iter().map(|(name, ip)| (name.to_string(), *ip)).collect();
+        let mut packet = Packet::new_reply(0);
+        packet.set_flags(PacketFlag::AUTHORITATIVE_ANSWER);
+        packet.answers.extend(records.iter().map(|(text, ip)| record(text, *ip, 0).with_cache_flush(true)));
+        write(&packet, out);
+    }
+}
+
+fn record(name: &str, ip: IpAddr, ttl: u32) -> ResourceRecord<'_> {
+    let data = match ip {
+        IpAddr::V4(ip) => RData::A(A::from(ip)),
+        IpAddr::V6(ip) => RData::AAAA(AAAA::from(ip)),
+    };
+    ResourceRecord::new(Name::new_unchecked(name), CLASS::IN, ttl, data)
 }
 
 fn write(packet: &Packet<'_>, out: &mut Vec<u8>) {

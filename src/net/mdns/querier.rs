@@ -139,6 +139,13 @@ impl Querier {
     }
 
     fn take_answer(&mut self, now: Instant, record: AddressRecord) {
+        // RFC 6762 §10.1: a goodbye answers nothing, and what it is for is kept for one second more.
+        if record.ttl == 0 {
+            if let Some(answer) = self.answers.get_mut(&record.name).filter(|answer| answer.ip == record.ip) {
+                answer.until = answer.until.min(now + Duration::from_secs(1));
+            }
+            return;
+        }
         // What nobody asked for is not kept, and what cannot be connected to is no answer.
         if !is_reachable(record.ip) || self.questions.remove(&record.name).is_none() {
             return;

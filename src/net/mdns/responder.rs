@@ -31,7 +31,8 @@ impl Default for ResponderConfig {
 
 /// Answers for `.local` names of our own, so that ICE candidates need not show the addresses of this machine.
 ///
-/// One task with a few sockets serves all clones of a responder, and ends when the last of them is dropped.
+/// One task with a few sockets serves all clones of a responder, and ends when the last of them is dropped. Names that
+/// somebody was told are said goodbye to then, and where one is withdrawn (RFC 6762 §10.1).
 ///
 /// ```no_run
 /// use kaon_rtc::net::mdns::{Responder, ResponderConfig};
@@ -131,7 +132,11 @@ async fn run(mut link: Link<Answerer>, mut requests: mpsc::Receiver<Request>) {
                     let _ = done.send(link.layer.add(name, ip));
                 }
                 Some(Request::Remove { name }) => link.layer.remove(&name),
-                None => return,
+                None => {
+                    // What is told goes to the sockets at once, since nobody waits for this task.
+                    link.layer.clear();
+                    return link.flush();
+                }
             },
             () = link.step() => {}
         }

@@ -241,7 +241,110 @@ fn an_answerer_speaks_to_each_querier_in_its_way() {
     assert_eq!(sent(&mut answerer, now).len(), 64);
     hand_over(&mut answerer, now, "192.0.2.7:999", &ask("me", QuestionKind::V4, true)).unwrap();
     answerer.remove(&name("me"));
+    assert!(goodbyes(&mut answerer, now).iter().all(|(_, records)| records[0].ttl == 0));
+}
+
+fn goodbyes(layer: &mut Answerer, now: Instant) -> Vec<(SocketAddr, Vec<AddressRecord>)> {
+    let read = |(to, message): (SocketAddr, Vec<u8>)| match Message::decode(&message) {
+        Ok(Message::Response { addresses }) => {
+            assert!(message.len() <= 1440, "it fits into a frame");
+            (to, addresses)
+        }
+        other => panic!("{other:?}"),
+    };
+    sent(layer, now).into_iter().map(read).collect()
+}
+
+fn ask_by_multicast(layer: &mut Answerer, now: Instant, label: &str) {
+    let mut query = Vec::new();
+    Message::write_query(&name(label), QuestionKind::Any, &mut query);
+    hand_over(layer, now, "192.0.2.7:5353", &query).unwrap();
+}
+
+#[test]
+fn names_that_were_told_are_said_goodbye_to_once() {
+    let now = Instant::now();
+    let mut answerer = Answerer::new(AnswererConfig::default());
+    for (label, address) in [("told", "192.0.2.1"), ("secret", "192.0.2.2"), ("waits", "192.0.2.3")] {
+        answerer.add(name(label), ip(address)).unwrap();
+    }
+    ask_by_multicast(&mut answerer, now, "told");
+    assert_eq!(sent(&mut answerer, now).len(), 1);
+    ask_by_multicast(&mut answerer, now, "waits");
+    // Who was told nothing keeps nothing, and need not learn of the name now.
+    answerer.remove(&name("secret"));
+    answerer.remove(&name("waits"));
     assert!(sent(&mut answerer, now).is_empty());
+    answerer.remove(&name("told"));
+    answerer.remove(&name("told"));
+    let gone = AddressRecord { name: name("told"), ip: ip("192.0.2.1"), ttl: 0 };
+    let groups = AnswererConfig::default().groups;
+    let expected: Vec<_> = groups.iter().map(|group| (*group, vec![gone.clone()])).collect();
+    assert_eq!(goodbyes(&mut answerer, now), expected);
+    assert!(sent(&mut answerer, now).is_empty(), "once");
+
+    // Not where it is there again, and not to hosts.
+    answerer.add(name("told"), ip("192.0.2.1")).unwrap();
+    ask_by_multicast(&mut answerer, now, "told");
+    sent(&mut answerer, now);
+    answerer.remove(&name("told"));
+    answerer.add(name("told"), ip("192.0.2.1")).unwrap();
+    assert!(sent(&mut answerer, now).is_empty());
+    let host = "192.0.2.7:5353".parse().unwrap();
+    let mut answerer = Answerer::new(AnswererConfig { groups: vec![host], ..Default::default() });
+    answerer.add(name("told"), ip("192.0.2.1")).unwrap();
+    ask_by_multicast(&mut answerer, now, "told");
+    assert_eq!(sent(&mut answerer, now).len(), 1);
+    answerer.clear();
+    assert!(sent(&mut answerer, now).is_empty());
+}
+
+#[test]
+fn goodbyes_are_few_and_bounded() {
+    let now = Instant::now();
+    let config = AnswererConfig { groups: vec![group()], max_names: 40, ..Default::default() };
+    let mut answerer = Answerer::new(config);
+    let tell = |answerer: &mut Answerer, round: u128| {
+        for number in 0..40 {
+            let name = LocalName::from_random((round << 64 | number).to_be_bytes());
+            answerer.add(name.clone(), ip("2001:db8::1")).unwrap();
+            ask_by_multicast(answerer, now, name.label());
+            // An answer goes before goodbyes.
+            assert!(answerer.poll_transmit(now, &mut TransmitBatch::new(Message::MAX_LEN)).is_some());
+        }
+    };
+    tell(&mut answerer, 1);
+    answerer.clear();
+    let said = goodbyes(&mut answerer, now);
+    let counts: Vec<_> = said.iter().map(|(_, records)| records.len()).collect();
+    assert_eq!(counts, [16, 16, 8]);
+    // Who never sends holds no more than there may be names.
+    for round in 2..5 {
+        tell(&mut answerer, round);
+        answerer.clear();
+    }
+    let said = goodbyes(&mut answerer, now);
+    assert_eq!(said.iter().map(|(_, records)| records.len()).sum::<usize>(), 40);
+}
+
+#[test]
+fn a_goodbye_is_no_answer_and_what_it_is_for_is_forgotten() {
+    let (now, mut querier) = (Instant::now(), querier());
+    querier.ask(now, name("peer")).unwrap();
+    hand_over(&mut querier, now, "192.0.2.7:5353", &answer("peer", "192.0.2.7", 0)).unwrap();
+    assert_eq!(querier.poll_event(), None);
+    hand_over(&mut querier, now, "192.0.2.7:5353", &answer("peer", "192.0.2.7", 120)).unwrap();
+    assert!(querier.poll_event().is_some());
+    sent(&mut querier, now);
+    // Of another address it is not for this one.
+    hand_over(&mut querier, now, "192.0.2.7:5353", &answer("peer", "192.0.2.8", 0)).unwrap();
+    querier.ask(now + Duration::from_secs(2), name("peer")).unwrap();
+    assert!(querier.poll_event().is_some());
+    hand_over(&mut querier, now, "192.0.2.7:5353", &answer("peer", "192.0.2.7", 0)).unwrap();
+    querier.ask(now + Duration::from_millis(999), name("peer")).unwrap();
+    assert!(querier.poll_event().is_some());
+    querier.ask(now + Duration::from_secs(1), name("peer")).unwrap();
+    assert_eq!((querier.poll_event(), sent(&mut querier, now).len()), (None, 2));
 }
 
 proptest! {
@@ -365,6 +468,54 @@ fn names_are_found_by_multicast() {
         let (resolver, responder) = (Resolver::new(resolver).unwrap(), Responder::new(responder).unwrap());
         let name = responder.register(ip("192.0.2.1")).await.unwrap();
         assert_eq!(resolver.resolve(&name.to_string()).await, Ok(ip("192.0.2.1")));
+    });
+}
+
+/// The end of a responder, heard by a socket in the group.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_last_goodbye_is_heard_on_the_link() {
+    run(async {
+        let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let groups = vec![SocketAddr::from(([224, 0, 0, 251], port))];
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        socket.set_reuse_port(true).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        socket.bind(&groups[0].into()).unwrap();
+        socket.join_multicast_v4(&[224, 0, 0, 251].into(), &std::net::Ipv4Addr::LOCALHOST).unwrap();
+        let socket = tokio::net::UdpSocket::from_std(socket.into()).unwrap();
+        let mut only = crate::net::InterfaceFilter::default().with_accept(|address| address.ip.is_loopback());
+        only.loopback = true;
+        let (mut resolver, mut responder) = (ResolverConfig::default(), ResponderConfig::default());
+        (resolver.interfaces, responder.interfaces) = (only.clone(), only);
+        (resolver.querier.groups, responder.answerer.groups) = (groups.clone(), groups);
+        let (resolver, responder) = (Resolver::new(resolver).unwrap(), Responder::new(responder).unwrap());
+        let names =
+            [responder.publish(ip("192.0.2.1")).unwrap(), responder.publish(ip("192.0.2.2")).unwrap()];
+        for name in &names {
+            resolver.resolve(&name.to_string()).await.unwrap();
+        }
+        let goodbye = async || {
+            let mut message = [0; 1500];
+            loop {
+                let length = socket.recv(&mut message).await.unwrap();
+                if let Ok(Message::Response { addresses }) = Message::decode(&message[..length])
+                    && addresses.iter().any(|record| record.ttl == 0)
+                {
+                    break addresses;
+                }
+            }
+        };
+        let gone =
+            |at: usize, address| vec![AddressRecord { name: names[at].clone(), ip: ip(address), ttl: 0 }];
+        let clone = responder.clone();
+        responder.withdraw(names[0].clone());
+        assert_eq!(goodbye().await, gone(0, "192.0.2.1"));
+        drop(responder);
+        assert!(tokio::time::timeout(Duration::from_millis(50), goodbye()).await.is_err(), "a clone is left");
+        drop(clone);
+        assert_eq!(goodbye().await, gone(1, "192.0.2.2"));
     });
 }
 

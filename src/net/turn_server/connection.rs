@@ -52,7 +52,7 @@ async fn attend(
         Wire::Tls => {
             let identity = shared.tls();
             if let Some(identity) = identity {
-                let handshake = tokio_rustls::TlsAcceptor::from(identity.0).accept(stream);
+                let handshake = tokio_rustls::TlsAcceptor::from(identity.tls).accept(stream);
                 // Half a handshake is half a message.
                 if let Ok(Ok(stream)) = timeout(limits.message, handshake).await {
                     serve(&shared, stream, path, outgoing, limits).await;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::time::Interval;
 
 use super::limits::ConnectionLimits;
-use crate::dtls::{Config, DtlsEvent, Listener, ListenerConfig, ListenerEvent, PeerVerification};
+use crate::dtls::{Config, DtlsEvent, Identity, Listener, ListenerConfig, ListenerEvent, PeerVerification};
 use crate::layer::{DtlsError, DtlsTransport, FiveTuple, Layer, Transmit, TransmitBatch};
 use crate::net::sources::Sources;
 use crate::net::{ReceiveBatch, UdpSocket};
@@ -25,6 +25,7 @@ pub(super) struct DtlsPort {
 
 struct State {
     listener: Listener,
+    config: Arc<Config>,
     out: TransmitBatch,
     padded: Vec<u8>,
     clients: Clients,
@@ -73,9 +74,10 @@ impl DtlsPort {
     ) -> Result<Self, DtlsError> {
         // Clients prove who they are by TURN's credentials; certificates of theirs say nothing.
         let held = ListenerConfig { max_connections: limits.total, ..ListenerConfig::default() };
-        let listener = Listener::new(config, PeerVerification::AcceptAny, held)?;
+        let listener = Listener::new(config.clone(), PeerVerification::AcceptAny, held)?;
         let state = State {
             listener,
+            config,
             out: TransmitBatch::new(65_535),
             padded: Vec::new(),
             clients: Clients::default(),
@@ -89,6 +91,21 @@ impl DtlsPort {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the cryptography of its connections comes from.
+    #[cfg(feature = "tls")]
+    pub(super) fn provider(&self) -> crate::crypto::CryptoProvider {
+        self.state().config.provider.clone()
+    }
+
+    /// What is shown to those who come from now on.
+    pub(super) fn set_identity(&self, identity: Identity) -> Result<(), DtlsError> {
+        let mut state = self.state();
+        let config = Arc::new(Config { identity: Some(identity), ..Config::clone(&state.config) });
+        state.listener.set_connection_config(config.clone())?;
+        state.config = config;
+        Ok(())
     }
 
     /// Encrypts what goes to a client and sends it. What has no connection is lost.

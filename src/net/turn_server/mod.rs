@@ -147,10 +147,33 @@ impl TurnServer {
         &self.tls
     }
 
-    /// Shows other certificates to those who come over TLS from now on. Connections that stand go on.
+    /// Shows other certificates to those who come over TLS or DTLS from now on. Connections that stand go on.
+    ///
+    /// # Errors
+    /// Where DTLS is spoken, if `identity` has nothing to show there, as [`TlsIdentity::for_dtls`] says. Nothing changes
+    /// then, over TLS neither.
     #[cfg(feature = "tls")]
-    pub fn set_tls_identity(&self, identity: TlsIdentity) {
+    pub fn set_tls_identity(&self, identity: TlsIdentity) -> Result<(), TlsIdentityError> {
+        #[cfg(feature = "dtls")]
+        {
+            let of_port = |port: &Arc<dtls::DtlsPort>| identity.for_dtls(&port.provider());
+            let of_ports: Result<Vec<_>, _> = self.shared.dtls.iter().map(of_port).collect();
+            for (port, identity) in self.shared.dtls.iter().zip(of_ports?) {
+                port.set_identity(identity)?;
+            }
+        }
         self.shared.set_tls(identity);
+        Ok(())
+    }
+
+    /// Shows another certificate to those who come over DTLS from now on, and the same as before over TLS. Connections
+    /// that stand go on.
+    ///
+    /// # Errors
+    /// [`DtlsError::Config`](crate::layer::DtlsError::Config).
+    #[cfg(feature = "dtls")]
+    pub fn set_dtls_identity(&self, identity: crate::dtls::Identity) -> Result<(), crate::layer::DtlsError> {
+        self.shared.dtls.iter().try_for_each(|port| port.set_identity(identity.clone()))
     }
 
     /// The addresses that clients send to for DTLS.

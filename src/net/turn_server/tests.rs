@@ -319,7 +319,7 @@ mod tls {
         let (count, relayed) = timeout(PATIENCE, peer.recv_from(&mut buffer)).await.unwrap().unwrap();
         assert_eq!((&buffer[..count], relayed), (&b"hello"[..], caller.relayed()));
         let (second, second_root) = identity("second.example");
-        server.set_tls_identity(second);
+        server.set_tls_identity(second).unwrap();
         assert!(connect(address, "first.example", &first_root).await.is_err());
         let mut other = connect(address, "second.example", &second_root).await.unwrap();
         other.until(|caller| caller.client.allocation().is_some()).await;

@@ -95,6 +95,62 @@ async fn data_is_relayed_over_dtls() {
     timeout(PATIENCE, gone).await.expect("it is released");
 }
 
+/// Who comes now is shown another certificate, and who has come before is served on.
+async fn shows(server: &TurnServer, certificate: &[u8], before: &mut Caller) {
+    let secured = Secured::connect(server.dtls_addrs()[0]).await;
+    assert_eq!(secured.connection.peer_certificate(), Some(certificate));
+    let peer = UdpSocket::bind(loopback()).await.unwrap();
+    let address = peer.local_addr().unwrap();
+    before.bind(address).await;
+    before.write(address, b"hello").await;
+    let mut buffer = [0; 100];
+    let (count, relayed) = timeout(PATIENCE, peer.recv_from(&mut buffer)).await.unwrap().unwrap();
+    assert_eq!((&buffer[..count], relayed), (&b"hello"[..], before.relayed()));
+}
+
+#[tokio::test]
+async fn certificates_change() {
+    let provider = default_provider().unwrap();
+    let [first, second] = [(); 2].map(|()| Identity::generate(&provider).unwrap());
+    let dtls = dtls::Config::new(provider, first.clone());
+    let builder = TurnServer::builder(config()).dtls(loopback(), dtls.clone()).dtls(loopback(), dtls);
+    let server = builder.bind().unwrap();
+    let mut caller = caller(&server).await;
+    shows(&server, first.certificate(), &mut caller).await;
+    server.set_dtls_identity(second.clone()).unwrap();
+    shows(&server, second.certificate(), &mut caller).await;
+    let other = Secured::connect(server.dtls_addrs()[1]).await;
+    assert_eq!(other.connection.peer_certificate(), Some(second.certificate()));
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn certificates_change_with_those_of_tls() {
+    let made = rcgen::generate_simple_self_signed(["relay.example".to_owned()]).unwrap();
+    let (pem, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let other = TlsIdentity::from_pem(pem.as_bytes(), key.as_bytes()).unwrap();
+    let server = TurnServer::builder(config()).tls(loopback(), other.clone()).dtls(loopback(), identity());
+    let server = server.bind().unwrap();
+    let mut caller = caller(&server).await;
+    server.set_tls_identity(other.clone()).unwrap();
+    shows(&server, made.cert.der(), &mut caller).await;
+
+    // What DTLS cannot show changes nothing, unless there is something else for it.
+    let of_rustls = TlsIdentity::from(other.tls.clone());
+    let refused = server.set_tls_identity(of_rustls.clone());
+    assert!(matches!(refused, Err(TlsIdentityError::NoDtls)), "{refused:?}");
+    let ed25519 = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    let params = rcgen::CertificateParams::new(["relay.example".to_owned()]).unwrap();
+    let certificate = params.self_signed(&ed25519).unwrap().pem();
+    let strange = TlsIdentity::from_pem(certificate.as_bytes(), ed25519.serialize_pem().as_bytes()).unwrap();
+    let refused = server.set_tls_identity(strange);
+    assert!(matches!(refused, Err(TlsIdentityError::Dtls(_))), "{refused:?}");
+    shows(&server, made.cert.der(), &mut caller).await;
+    let third = Identity::generate(&default_provider().unwrap()).unwrap();
+    server.set_tls_identity(of_rustls.with_dtls(third.clone())).unwrap();
+    shows(&server, third.certificate(), &mut caller).await;
+}
+
 #[tokio::test]
 async fn who_has_no_allocation_is_closed_and_who_has_too_many_connections() {
     let limits =
