@@ -18,6 +18,10 @@ pub enum Framing {
     /// Each is a STUN message or ChannelData padded to four bytes, which tell their length themselves: streams to STUN and
     /// TURN servers (RFC 8489 §6.2.2, RFC 8656 §12.5).
     Stun,
+    /// They are not: the bytes of the stream are handed over as they come, in pieces of any length, and what is sent leaves as
+    /// it is. Nothing of it is ever dropped: a stream breaks by which more is sent than the other side takes. It ends when
+    /// either side has ended what it sends.
+    Bytes,
     /// Each is in a record of DTLS over UDP (RFC 7350): no stream, but opened, verified and closed as one. The path is of
     /// [`Protocol::Dtls`](super::Protocol::Dtls).
     Records,

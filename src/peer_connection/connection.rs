@@ -516,7 +516,8 @@ impl PeerConnection {
 
     /// Ends the connection at once (W3C `close`), as does dropping the last handle of it. The peer is told, and everything
     /// that waits on this side ends. What was sent and has not arrived is discarded, messages and media alike;
-    /// [`shutdown`](Self::shutdown) delivers it first.
+    /// [`shutdown`](Self::shutdown) delivers it first. The endpoint stays until the TURN servers know that they are not needed
+    /// any more, mostly for a round trip and for ten seconds at most, as long as the runtime does.
     pub fn close(&self) {
         self.handle.shared.close();
     }

@@ -127,6 +127,17 @@ impl CredentialsClient {
         })
     }
 
+    /// The same user, of whom no server has asked anything yet.
+    #[cfg(feature = "turn")]
+    pub(crate) fn unchallenged(&self) -> Self {
+        Self {
+            provider: self.provider.clone(),
+            username: self.username.clone(),
+            password: self.password.clone(),
+            session: None,
+        }
+    }
+
     /// Whether requests are signed: the server has asked for credentials.
     pub fn is_challenged(&self) -> bool {
         self.session.is_some()

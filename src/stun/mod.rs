@@ -58,7 +58,7 @@ pub use client::{BindingClient, BindingConfig, BindingEvent, BindingFailure};
 pub use credentials_client::{ChallengeError, CredentialsClient, Proof};
 pub use error::{DecodeError, EncodeError, StunError};
 pub use error_code::ErrorCode;
-#[cfg(feature = "net")]
+#[cfg(any(feature = "net", feature = "turn"))]
 pub(crate) use framing::message_length;
 pub use framing::{StreamFraming, StreamFramingError};
 pub use header::{Class, HEADER_LEN, MAGIC_COOKIE, Method, TransactionId, is_stun, peek};

@@ -133,6 +133,22 @@ impl ReservationToken {
     }
 }
 
+/// Names a TCP connection of a peer at a server (RFC 6062 §6.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u32);
+
+impl ConnectionId {
+    /// The value of CONNECTION-ID.
+    pub const fn encode(self) -> [u8; 4] {
+        self.0.to_be_bytes()
+    }
+
+    /// Reads the value of CONNECTION-ID; `None` if it is malformed.
+    pub fn decode(value: &[u8]) -> Option<Self> {
+        value.try_into().ok().map(|id| Self(u32::from_be_bytes(id)))
+    }
+}
+
 /// How long an allocation lives unless it is refreshed, in whole seconds (RFC 8656 §18.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Lifetime(u32);
@@ -231,6 +247,10 @@ mod tests {
         assert_eq!(icmp.encode(), [0, 0, 6, 4, 0, 0, 5, 0]);
         assert_eq!(Icmp::decode(&icmp.encode()), Some(icmp));
         assert_eq!(Lifetime::decode(&Lifetime::DEFAULT.encode()), Some(Lifetime::from_secs(600)));
+        assert_eq!(
+            ConnectionId::decode(&ConnectionId(0x0102_0304).encode()),
+            Some(ConnectionId(0x0102_0304))
+        );
         assert_eq!(RequestedTransport::decode(&[17, 1, 2, 3]), Some(RequestedTransport::UDP));
     }
 
@@ -239,7 +259,7 @@ mod tests {
         for value in [&[][..], &[1], &[1, 0, 0], &[1, 0, 0, 0, 0], &[0; 9]] {
             assert_eq!((AddressFamily::decode(value), RequestedTransport::decode(value)), (None, None));
             assert_eq!((Lifetime::decode(value), ReservationToken::decode(value)), (None, None));
-            assert_eq!(Icmp::decode(value), None);
+            assert_eq!((Icmp::decode(value), ConnectionId::decode(value)), (None, None));
             assert_eq!(EvenPort::decode(value).is_some(), value.len() == 1);
         }
         assert_eq!(AddressFamily::decode(&[3, 0, 0, 0]), None);

@@ -38,13 +38,13 @@ pub mod server;
 
 pub use allocation::{Allocation, RelayedAddresses};
 pub use attribute::{
-    AddressFamily, EvenPort, Icmp, Lifetime, RequestedTransport, ReservationToken, decode_address_error,
-    encode_address_error,
+    AddressFamily, ConnectionId, EvenPort, Icmp, Lifetime, RequestedTransport, ReservationToken,
+    decode_address_error, encode_address_error,
 };
 pub use channel::{CHANNEL_COOLDOWN, CHANNEL_LIFETIME, ChannelNumber};
 pub use channel_data::{CHANNEL_DATA_HEADER_LEN, ChannelData, ChannelDataError};
 pub use client::{
-    Client, ClientError, Config, ConfigError, Event, Failure, FailureCause, Families, Opened, PathReason,
-    Refusal, RelayHead,
+    Client, ClientError, Config, ConfigError, ConnectionFailure, Event, Failure, FailureCause, Families,
+    Opened, PathReason, Refusal, RelayHead,
 };
 pub use permission::PERMISSION_LIFETIME;

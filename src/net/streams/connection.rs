@@ -77,6 +77,8 @@ pub(super) enum Progress {
     Opened(FiveTuple),
     /// Datagrams are in the batch.
     Received,
+    /// What waited for the other side has left, of a stream that drops nothing.
+    Sent,
     /// It is of no use any more.
     Ended(String),
     /// It has been closed as it was to be.
@@ -131,7 +133,7 @@ impl Connection {
     fn new(state: State, framing: Framing, waker: Arc<ConnectionWaker>, limits: &StreamLimits) -> Self {
         let max_frame = match framing {
             Framing::Length => limits.max_frame.min(ReceiveBatch::MAX_FRAME),
-            Framing::Stun | Framing::Records | Framing::Datagrams => ReceiveBatch::MAX_FRAME,
+            Framing::Stun | Framing::Bytes | Framing::Records | Framing::Datagrams => ReceiveBatch::MAX_FRAME,
         };
         Self {
             token: None,
@@ -154,7 +156,9 @@ impl Connection {
 
     /// When something must have happened.
     pub(super) fn deadline(&self, limits: &StreamLimits) -> Option<Instant> {
-        let frame = self.incomplete.into_iter().chain(self.stalled).min();
+        // One without frames may stand still for as long as it likes: what it holds is bounded.
+        let has_frames = self.framing != Framing::Bytes;
+        let frame = self.incomplete.into_iter().chain(self.stalled).filter(|_| has_frames).min();
         self.due.into_iter().chain(frame.map(|since| since + limits.frame)).min()
     }
 
@@ -222,8 +226,13 @@ impl Connection {
         if let Some(reason) = self.broken.take() {
             return Poll::Ready(Progress::Ended(reason));
         }
+        let was_waiting = !self.unsent.is_empty();
         if let Err(error) = self.flush(now, &mut context) {
             return Poll::Ready(Progress::Ended(error.to_string()));
+        }
+        if self.framing == Framing::Bytes && was_waiting && self.unsent.is_empty() && !self.is_closing {
+            task.wake();
+            return Poll::Ready(Progress::Sent);
         }
         if self.is_closing && self.unsent.is_empty() {
             let State::Open(transport) = &mut self.state else { return Poll::Pending };
@@ -303,7 +312,6 @@ impl Connection {
     }
 
     /// How many bytes wait for the other side.
-    #[cfg(test)]
     pub(super) fn unsent_len(&self) -> usize {
         self.unsent.len()
     }
@@ -322,8 +330,11 @@ impl Connection {
         if let State::Dtls(carrier) = &mut self.state {
             return bytes.chunks(size.max(1)).filter(|datagram| !carrier.send(datagram)).count();
         }
+        if self.broken.is_some() {
+            return bytes.chunks(size.max(1)).count();
+        }
         let mut sent = 0;
-        if let (State::Open(transport), Framing::Stun, true) =
+        if let (State::Open(transport), Framing::Stun | Framing::Bytes, true) =
             (&mut self.state, self.framing, self.unsent.is_empty())
         {
             while let Some(rest @ [_, ..]) = bytes.get(sent..) {
@@ -354,6 +365,11 @@ impl Connection {
             let is_begun = rest.len() < datagram.len();
             if !is_begun && self.unsent.len() + datagram.len() > limits.max_unsent {
                 dropped += 1;
+                if self.framing == Framing::Bytes {
+                    self.broken = Some("more was sent by it than the other side takes".to_owned());
+                    self.task.wake_by_ref();
+                    break;
+                }
                 continue;
             }
             if self.framing == Framing::Length {

@@ -53,6 +53,10 @@ impl Inbound {
                     let len = usize::from(u16::from_be_bytes(*length));
                     Frame { start: Self::LENGTH, len, next: Self::LENGTH + len }
                 }),
+                Framing::Bytes => {
+                    let len = self.buffer.len().min(self.max_frame);
+                    (len > 0).then_some(Frame { start: 0, len, next: len })
+                }
                 // Those of DTLS come one by one.
                 Framing::Stun | Framing::Records | Framing::Datagrams => {
                     message_length(&self.buffer)?.map(|(len, next)| Frame { start: 0, len, next })

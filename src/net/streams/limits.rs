@@ -31,7 +31,7 @@ pub struct StreamLimits {
     /// 65535 at most.
     pub max_frame: usize,
     /// How many bytes wait at most for the other side of a stream to take them. 256 KiB by default. What does not fit is
-    /// dropped, frame by frame, as a full queue drops datagrams.
+    /// dropped, frame by frame, as a full queue drops datagrams; a stream without frames breaks.
     pub max_unsent: usize,
 }
 

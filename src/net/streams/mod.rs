@@ -176,8 +176,17 @@ impl Streams {
         self.inner().reports.pop_front()
     }
 
+    /// How many bytes wait for the other side of a stream to take them; `None` if there is no such stream. Who sends by one
+    /// with [`Framing::Bytes`] looks here before, since it breaks when they would be more than
+    /// [`StreamLimits::max_unsent`], and is woken by [`poll_recv`](Self::poll_recv) when all have left.
+    pub fn unsent(&self, path: &FiveTuple) -> Option<usize> {
+        let inner = self.inner();
+        let place = inner.by_path.get(path)?;
+        inner.connections.get(*place).map(Connection::unsent_len)
+    }
+
     /// Puts datagrams of one stream into `batch`, or leaves it empty when there is only something to
-    /// [report](Self::take_report). Only the task that polled last is woken.
+    /// [report](Self::take_report), or room to send by a stream that had none. Only the task that polled last is woken.
     pub fn poll_recv(&self, context: &mut Context<'_>, batch: &mut ReceiveBatch) -> Poll<()> {
         let mut inner = self.inner();
         inner.ready.set_task(context.waker());
@@ -453,6 +462,11 @@ impl Inner {
             Poll::Pending => {}
             Poll::Ready(Progress::Received) => {
                 self.list_deadline(place);
+                return true;
+            }
+            Poll::Ready(Progress::Sent) => {
+                self.list_deadline(place);
+                batch.clear();
                 return true;
             }
             Poll::Ready(Progress::Opened(path)) => {

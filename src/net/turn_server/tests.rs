@@ -273,6 +273,7 @@ async fn addresses_of_the_machine_are_no_peers_unless_they_are_allowed() {
 #[cfg(feature = "dtls")]
 mod dtls;
 mod peers;
+mod tcp_client;
 
 #[cfg(feature = "tls")]
 mod tls {

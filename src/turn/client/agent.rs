@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::config::{Config, ConfigError};
+use super::connections::Connections;
 use super::event::{ClientError, Event, Failure, FailureCause, Refusal};
 use super::peers::Peers;
 use super::ticket::Ticket;
@@ -71,6 +72,8 @@ pub struct Client {
     pub(super) refresh_at: Option<Instant>,
     pub(super) transactions: Vec<Transaction>,
     pub(super) peers: Peers,
+    /// Of an allocation for TCP.
+    pub(super) connections: Connections,
     /// Whether DONT-FRAGMENT is asked for, and not refused.
     pub(super) dont_fragment: bool,
     /// Whether a ticket is asked for, and not refused.
@@ -142,6 +145,7 @@ impl Client {
             refresh_at: None,
             transactions: Vec::new(),
             peers: Peers::default(),
+            connections: Connections::default(),
             remakes: 0,
             server_errors: 0,
             taken: 0,
@@ -202,8 +206,9 @@ impl Client {
     /// bound data goes in indications.
     ///
     /// # Errors
-    /// [`ClientError::TooManyPeers`].
+    /// [`ClientError::TooManyPeers`], and [`ClientError::RelaysTcp`].
     pub fn bind(&mut self, now: Instant, peer: SocketAddr) -> Result<(), ClientError> {
+        self.assert_relays_udp()?;
         self.want_permission(peer.ip())?;
         let limit = self.config.max_peers.clamp(1, ChannelNumber::COUNT);
         let is_new = self.peers.channel_of(peer).is_none();
@@ -281,6 +286,7 @@ impl Client {
         }
         self.state = State::Closing;
         self.refresh_at = None;
+        self.lose_connections();
         if self.allocation.take().is_some() {
             self.start(now, Purpose::Delete, 0);
         } else if self.transactions.is_empty() {
@@ -335,6 +341,7 @@ impl Client {
         self.unsent = false;
         self.keepalive_unsent = false;
         self.peers = Peers::default();
+        self.lose_connections();
         self.tell(event);
     }
 
@@ -353,7 +360,8 @@ impl Client {
                 self.refresh_at = None;
                 self.start(now, Purpose::Refresh, 0);
             }
-            while self.transactions.len() < self.config.max_requests.max(1) {
+            let under_way = |it: &&Transaction| it.purpose.connection().is_none();
+            while self.transactions.iter().filter(under_way).count() < self.config.max_requests.max(1) {
                 let Some(purpose) = self.peers.next_wanted() else { break };
                 self.ask(now, purpose);
             }
@@ -364,7 +372,9 @@ impl Client {
         };
         let of_peers = if self.state == State::Allocated { self.peers.next_timeout() } else { None };
         let requests = self.transactions.iter().map(|it| it.retransmission.due()).min();
-        self.next = [waiting, of_peers, requests, self.refresh_at].into_iter().flatten().min();
+        let of_connections = self.connections.next_timeout();
+        let next = [waiting, of_peers, of_connections, requests, self.refresh_at];
+        self.next = next.into_iter().flatten().min();
     }
 
     /// Asks for a permission or a channel, unless the server cannot grant it (RFC 8656 §10.2).
@@ -406,6 +416,7 @@ impl Client {
                 self.allocate(now);
             }
             self.step_transactions(now);
+            self.give_up_connections(now);
             if self.state == State::Allocated {
                 let lapsed = self.peers.handle_timeout(now);
                 lapsed.into_iter().for_each(|peer| self.tell(Event::ChannelLapsed(peer)));

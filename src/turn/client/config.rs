@@ -6,7 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::stun::{InvalidCredentials, RetransmissionConfig, ServerTransport};
-use crate::turn::attribute::{EvenPort, Lifetime, ReservationToken};
+use crate::turn::attribute::{EvenPort, Lifetime, RequestedTransport, ReservationToken};
 
 /// What a [`Client`](super::Client) asks for, and its limits.
 #[derive(Clone)]
@@ -19,6 +19,12 @@ pub struct Config {
     /// What carries messages to the server. [`ServerTransport::Udp`] by default. Over TCP and TLS nothing is repeated and
     /// ChannelData is padded; over UDP alone a redirection is followed without another path.
     pub transport: ServerTransport,
+    /// What is relayed. [`RequestedTransport::UDP`] by default. [`RequestedTransport::TCP`] (RFC 6062) is asked for over TCP or
+    /// TLS, and relays [connections](super::Client::connect) in the place of datagrams.
+    pub requested_transport: RequestedTransport,
+    /// The name or the IP address that the certificate of the server must be for: TCP connections to peers have streams of
+    /// their own, which are opened with TLS where the one to the server is. `None` by default.
+    pub server_name: Option<String>,
     /// The families of relayed addresses. IPv4 by default.
     pub families: Families,
     /// Asks for an even port. `None` by default.
@@ -42,7 +48,13 @@ pub struct Config {
     pub keepalive: Option<Duration>,
     /// How many peers there may be at a time, 1 to 4096. 256 by default.
     pub max_peers: usize,
-    /// How many requests are under way at a time; others wait. 16 by default, and at least 1.
+    /// How many TCP connections to peers there may be at a time, those included that are being opened. 16 by default.
+    pub max_connections: usize,
+    /// How many connections of peers wait at most to be [accepted](super::Client::accept); a server that tells of more is not
+    /// listened to. 16 by default.
+    pub max_attempts: usize,
+    /// How many requests are under way at a time, besides those for TCP connections; others wait. 16 by default, and at
+    /// least 1.
     pub max_requests: usize,
     /// How many events wait to be polled at most; the oldest are forgotten. 256 by default, and at least 16.
     pub max_events: usize,
@@ -55,6 +67,8 @@ impl Config {
             username: username.into(),
             password: password.into(),
             transport: ServerTransport::Udp,
+            requested_transport: RequestedTransport::UDP,
+            server_name: None,
             families: Families::Ipv4,
             even_port: None,
             reservation: None,
@@ -65,6 +79,8 @@ impl Config {
             retransmission: RetransmissionConfig::default(),
             keepalive: Some(Duration::from_secs(25)),
             max_peers: 256,
+            max_connections: 16,
+            max_attempts: 16,
             max_requests: 16,
             max_events: 256,
         }
@@ -79,6 +95,25 @@ impl Config {
         let reserves = self.even_port.is_some_and(|even_port| even_port.reserve_next);
         if self.families == Families::Both && reserves {
             return Err(ConfigError::BothWithReservation);
+        }
+        match self.requested_transport {
+            RequestedTransport::UDP => Ok(()),
+            RequestedTransport::TCP => self.validate_tcp(),
+            other => Err(ConfigError::RequestedTransport(other.0)),
+        }
+    }
+
+    /// RFC 6062 §4.1
+    fn validate_tcp(&self) -> Result<(), ConfigError> {
+        if !self.transport.is_stream() {
+            return Err(ConfigError::TcpOverDatagrams);
+        }
+        let is_of_udp = self.even_port.is_some() || self.reservation.is_some() || self.dont_fragment;
+        if is_of_udp || self.mobility {
+            return Err(ConfigError::TcpWithOthers);
+        }
+        if self.transport == ServerTransport::Tls && self.server_name.is_none() {
+            return Err(ConfigError::NoServerName);
         }
         Ok(())
     }
@@ -114,6 +149,18 @@ pub enum ConfigError {
     /// The next port cannot be reserved for two addresses.
     #[error("the next port can be reserved for an address of one family only: ask for one family")]
     BothWithReservation,
+    /// Servers relay UDP and TCP.
+    #[error("no server relays protocol {0}: ask for UDP or for TCP")]
+    RequestedTransport(u8),
+    /// An allocation for TCP lives by a stream.
+    #[error("TCP is relayed over TCP or TLS to the server alone: choose one of them as the transport")]
+    TcpOverDatagrams,
+    /// An even port, a reservation, DONT-FRAGMENT and mobility are of allocations for UDP.
+    #[error("an allocation for TCP has no even port, reservation, DONT-FRAGMENT or mobility: ask for none")]
+    TcpWithOthers,
+    /// The certificate of the server is verified for each connection.
+    #[error("connections to peers have TLS of their own to the server: give its name as server_name")]
+    NoServerName,
     /// A wildcard address or port 0 is no server.
     #[error("{0} is no address of a server; resolve its name and give the port, 3478 or 5349 by default")]
     Server(SocketAddr),

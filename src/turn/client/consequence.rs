@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::agent::{Client, State};
-use super::event::{Event, FailureCause, PathReason, Refusal};
+use super::event::{ConnectionFailure, Event, FailureCause, PathReason, Refusal};
 use super::transaction::{Purpose, Transaction};
 use crate::stun::{AttributeType, ErrorCode, Message, ServerTransport};
 
@@ -36,6 +36,7 @@ impl Client {
             // Nothing more can be done for an allocation that is given back.
             _ if self.state == State::Closing && !is_challenge(code) => self.end(Event::Closed),
             _ if is_challenge(code) => self.challenged(now, transaction, code, message),
+            _ if matches!(purpose, Purpose::Bind(_)) => self.final_refusal(now, purpose, code),
             _ if purpose == Purpose::Forget => self.allocate(now),
             _ if purpose == Purpose::Allocate => self.allocate_refused(now, code, message),
             _ if purpose == Purpose::Resume => self.resume_failed(now),
@@ -69,7 +70,8 @@ impl Client {
         let is_stale = code == ErrorCode::STALE_NONCE || is_proven;
         let refused =
             if transaction.signed && !is_stale { self.credentials.refused(message) } else { Ok(()) };
-        match refused.and_then(|()| self.credentials.challenged(message)) {
+        let credentials = self.challenged_credentials(transaction.purpose);
+        match refused.and_then(|()| credentials.challenged(message)) {
             Ok(()) if transaction.attempts < Transaction::MAX_ATTEMPTS => {
                 self.start(now, transaction.purpose, transaction.attempts + 1);
             }
@@ -133,6 +135,9 @@ impl Client {
                 self.state = State::NeedsPath;
                 let domain = message.alternate_domain().filter(|domain| domain.len() <= 253);
                 let domain = domain.map(str::to_owned);
+                if domain.is_some() {
+                    self.config.server_name.clone_from(&domain);
+                }
                 self.tell(Event::PathNeeded { server, domain, reason: PathReason::Redirected });
             }
             Err(error) => self.fail(error.into()),
@@ -156,6 +161,9 @@ impl Client {
             Purpose::Forget => self.allocate(now),
             Purpose::Permission(peer) => self.permission_refused(now, peer, code),
             Purpose::Channel(place) => self.channel_refused(now, place, code),
+            Purpose::Connect(number) | Purpose::Bind(number) => {
+                self.connection_failed(number, ConnectionFailure::Refused(code));
+            }
         }
     }
 
@@ -220,6 +228,9 @@ impl Client {
                 self.tell(Event::PermissionRefused(peer, Refusal::TimedOut));
             }
             Purpose::Channel(place) => self.channel_timed_out(now, place),
+            Purpose::Connect(number) | Purpose::Bind(number) => {
+                self.connection_failed(number, ConnectionFailure::TimedOut);
+            }
         }
     }
 
@@ -252,6 +263,7 @@ impl Client {
     }
 
     pub(super) fn lose_allocation(&mut self) {
+        self.lose_connections();
         if self.allocation.take().is_some() {
             self.tell(Event::Lost);
         }

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::layer::FiveTuple;
 use crate::stun::{ChallengeError, ErrorCode, RedirectionError};
 use crate::turn::allocation::Allocation;
-use crate::turn::attribute::{AddressFamily, Icmp};
+use crate::turn::attribute::{AddressFamily, ConnectionId, Icmp};
 use crate::turn::channel::ChannelNumber;
 
 /// Events of a [`Client`](super::Client).
@@ -46,6 +47,36 @@ pub enum Event {
     /// The channel of the peer has run out, since the server did not bind it again; data goes in indications until
     /// [`ChannelBound`](Self::ChannelBound).
     ChannelLapsed(SocketAddr),
+    /// A peer has connected to the relayed address for TCP: [`accept`](super::Client::accept) it within half a minute, or the
+    /// server closes it.
+    ConnectionAttempt {
+        /// The peer.
+        peer: SocketAddr,
+        /// What names its connection.
+        id: ConnectionId,
+    },
+    /// A connection to a peer stands, asked for by [`connect`](super::Client::connect) or
+    /// [`accept`](super::Client::accept). What its stream carries from now on are the bytes of the application.
+    Connected {
+        /// The peer.
+        peer: SocketAddr,
+        /// The stream.
+        path: FiveTuple,
+    },
+    /// There is no connection to a peer, or an attempt of it was not accepted in time.
+    ConnectionFailed {
+        /// The peer.
+        peer: SocketAddr,
+        /// Why.
+        failure: ConnectionFailure,
+    },
+    /// A connection that stood has ended: the peer, the server or the network has closed it.
+    ConnectionClosed {
+        /// The peer.
+        peer: SocketAddr,
+        /// The stream that it was.
+        path: FiveTuple,
+    },
     /// The relayed address got an ICMP message from the way to the peer.
     Icmp(SocketAddr, Icmp),
     /// There is no allocation, and none is being made. The last event.
@@ -74,6 +105,36 @@ pub enum Refusal {
     TimedOut,
     /// The allocation has no address of the peer's family.
     Family,
+}
+
+/// Why there is no TCP connection to a peer.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectionFailure {
+    /// The server refuses.
+    #[error("the TURN server refuses with {0}{advice}", advice = connection_advice(*.0))]
+    Refused(ErrorCode),
+    /// The server does not respond, or an attempt was not accepted in time.
+    #[error("it was not made in time")]
+    TimedOut,
+    /// There is no stream to the server for it.
+    #[error("no stream to the TURN server: {0}")]
+    Stream(String),
+    /// What the server said is no answer of RFC 6062.
+    #[error("the TURN server answers with what RFC 6062 does not have")]
+    Malformed,
+    /// The allocation is gone, and its connections with it.
+    #[error("the allocation is gone")]
+    Lost,
+}
+
+fn connection_advice(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::FORBIDDEN => "; it does not connect to this peer",
+        ErrorCode::CONNECTION_ALREADY_EXISTS => "; there is a connection to this peer",
+        ErrorCode::CONNECTION_TIMEOUT_OR_FAILURE => "; the peer does not answer, or takes no connection",
+        _ => "",
+    }
 }
 
 /// Why there is no allocation, and at which server.
@@ -168,6 +229,29 @@ pub enum ClientError {
     /// There are as many peers as allowed.
     #[error("there are {0} peers, as many as max_peers allows; release one")]
     TooManyPeers(usize),
+    /// What is relayed are datagrams.
+    #[error("the allocation relays UDP; ask for TCP by Config::requested_transport")]
+    RelaysUdp,
+    /// What is relayed are streams.
+    #[error(
+        "the allocation relays TCP, without channels and indications; connect to the peer, and send to it then"
+    )]
+    RelaysTcp,
+    /// The allocation has no address of the peer's family.
+    #[error("the allocation has no address of the peer's family")]
+    Family,
+    /// There is one connection to a peer at a time.
+    #[error("there is a connection to the peer, or one is being made")]
+    AlreadyConnected,
+    /// There is no connection to the peer, or not yet.
+    #[error("there is no connection to the peer; wait for Event::Connected")]
+    NotConnected,
+    /// There are as many connections as allowed.
+    #[error("there are {0} connections, as many as max_connections allows; close one")]
+    TooManyConnections(usize),
+    /// No peer waits under this name.
+    #[error("no attempt of a peer waits under this name; it may have waited too long")]
+    NoAttempt,
     /// The data does not fit a datagram.
     #[error("{len} bytes do not fit: {limit} are left in a datagram to the server")]
     TooLong {

@@ -2,6 +2,8 @@
 
 mod agent;
 mod config;
+mod connect;
+mod connections;
 mod consequence;
 mod event;
 mod head;
@@ -15,7 +17,7 @@ mod transaction;
 
 pub use agent::Client;
 pub use config::{Config, ConfigError, Families};
-pub use event::{ClientError, Event, Failure, FailureCause, PathReason, Refusal};
+pub use event::{ClientError, ConnectionFailure, Event, Failure, FailureCause, PathReason, Refusal};
 pub use head::RelayHead;
 pub use relay::Opened;
 

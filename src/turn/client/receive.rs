@@ -6,6 +6,7 @@ use std::time::Instant;
 use smallvec::SmallVec;
 
 use super::agent::{Client, State};
+use super::connections::ConnectionNumber;
 use super::event::{Event, FailureCause, Refusal};
 use super::transaction::{Purpose, Transaction};
 use crate::stun::{AttributeType, Class, ErrorCode, Message, Proof, Redirection, StunError};
@@ -14,7 +15,7 @@ use crate::turn::attribute::{AddressFamily, Lifetime, ReservationToken, decode_a
 use crate::turn::channel::ChannelNumber;
 
 /// The comprehension-required attributes that a response may have.
-const KNOWN: [AttributeType; 15] = [
+const KNOWN: [AttributeType; 16] = [
     AttributeType::MAPPED_ADDRESS,
     AttributeType::XOR_MAPPED_ADDRESS,
     AttributeType::XOR_RELAYED_ADDRESS,
@@ -30,16 +31,26 @@ const KNOWN: [AttributeType; 15] = [
     AttributeType::PASSWORD_ALGORITHM,
     AttributeType::USERHASH,
     AttributeType::REQUESTED_ADDRESS_FAMILY,
+    AttributeType::CONNECTION_ID,
 ];
 
 impl Client {
-    /// A success or error response.
-    pub(super) fn response(&mut self, now: Instant, message: &Message<'_>) -> Result<(), StunError> {
+    /// A success or error response, by the path to the server or by the stream of a connection.
+    pub(super) fn response(
+        &mut self,
+        now: Instant,
+        message: &Message<'_>,
+        by: Option<ConnectionNumber>,
+    ) -> Result<(), StunError> {
         let id = message.transaction_id();
         let at = self.transactions.iter().position(|it| it.id == id);
         let at = at.ok_or(StunError::Ignored("it belongs to no transaction under way"))?;
         if message.method() != self.transactions[at].purpose.method() {
             return Err(StunError::Ignored("its method is not that of the request"));
+        }
+        let purpose = self.transactions[at].purpose;
+        if by.map(Purpose::Bind) != Some(purpose).filter(|purpose| matches!(purpose, Purpose::Bind(_))) {
+            return Err(StunError::Ignored("it came by another stream than its request"));
         }
         let error = match (message.class(), message.error_code()) {
             (Class::Error, Some((code, _))) => Some(code),
@@ -47,7 +58,8 @@ impl Client {
             _ => None,
         };
         // RFC 8489 §9.2.5: as if it had been lost; what it said is told if nothing better comes.
-        if self.credentials.prove(message, self.transactions[at].signed) == Proof::Missing {
+        let proof = self.credentials_of(purpose).prove(message, self.transactions[at].signed);
+        if proof == Proof::Missing {
             self.transactions[at].unproven = error;
             return Err(StunError::Ignored("its integrity is missing or wrong"));
         }
@@ -72,7 +84,8 @@ impl Client {
 
     fn is_unusable_challenge(&mut self, at: usize, message: &Message<'_>) -> bool {
         let is_stale = message.error_code().is_some_and(|(code, _)| code == ErrorCode::STALE_NONCE);
-        (is_stale || !self.transactions[at].signed) && self.credentials.challenged(message).is_err()
+        let Transaction { purpose, signed, .. } = self.transactions[at];
+        (is_stale || !signed) && self.challenged_credentials(purpose).challenged(message).is_err()
     }
 
     fn granted(&mut self, now: Instant, transaction: &Transaction, message: &Message<'_>) {
@@ -89,6 +102,8 @@ impl Client {
                 }
             }
             Purpose::Channel(place) => self.bound(now, place),
+            Purpose::Connect(number) => self.peer_connected(now, number, message),
+            Purpose::Bind(number) => self.connection_bound(number),
         }
     }
 

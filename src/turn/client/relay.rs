@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::agent::Client;
 use super::event::{ClientError, Event};
 use super::head::{RelayHead, complete, write_indication};
-use crate::layer::{Datagram, Layer, Transmit, TransmitBatch};
+use crate::layer::{Datagram, Layer, StreamReport, StreamRequest, Transmit, TransmitBatch};
 use crate::stun::{AttributeType, Class, Message, Method, StunError, TransactionId};
 use crate::turn::attribute::Icmp;
 use crate::turn::channel_data::ChannelData;
@@ -17,7 +17,7 @@ use crate::turn::channel_data::ChannelData;
 pub enum Opened {
     /// The client's own affair. There may be events, and something to send.
     Own,
-    /// Data that a peer sent to the relayed address.
+    /// Data that a peer sent to the relayed address, or bytes of its connection.
     Data {
         /// The peer.
         peer: SocketAddr,
@@ -32,6 +32,9 @@ impl Client {
     /// # Errors
     /// [`ClientError`] says why the datagram was refused; it changed nothing.
     pub fn open(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<Opened, ClientError> {
+        if let Some(connection) = self.connections.by_path(&datagram.path) {
+            return self.open_stream(now, connection.number, datagram.bytes);
+        }
         let is_of_server =
             datagram.path.remote == self.path.remote && datagram.path.protocol == self.path.protocol;
         if !is_of_server {
@@ -47,8 +50,9 @@ impl Client {
         let message = Message::decode(datagram.bytes)?;
         match (message.class(), message.method()) {
             (Class::Indication, Method::DATA) => self.indication(&message),
+            (Class::Indication, Method::CONNECTION_ATTEMPT) => self.attempted(now, &message),
             (Class::Success | Class::Error, _) => {
-                self.response(now, &message)?;
+                self.response(now, &message, None)?;
                 Ok(Opened::Own)
             }
             _ => Err(StunError::Ignored("a client gets responses and Data indications only").into()),
@@ -80,8 +84,10 @@ impl Client {
     /// until the next event on the peer, or on the allocation.
     ///
     /// # Errors
-    /// [`ClientError::NotAllocated`]; [`ClientError::NotPermitted`], and the permission is asked for.
+    /// [`ClientError::NotAllocated`]; [`ClientError::NotPermitted`], and the permission is asked for;
+    /// [`ClientError::RelaysTcp`].
     pub fn head(&mut self, now: Instant, peer: SocketAddr) -> Result<RelayHead, ClientError> {
+        self.assert_relays_udp()?;
         self.assert_permitted(now, peer)?;
         Ok(match self.peers.bound(peer) {
             Some(channel) => RelayHead::channel(channel, self.config.transport.is_stream()),
@@ -97,7 +103,8 @@ impl Client {
         self.last_sent = self.last_sent.max(now);
     }
 
-    /// Appends data for a peer to a batch: through a channel if one is bound, else in a Send indication.
+    /// Appends data for a peer to a batch: through a channel if one is bound, else in a Send indication. Of an allocation for
+    /// TCP they are bytes of the [connection](Self::connect) to the peer.
     ///
     /// # Errors
     /// [`ClientError`]; nothing is appended. Without a permission it is asked for.
@@ -108,6 +115,9 @@ impl Client {
         data: &[u8],
         out: &mut TransmitBatch,
     ) -> Result<Transmit, ClientError> {
+        if self.relays_tcp() {
+            return self.send_by_stream(peer, data, out);
+        }
         self.assert_permitted(now, peer)?;
         let padded = self.config.transport.is_stream();
         let channel = self.peers.bound(peer);
@@ -179,5 +189,14 @@ impl Layer for Client {
 
     fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    /// Streams are those of [connections](Client::connect); who makes a client has opened the one to the server.
+    fn poll_stream(&mut self) -> Option<StreamRequest> {
+        self.connections.requests.pop_front()
+    }
+
+    fn handle_stream(&mut self, now: Instant, report: StreamReport) {
+        self.stream_reported(now, report);
     }
 }

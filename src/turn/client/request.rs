@@ -7,7 +7,7 @@ use super::config::Families;
 use super::transaction::{Purpose, Transaction};
 use crate::layer::{Transmit, TransmitBatch};
 use crate::stun::{AttributeType, Class, MessageBuilder, Method, TransactionId};
-use crate::turn::attribute::{AddressFamily, Lifetime, RequestedTransport};
+use crate::turn::attribute::{AddressFamily, Lifetime};
 use crate::turn::channel::ChannelNumber;
 
 impl Client {
@@ -16,9 +16,12 @@ impl Client {
         if !self.unsent && !self.keepalive_unsent {
             return None;
         }
-        let mut segments = out.segments(Some(self.path), None);
+        let next = self.transactions.iter().position(|it| it.unsent);
+        let by = next.and_then(|at| self.transactions[at].purpose.connection());
+        let stream = by.and_then(|number| self.connections.get(number)?.path());
+        let mut segments = out.segments(Some(stream.unwrap_or(self.path)), None);
         let buffer = segments.datagram();
-        match self.transactions.iter().position(|it| it.unsent) {
+        match next {
             Some(at) => {
                 self.transactions[at].unsent = false;
                 self.write(&self.transactions[at], buffer)?;
@@ -67,8 +70,16 @@ impl Client {
                     .attribute(AttributeType::CHANNEL_NUMBER, &number.encode())
                     .xor_address(AttributeType::XOR_PEER_ADDRESS, peer)
             }
+            Purpose::Connect(number) => {
+                message.xor_address(AttributeType::XOR_PEER_ADDRESS, self.connections.get(number)?.peer)
+            }
+            Purpose::Bind(number) => {
+                let id = self.connections.binding(number)?.id;
+                message.attribute(AttributeType::CONNECTION_ID, &id.encode())
+            }
         };
-        let message = if transaction.signed { self.credentials.sign(message) } else { message };
+        let credentials = self.credentials_of(transaction.purpose);
+        let message = if transaction.signed { credentials.sign(message) } else { message };
         message.finish().ok().map(drop)
     }
 
@@ -88,7 +99,7 @@ impl Client {
 
     fn wishes<'b>(&self, message: MessageBuilder<'b>) -> MessageBuilder<'b> {
         let mut message =
-            message.attribute(AttributeType::REQUESTED_TRANSPORT, &RequestedTransport::UDP.encode());
+            message.attribute(AttributeType::REQUESTED_TRANSPORT, &self.config.requested_transport.encode());
         message = self.lifetime(message);
         let ipv6 = AddressFamily::V6.encode();
         message = match self.config.families {

@@ -306,6 +306,16 @@ fn closing_gives_the_allocation_back() {
     play.carry();
     assert_eq!(play.count(Method::CREATE_PERMISSION), 0);
 
+    // Through loss, and with a nonce that has grown old.
+    let mut play = Play::allocated(config());
+    (play.server.nonce, play.loss) = (2, 256);
+    play.client.close(play.now);
+    play.secs(1);
+    assert!(!play.client.is_closed() && play.server.has_allocation(path()));
+    play.loss = 0;
+    play.secs(1);
+    assert!(play.client.is_closed() && !play.server.has_allocation(path()));
+
     // While Allocate is under way, and when nobody answers.
     let mut play = Play::new(config());
     play.client.close(play.now);

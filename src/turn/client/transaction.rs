@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
+use super::connections::ConnectionNumber;
 use crate::crypto::SecureRandom;
 use crate::stun::{ErrorCode, Method, Retransmission, RetransmissionConfig, TransactionId};
 
@@ -23,6 +24,10 @@ pub(super) enum Purpose {
     Permission(IpAddr),
     /// ChannelBind, for a place in the table of channels.
     Channel(usize),
+    /// Connect, for a connection of this number.
+    Connect(ConnectionNumber),
+    /// ConnectionBind, by the stream of a connection.
+    Bind(ConnectionNumber),
 }
 
 impl Purpose {
@@ -32,6 +37,16 @@ impl Purpose {
             Self::Refresh | Self::Resume | Self::Delete | Self::Forget => Method::REFRESH,
             Self::Permission(_) => Method::CREATE_PERMISSION,
             Self::Channel(_) => Method::CHANNEL_BIND,
+            Self::Connect(_) => Method::CONNECT,
+            Self::Bind(_) => Method::CONNECTION_BIND,
+        }
+    }
+
+    /// The connection that it is for.
+    pub(super) const fn connection(self) -> Option<ConnectionNumber> {
+        match self {
+            Self::Connect(number) | Self::Bind(number) => Some(number),
+            _ => None,
         }
     }
 }

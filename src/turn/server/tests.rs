@@ -18,6 +18,7 @@ mod mobility;
 mod peer_connections;
 mod relaying;
 mod strangers;
+mod tcp_client;
 
 const USER: &str = "alice";
 const PASSWORD: &str = "secret";

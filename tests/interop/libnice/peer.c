@@ -1,6 +1,8 @@
 /* An ICE agent of libnice, driven by lines.
  *
- * usage: peer controlling|controlled aggressive|regular full|trickle
+ * usage: peer controlling|controlled aggressive|regular full|trickle [ADDRESS PORT USER PASSWORD]
+ *
+ * With a TURN server it has relayed candidates alone.
  *
  * It writes:  credentials UFRAG PASSWORD, candidate LINE, gathered, state NUMBER, selected
  * It reads:   credentials UFRAG PASSWORD, candidate LINE, end, restart
@@ -92,7 +94,7 @@ static gboolean on_line(GIOChannel *channel, GIOCondition condition, gpointer da
 }
 
 int main(int argc, char **argv) {
-    if (argc != 4) return 2;
+    if (argc != 4 && argc != 8) return 2;
     setvbuf(stdout, NULL, _IOLBF, 0);
     trickle = strcmp(argv[3], "trickle") == 0;
     NiceAgentOption options = NICE_AGENT_OPTION_CONSENT_FRESHNESS;
@@ -114,6 +116,11 @@ int main(int argc, char **argv) {
     g_signal_connect(agent, "new-selected-pair-full", G_CALLBACK(on_selected), NULL);
     stream = nice_agent_add_stream(agent, 1);
     nice_agent_set_stream_name(agent, stream, "application");
+    if (argc == 8) {
+        g_object_set(agent, "force-relay", TRUE, NULL);
+        if (!nice_agent_set_relay_info(agent, stream, 1, argv[4], atoi(argv[5]), argv[6], argv[7], NICE_RELAY_TYPE_TURN_UDP))
+            return 1;
+    }
     nice_agent_attach_recv(agent, stream, 1, g_main_loop_get_context(loop), on_data, NULL);
     tell_credentials();
     if (!nice_agent_gather_candidates(agent, stream)) return 1;

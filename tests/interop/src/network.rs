@@ -6,6 +6,11 @@ use std::time::Duration;
 
 use crate::Program;
 
+/// RFC 2544 §C.2.2 keeps 198.18.0.0/15 for tests.
+const FIRST_SUBNET: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
+/// Each pair takes four addresses of it.
+const PAIRS: u32 = 1 << 15;
+
 /// A network that browsers and other peers live in: a namespace of its own with an interface, since Firefox gathers
 /// no loopback address and nothing without a default route, joined to this process by a pair of virtual interfaces, and
 /// to nothing else.
@@ -46,12 +51,11 @@ impl Network {
 
     /// Joins it by one more pair, and returns the address of our end and that of the other, which has this name.
     pub fn join(&self, name: &str) -> Result<[IpAddr; 2], String> {
-        // RFC 2544 §C.2.2 keeps 198.18.0.0/15 for tests; each pair takes four addresses of it.
-        let first = std::process::id() % (1 << 15);
+        let first = std::process::id() % PAIRS;
         let holder = self.holder.lock().unwrap().id();
         let (ours, subnet) = (0..16)
-            .map(|attempt| (first + attempt) % (1 << 15))
-            .map(|number| (format!("kaon{number}"), u32::from(Ipv4Addr::new(198, 18, 0, 0)) + 4 * number))
+            .map(|attempt| (first + attempt) % PAIRS)
+            .map(|number| (format!("kaon{number}"), u32::from(FIRST_SUBNET) + 4 * number))
             .find(|(ours, _)| {
                 run("ip", &format!("link add {ours} type veth peer name {name} netns {holder}")).is_ok()
             })
@@ -67,6 +71,14 @@ impl Network {
     /// Takes an interface of the namespace down, or up again.
     pub fn set_up(&self, name: &str, up: bool) -> Result<(), String> {
         self.run("ip", &format!("link set {name} {}", if up { "up" } else { "down" }))
+    }
+
+    /// Takes the address away that our end of a pair has, or gives it back. The other end sees nothing of it.
+    pub fn set_address(&self, host: IpAddr, there: bool) -> Result<(), String> {
+        let IpAddr::V4(address) = host else { return Err(format!("{host} is no address of a pair")) };
+        let number = u32::from(address).saturating_sub(u32::from(FIRST_SUBNET)) / 4;
+        let verb = if there { "add" } else { "delete" };
+        run("ip", &format!("address {verb} {host}/30 dev kaon{number}"))
     }
 
     /// From now on all datagrams of UDP that come or leave are lost, as at many a firewall.

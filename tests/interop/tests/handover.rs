@@ -1,5 +1,6 @@
 //! A peer with two interfaces loses, in a call, the one that it talks over: it goes on by the other without a restart and
-//! without anything lost. How long nothing came is printed:
+//! without anything lost; with Chromium as the one that stays, the first comes back and serves again. How long nothing came
+//! is printed:
 //!
 //! ```text
 //! cargo test --package kaon-interop --test handover -- --nocapture
@@ -7,9 +8,10 @@
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use kaon_interop::{Delivery, Network, Program, Steady, missing};
+use kaon_interop::{Browser, Delivery, Kind, Network, Program, Steady, missing};
 use kaon_rtc::net::InterfaceFilter;
 use kaon_rtc::peer_connection::{Description, Endpoint, PeerConnection};
 use serde_json::{Value, json};
@@ -25,10 +27,14 @@ fn two_ways(network: &Network) -> Result<[[IpAddr; 2]; 2], String> {
 
 /// The one that stays where it is, and does not see what becomes of the other's interfaces.
 async fn settled(ways: [[IpAddr; 2]; 2]) -> PeerConnection {
+    on(ways, false).await
+}
+
+async fn on(ways: [[IpAddr; 2]; 2], follows: bool) -> PeerConnection {
     let hosts = ways.map(|[host, _]| host);
     let filter = InterfaceFilter::default().with_accept(move |address| hosts.contains(&address.ip));
     let socket = Endpoint::builder().address("0.0.0.0:0".parse().unwrap());
-    let socket = socket.interfaces(filter).follow_interfaces(false);
+    let socket = socket.interfaces(filter).follow_interfaces(follows);
     PeerConnection::builder().socket(socket).build().await.unwrap()
 }
 
@@ -122,4 +128,131 @@ async fn a_controlling_kaon_moves() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_controlled_kaon_moves() {
     a_kaon_moves(false).await;
+}
+
+/// What [`Steady`] does, in a page, and the description of the page once all is gathered.
+const IN_A_PAGE: &str = "
+    await navigator.mediaDevices.getUserMedia({ audio: true }); // Who may hear the user may know the addresses.
+    globalThis.connection = new RTCPeerConnection();
+    const channel = connection.createDataChannel('steady', { negotiated: true, id: 0 });
+    channel.binaryType = 'arraybuffer';
+    const END = 0xffffffffffffffffn;
+    globalThis.delivery = { count: 0, gap: 0, missing: null, isOver: false };
+    const numbers = (...all) => {
+        const view = new DataView(new ArrayBuffer(8 * all.length));
+        all.forEach((number, at) => view.setBigUint64(8 * at, BigInt(number)));
+        return view;
+    };
+    let sent = 0, last = null, timer = null;
+    channel.onopen = () => timer = setInterval(() => channel.send(numbers(sent++)), 5);
+    channel.onmessage = ({ data }) => {
+        const view = new DataView(data), now = performance.now();
+        if (view.getBigUint64(0) === END) {
+            if (view.getBigUint64(8) !== BigInt(delivery.count)) delivery.missing ??= 'the last';
+            delivery.isOver = true;
+            clearInterval(timer);
+            return channel.send(numbers(END, sent));
+        }
+        if (view.getBigUint64(0) !== BigInt(delivery.count)) delivery.missing ??= delivery.count;
+        delivery.gap = Math.max(delivery.gap, last === null ? 0 : now - last);
+        last = now;
+        delivery.count += 1;
+    };
+    globalThis.describe = async () => {
+        await connection.setLocalDescription();
+        while (connection.iceGatheringState !== 'complete')
+            await new Promise((resolve) => connection.onicegatheringstatechange = resolve);
+        return { type: connection.localDescription.type, sdp: connection.localDescription.sdp };
+    };
+";
+
+/// What a handover may take at the most; how long it took is printed.
+const GAP: Duration = Duration::from_secs(10);
+
+/// A Kaon on two ways to a page, which talk.
+struct Call {
+    kaon: PeerConnection,
+    steady: Steady,
+    ways: [[IpAddr; 2]; 2],
+}
+
+impl Call {
+    async fn to_page(
+        browser: &mut Browser,
+        kaon: PeerConnection,
+        ways: [[IpAddr; 2]; 2],
+        kaon_offers: bool,
+    ) -> Self {
+        let channel = kaon.create_data_channel(Steady::channel()).unwrap();
+        browser.eval(IN_A_PAGE, Value::Null);
+        if kaon_offers {
+            let offer = describe(&kaon).await;
+            let answer = "await connection.setRemoteDescription(args); return await describe();";
+            accept(&kaon, &browser.eval(answer, offer));
+        } else {
+            accept(&kaon, &browser.eval("return await describe();", Value::Null));
+            browser.eval("await connection.setRemoteDescription(args);", describe(&kaon).await);
+        }
+        timeout(LONG, channel.opened()).await.unwrap().unwrap();
+        let steady = Steady::start(channel);
+        steady.more(200).await;
+        Self { kaon, steady, ways }
+    }
+
+    /// Takes the way that is used away, and waits until the other one serves.
+    async fn lose(&self, take: impl Fn(usize, bool)) -> usize {
+        let before = way(&self.kaon, self.ways);
+        take(before, false);
+        self.steady.more(200).await;
+        let after = way(&self.kaon, self.ways);
+        assert_ne!(after, before);
+        before
+    }
+
+    /// Loses the one way, has it back, loses the other, and has missed nothing.
+    async fn there_and_back(self, browser: &mut Browser, take: impl Fn(usize, bool)) -> [Delivery; 2] {
+        let first = self.lose(&take).await;
+        take(first, true);
+        self.steady.more(400).await;
+        // It may have gone back by itself.
+        let second = self.lose(&take).await;
+        take(second, true);
+        let here = self.steady.finish().await;
+        let there = browser.eval(
+            "while (!delivery.isOver) await new Promise((resolve) => setTimeout(resolve, 20)); return delivery;",
+            Value::Null,
+        );
+        assert_eq!(there["missing"], Value::Null);
+        let longest_gap = Duration::from_secs_f64(there["gap"].as_f64().unwrap() / 1000.0);
+        let there = Delivery { count: there["count"].as_u64().unwrap(), longest_gap };
+        assert!(here.longest_gap < GAP && there.longest_gap < GAP, "{here:?} {there:?}");
+        [here, there]
+    }
+}
+
+/// A browser with two interfaces.
+fn chromium_on_two_ways() -> Option<(Browser, &'static Network, [[IpAddr; 2]; 2])> {
+    static WAYS: OnceLock<Result<[[IpAddr; 2]; 2], String>> = OnceLock::new();
+    let made = Network::shared()
+        .map_err(str::to_owned)
+        .and_then(|network| Ok((network, WAYS.get_or_init(|| two_ways(network)).clone()?)));
+    match made {
+        Ok((network, ways)) => Some((Browser::start(Kind::Chromium)?, network, ways)),
+        Err(why) => {
+            missing("two interfaces", &why);
+            None
+        }
+    }
+}
+
+/// Its addresses go and come back; the browser sees nothing of it but other paths.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kaon_moves_and_comes_back_in_a_call_with_chromium() {
+    let Some((mut browser, network, ways)) = chromium_on_two_ways() else { return };
+    for kaon_offers in [true, false] {
+        let call = Call::to_page(&mut browser, on(ways, true).await, ways, kaon_offers).await;
+        let take = |way: usize, there| network.set_address(ways[way][0], there).unwrap();
+        let [here, there] = call.there_and_back(&mut browser, take).await;
+        println!("Kaon moves, it offered: {kaon_offers}: {here:?} here, {there:?} in Chromium");
+    }
 }

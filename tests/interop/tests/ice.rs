@@ -1,7 +1,7 @@
 //! ICE with libnice: both roles and a conflict, regular and aggressive nomination, all candidates at once and
-//! one by one, with datagrams lost on the way; and the example `ice_only` with itself.
+//! one by one, with datagrams lost on the way, and with nothing but a relay; and the example `ice_only` with itself.
 
-use std::net::UdpSocket;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -11,7 +11,9 @@ use kaon_interop::{Program, compile_with_package, missing};
 use kaon_rtc::crypto::{SeededRandom, aws_lc_rs};
 use kaon_rtc::ice::{Agent, Config, IceConnectionState, IceCredentials, IceEvent, IceRole, IceTransport};
 use kaon_rtc::layer::{Datagram, FiveTuple, Layer, TransmitBatch};
+use kaon_rtc::net::TurnServer;
 use kaon_rtc::stun::is_stun;
+use kaon_rtc::turn::server::{Config as RelayConfig, Credentials, RelayAddress};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -36,6 +38,8 @@ struct Case {
     trickle: bool,
     /// One datagram in so many is lost in each direction; 0 for none.
     loss: u64,
+    /// The TURN server by which alone libnice is reached.
+    relay: Option<SocketAddr>,
 }
 
 /// Our agent with its socket, and libnice.
@@ -61,7 +65,12 @@ impl Run {
             IceRole::Controlled => "controlled",
         };
         let mode = if case.trickle { "trickle" } else { "full" };
-        let peer = Program::start(Command::new(program).args([role, case.nomination, mode]));
+        let mut command = Command::new(program);
+        command.args([role, case.nomination, mode]);
+        if let Some(relay) = case.relay {
+            command.args([&relay.ip().to_string(), &relay.port().to_string(), "nice", "secret"]);
+        }
+        let peer = Program::start(&mut command);
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(2))).unwrap();
         let mut config = Config::default();
@@ -213,7 +222,7 @@ fn cases(loss: u64) -> Vec<Case> {
     for (ours, theirs) in roles {
         for nomination in ["regular", "aggressive"] {
             for trickle in [false, true] {
-                cases.push(Case { ours, theirs, nomination, trickle, loss });
+                cases.push(Case { ours, theirs, nomination, trickle, loss, relay: None });
             }
         }
     }
@@ -249,6 +258,48 @@ fn libnice_connects_and_restarts() {
 #[test]
 fn libnice_connects_and_restarts_with_a_fifth_of_the_datagrams_lost() {
     with_libnice(5, 2);
+}
+
+fn serve() -> TurnServer {
+    let here = IpAddr::from(Ipv4Addr::LOCALHOST);
+    let credentials = Credentials::default().with_user("nice", "secret");
+    let mut config = RelayConfig::new(credentials, [RelayAddress::new(here)]);
+    config.policy = config.policy.allow("127.0.0.0/8".parse().unwrap());
+    TurnServer::builder(config).udp(SocketAddr::new(here, 0)).bind().unwrap()
+}
+
+/// The relayed address by which libnice is reached, of those that it told in this generation.
+fn assert_relayed(run: &Run) {
+    let told: Vec<_> =
+        run.said[run.generation..].iter().filter(|line| line.starts_with("candidate ")).collect();
+    assert!(!told.is_empty() && told.iter().all(|line| line.contains(" typ relay")), "{told:?}");
+    let remote = run.agent.selected_pair().unwrap().path.remote;
+    let relayed = format!(" {} {} typ relay", remote.ip(), remote.port());
+    assert!(told.iter().any(|line| line.contains(&relayed)), "{remote} of {told:?}");
+}
+
+#[test]
+fn libnice_connects_and_restarts_with_nothing_but_a_relay() {
+    let Some(program) = peer() else { return };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = runtime.block_on(async { serve() });
+    let relay = Some(server.udp_addrs()[0]);
+    std::thread::scope(|scope| {
+        for case in cases(0).into_iter().filter(|case| case.ours != case.theirs) {
+            scope.spawn(move || {
+                let mut run = Run::new(program, Case { relay, ..case }, 0);
+                run.connect();
+                run.exchange("before");
+                assert_relayed(&run);
+                run.restart();
+                run.exchange("after");
+                assert_relayed(&run);
+            });
+        }
+    });
+    let statistics = server.statistics();
+    assert!(statistics.granted >= 8 && statistics.traffic.bytes_out > 0, "{statistics:?}");
+    assert!(statistics.traffic.bytes_in > 0, "{statistics:?}");
 }
 
 #[test]

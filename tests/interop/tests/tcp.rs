@@ -1,7 +1,8 @@
-//! ICE over TCP (RFC 6544) with browsers, which open streams, and with Pion, which opens and takes them.
+//! ICE over TCP (RFC 6544) with browsers, which open streams, and with Pion, which opens and takes them, where there is no
+//! UDP and where a packet filter drops it.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -88,14 +89,34 @@ async fn browsers_open_streams_to_the_port() {
     }
 }
 
-/// Pion without UDP.
-fn pion(role: &str) -> Option<Program> {
+fn pion_program() -> Option<PathBuf> {
     let peer = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/pion/peer");
     if !peer.exists() {
         missing("Pion", &format!("no {}; `tests/run setup` installs it", peer.display()));
         return None;
     }
-    Some(Program::start(Command::new(peer).arg(role)))
+    Some(peer)
+}
+
+/// Pion without UDP.
+fn pion(role: &str) -> Option<Program> {
+    pion_program().map(|peer| Program::start(Command::new(peer).arg(role)))
+}
+
+/// Pion with UDP, in a network of its own that lets no datagram of it pass.
+fn pion_without_way(role: &str) -> Option<(Program, Network)> {
+    let peer = pion_program()?;
+    let network = Network::new().and_then(|network| network.drop_udp().map(|()| network));
+    match network {
+        Ok(network) => {
+            let address = network.inside.to_string();
+            Some((Program::start(network.command(&peer).args([role, &address])), network))
+        }
+        Err(why) => {
+            missing("a packet filter", &why);
+            None
+        }
+    }
 }
 
 fn description_of(pion: &Program) -> String {
@@ -116,23 +137,16 @@ async fn exchange(chat: &DataChannel) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pion_opens_a_stream() {
-    for pion_offers in [true, false] {
-        let Some(mut pion) = pion("active") else { return };
-        let kaon = behind_tcp([127, 0, 0, 1].into()).await;
-        let chat = if pion_offers {
-            pion.tell(&json!({ "do": "channel", "label": "chat", "ordered": true }).to_string());
-            pion.tell(&json!({ "do": "offer" }).to_string());
-            let answer = answer(&kaon, &description_of(&pion)).await;
-            pion.tell(&json!({ "type": "answer", "sdp": answer.text() }).to_string());
-            channel_of(&kaon).await
-        } else {
-            offer_to(&kaon, &mut pion).await
-        };
-        exchange(&chat).await;
-        assert_tcp(&kaon, TcpKind::Passive);
+/// Negotiates a channel that Pion echoes, whoever offers.
+async fn negotiate(kaon: &PeerConnection, pion: &mut Program, pion_offers: bool) -> DataChannel {
+    if !pion_offers {
+        return offer_to(kaon, pion).await;
     }
+    pion.tell(&json!({ "do": "channel", "label": "chat", "ordered": true }).to_string());
+    pion.tell(&json!({ "do": "offer" }).to_string());
+    let answer = answer(kaon, &description_of(pion)).await;
+    pion.tell(&json!({ "type": "answer", "sdp": answer.text() }).to_string());
+    channel_of(kaon).await
 }
 
 async fn offer_to(kaon: &PeerConnection, pion: &mut Program) -> DataChannel {
@@ -145,22 +159,57 @@ async fn offer_to(kaon: &PeerConnection, pion: &mut Program) -> DataChannel {
     chat
 }
 
+async fn opens_streams(host: IpAddr) -> PeerConnection {
+    let socket = Endpoint::builder().address(SocketAddr::new(host, 0)).loopback(true);
+    PeerConnection::builder().socket(socket).active_tcp(true).build().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pion_opens_a_stream() {
+    for pion_offers in [true, false] {
+        let Some(mut pion) = pion("active") else { return };
+        let kaon = behind_tcp([127, 0, 0, 1].into()).await;
+        exchange(&negotiate(&kaon, &mut pion, pion_offers).await).await;
+        assert_tcp(&kaon, TcpKind::Passive);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pion_takes_a_stream() {
     for pion_offers in [true, false] {
         let Some(mut pion) = pion("passive") else { return };
-        let socket = Endpoint::builder().address("127.0.0.1:0".parse().unwrap()).loopback(true);
-        let kaon = PeerConnection::builder().socket(socket).active_tcp(true).build().await.unwrap();
-        let chat = if pion_offers {
-            pion.tell(&json!({ "do": "channel", "label": "chat", "ordered": true }).to_string());
-            pion.tell(&json!({ "do": "offer" }).to_string());
-            let answer = answer(&kaon, &description_of(&pion)).await;
-            pion.tell(&json!({ "type": "answer", "sdp": answer.text() }).to_string());
-            channel_of(&kaon).await
-        } else {
-            offer_to(&kaon, &mut pion).await
-        };
-        exchange(&chat).await;
+        let kaon = opens_streams([127, 0, 0, 1].into()).await;
+        exchange(&negotiate(&kaon, &mut pion, pion_offers).await).await;
+        assert_tcp(&kaon, TcpKind::Active);
+    }
+}
+
+/// Both tell of UDP.
+fn assert_udp_was_tried(kaon: &PeerConnection) {
+    for description in [kaon.local_description().unwrap(), kaon.remote_description().unwrap()] {
+        let text = description.text();
+        assert_ne!(without_udp(&text), text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pion_opens_a_stream_where_a_filter_drops_udp() {
+    for pion_offers in [true, false] {
+        let Some((mut pion, network)) = pion_without_way("active") else { return };
+        let kaon = behind_tcp(network.host).await;
+        exchange(&negotiate(&kaon, &mut pion, pion_offers).await).await;
+        assert_udp_was_tried(&kaon);
+        assert_tcp(&kaon, TcpKind::Passive);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pion_takes_a_stream_where_a_filter_drops_udp() {
+    for pion_offers in [true, false] {
+        let Some((mut pion, network)) = pion_without_way("passive") else { return };
+        let kaon = opens_streams(network.host).await;
+        exchange(&negotiate(&kaon, &mut pion, pion_offers).await).await;
+        assert_udp_was_tried(&kaon);
         assert_tcp(&kaon, TcpKind::Active);
     }
 }

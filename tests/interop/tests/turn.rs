@@ -1,18 +1,26 @@
 //! Relayed connections by way of coturn.
 
+use std::future::poll_fn;
 use std::io::ErrorKind;
-use std::net::{TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use kaon_rtc::layer::{CandidateKind, RelayProtocol};
+use kaon_rtc::crypto::default_provider;
+use kaon_rtc::layer::{
+    CandidateKind, Datagram, FiveTuple, Framing, Layer, RelayProtocol, StreamOpening, StreamReport,
+    StreamRequest, StreamToken, TransmitBatch,
+};
 use kaon_rtc::net::rustls::pki_types::CertificateDer;
-use kaon_rtc::net::tls_config;
+use kaon_rtc::net::{ReceiveBatch, Streams, tls_config};
 use kaon_rtc::peer_connection::{
     ConnectionState, Endpoint, IceServer, PeerConnection, PeerConnectionEvent, TransportPolicy,
 };
 use kaon_rtc::session::Stats;
+use kaon_rtc::stun::ServerTransport;
+use kaon_rtc::turn::{Client, Config, Event, Opened, RequestedTransport};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 const LONG: Duration = Duration::from_secs(30);
@@ -201,4 +209,165 @@ async fn a_wrong_password_is_told() {
     assert_eq!(error.url, format!("turn:127.0.0.1:{}", coturn.port));
     assert!(error.error_text.contains("password"), "{error:?}");
     assert_ne!(alice.connection_state(), ConnectionState::Connected);
+}
+
+/// A client of RFC 6062 with its streams.
+struct OfTcp {
+    client: Client,
+    streams: Streams,
+    received: ReceiveBatch,
+    told: Vec<Event>,
+    data: Vec<u8>,
+}
+
+impl OfTcp {
+    async fn new(coturn: &Coturn, transport: ServerTransport) -> Self {
+        let (streams, mut received) = (Streams::default(), ReceiveBatch::default());
+        streams.set_tls(tls_config([coturn.root.clone()]).unwrap());
+        let is_tls = transport == ServerTransport::Tls;
+        let port = if is_tls { coturn.tls_port } else { coturn.port };
+        let local = SocketAddr::from(([127, 0, 0, 1], 0));
+        let server = SocketAddr::from(([127, 0, 0, 1], port));
+        let name = is_tls.then(|| "localhost".to_owned());
+        let mut opening = StreamOpening::new(StreamToken(u64::MAX), local, server, Framing::Stun);
+        opening.tls.clone_from(&name);
+        streams.request(StreamRequest::Open(opening));
+        let path = timeout(LONG, async {
+            loop {
+                poll_fn(|context| streams.poll_recv(context, &mut received)).await;
+                match streams.take_report() {
+                    Some(StreamReport::Opened { path, .. }) => return path,
+                    Some(other) => panic!("{other:?}"),
+                    None => {}
+                }
+            }
+        });
+        let mut config = Config::new("alice", "secret");
+        config.transport = transport;
+        config.server_name = name;
+        config.requested_transport = RequestedTransport::TCP;
+        let path = path.await.unwrap();
+        let client = Client::new(Instant::now(), &default_provider().unwrap(), path, config).unwrap();
+        Self { client, streams, received, told: Vec::new(), data: Vec::new() }
+    }
+
+    /// Goes on until something is so.
+    async fn until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        let began = Instant::now();
+        loop {
+            self.send_all();
+            if is_so(self) {
+                return;
+            }
+            assert!(began.elapsed() < LONG, "{what}: {:?}", self.told);
+            let receive = poll_fn(|context| self.streams.poll_recv(context, &mut self.received));
+            if timeout(Duration::from_millis(50), receive).await.is_ok() {
+                self.receive();
+            }
+        }
+    }
+
+    fn send_all(&mut self) {
+        let (now, mut batch) = (Instant::now(), TransmitBatch::new(1200));
+        self.client.handle_timeout(now);
+        while let Some(transmit) = self.client.poll_transmit(now, &mut batch) {
+            // A stream that coturn has closed takes nothing.
+            let _ = self.streams.try_send(&batch, &transmit);
+            batch.clear();
+        }
+        while let Some(request) = self.client.poll_stream() {
+            self.streams.request(request);
+        }
+        self.told.extend(std::iter::from_fn(|| self.client.poll_event()));
+    }
+
+    fn receive(&mut self) {
+        for Datagram { path, bytes, .. } in self.received.datagrams() {
+            let datagram = Datagram::new(path, &mut *bytes);
+            if let Ok(Opened::Data { range, .. }) = self.client.open(Instant::now(), datagram) {
+                self.data.extend_from_slice(&bytes[range]);
+            }
+        }
+        while let Some(report) = self.streams.take_report() {
+            self.client.handle_stream(Instant::now(), report);
+        }
+    }
+
+    fn connection_to(&self, to: SocketAddr) -> Option<FiveTuple> {
+        self.told.iter().find_map(|event| match event {
+            Event::Connected { peer, path } if *peer == to => Some(*path),
+            _ => None,
+        })
+    }
+
+    fn write(&mut self, peer: SocketAddr, data: &[u8]) {
+        let mut batch = TransmitBatch::new(1200);
+        let transmit = self.client.send(Instant::now(), peer, data, &mut batch).unwrap();
+        self.streams.try_send(&batch, &transmit).unwrap();
+    }
+}
+
+/// A server that sends back what it gets.
+async fn echo_server() -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let (mut read, mut write) = stream.split();
+                let _ = tokio::io::copy(&mut read, &mut write).await;
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_to_peers_and_from_them_go_by_way_of_coturn() {
+    let Some(coturn) = Coturn::start() else { return };
+    for transport in [ServerTransport::Tcp, ServerTransport::Tls] {
+        let mut here = OfTcp::new(&coturn, transport).await;
+        here.until("an allocation", |here| here.client.allocation().is_some()).await;
+        let relayed = here.client.allocation().unwrap().relayed[0];
+        // Two at a time, each of which coturn wants a nonce of its own for.
+        let peers = [echo_server().await, echo_server().await];
+        for peer in peers {
+            here.client.connect(Instant::now(), peer).unwrap();
+        }
+        here.until("connections", |here| peers.iter().all(|peer| here.connection_to(*peer).is_some())).await;
+        for peer in peers {
+            here.data.clear();
+            let long: Vec<u8> = (0..60_000u32).map(|n| (n / 7) as u8).collect();
+            here.write(peer, &long);
+            here.until("an echo", |here| here.data.len() >= long.len()).await;
+            assert!(here.data == long, "{transport:?}");
+        }
+        here.client.permit(Instant::now(), relayed.ip()).unwrap();
+        here.until("a permission", |here| here.client.is_permitted(relayed.ip())).await;
+        let mut caller = tokio::net::TcpStream::connect(relayed).await.unwrap();
+        let from = caller.local_addr().unwrap();
+        let id_of = |event: &Event| match event {
+            Event::ConnectionAttempt { peer, id } if *peer == from => Some(*id),
+            _ => None,
+        };
+        here.until("an attempt", |here| here.told.iter().find_map(id_of).is_some()).await;
+        let id = here.told.iter().find_map(id_of).unwrap();
+        here.client.accept(Instant::now(), id).unwrap();
+        here.until("it is accepted", |here| here.connection_to(from).is_some()).await;
+        here.data.clear();
+        here.write(from, b"welcome");
+        let mut got = [0; 7];
+        timeout(LONG, caller.read_exact(&mut got)).await.unwrap().unwrap();
+        assert_eq!(&got, b"welcome");
+        caller.write_all(b"thanks").await.unwrap();
+        here.until("an answer", |here| here.data == b"thanks").await;
+        // Nobody listens there.
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        here.client.connect(Instant::now(), nobody).unwrap();
+        let is_refused =
+            |event: &Event| matches!(event, Event::ConnectionFailed { peer, .. } if *peer == nobody);
+        here.until("a refusal", |here| here.told.iter().any(is_refused)).await;
+        here.client.close(Instant::now());
+        here.until("the end", |here| here.client.is_closed()).await;
+    }
 }

@@ -7,7 +7,8 @@ use kaon_rtc::crypto::aws_lc_rs;
 use kaon_rtc::layer::{Datagram, FiveTuple, Layer, TransmitBatch};
 use kaon_rtc::turn::{Client, Config};
 
-use crate::{PASSWORD, USER, server};
+use crate::bare::HELLO;
+use crate::{PASSWORD, RELAY, USER, server};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -16,44 +17,68 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Allocated {
     pub socket: UdpSocket,
     pub relayed: SocketAddr,
-    client: Client,
+    /// There is none at the floor.
+    client: Option<Client>,
 }
 
 impl Allocated {
     /// Asks for an allocation until there is one.
     pub fn new() -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
-        socket.connect(server()).expect("the server's address");
-        socket.set_read_timeout(Some(Duration::from_millis(500))).expect("a timeout");
+        let socket = connected();
         let path = FiveTuple::udp(socket.local_addr().expect("bound"), server());
         let mut config = Config::new(USER, PASSWORD);
         config.transport = kaon_rtc::stun::ServerTransport::Udp;
-        let client = Client::new(Instant::now(), &aws_lc_rs::provider(), path, config).expect("a client");
-        let mut this = Self { socket, relayed: server(), client };
-        this.until(|client| client.allocation().is_some());
-        this.relayed = this.client.allocation().expect("granted").relayed[0];
+        let mut client = Client::new(Instant::now(), &aws_lc_rs::provider(), path, config).expect("a client");
+        until(&socket, &mut client, |client| client.allocation().is_some());
+        let relayed = client.allocation().expect("granted").relayed[0];
+        Self { socket, relayed, client: Some(client) }
+    }
+
+    /// Has an allocation, and binds the first channel to a peer.
+    pub fn bound(peer: SocketAddr) -> Self {
+        let mut this = Self::new();
+        let client = this.client.as_mut().expect("made with one");
+        client.bind(Instant::now(), peer).expect("an allocation");
+        until(&this.socket, client, |client| client.channel(peer).is_some());
         this
     }
 
-    /// Binds the first channel to a peer.
-    pub fn bind(&mut self, peer: SocketAddr) {
-        self.client.bind(Instant::now(), peer).expect("an allocation");
-        self.until(|client| client.channel(peer).is_some());
+    /// Has the floor take what it sends to a peer.
+    pub fn bare(peer: SocketAddr) -> Self {
+        let socket = connected();
+        let SocketAddr::V4(peer) = peer else { panic!("all is IPv4 here") };
+        let mut port = [0; 2];
+        loop {
+            let hello = [&HELLO[..], &peer.ip().octets(), &peer.port().to_be_bytes()].concat();
+            socket.send(&hello).expect("room to send");
+            if socket.recv(&mut port).is_ok() {
+                break;
+            }
+        }
+        let ip = RELAY.parse().expect("an address");
+        Self { socket, relayed: SocketAddr::new(ip, u16::from_be_bytes(port)), client: None }
     }
+}
 
-    fn until(&mut self, is_so: impl Fn(&Client) -> bool) {
-        let (begin, mut batch, mut buffer) = (Instant::now(), TransmitBatch::new(1200), [0; 1500]);
-        while !is_so(&self.client) {
-            assert!(begin.elapsed() < PATIENCE, "the relay answers");
-            self.client.handle_timeout(Instant::now());
-            while let Some(transmit) = self.client.poll_transmit(Instant::now(), &mut batch) {
-                self.socket.send(batch.bytes(&transmit)).expect("room to send");
-            }
-            batch.clear();
-            if let Ok(count) = self.socket.recv(&mut buffer) {
-                let datagram = Datagram::new(self.client.path(), &mut buffer[..count]);
-                let _ = self.client.open(Instant::now(), datagram);
-            }
+fn connected() -> UdpSocket {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    socket.connect(server()).expect("the server's address");
+    socket.set_read_timeout(Some(Duration::from_millis(500))).expect("a timeout");
+    socket
+}
+
+fn until(socket: &UdpSocket, client: &mut Client, is_so: impl Fn(&Client) -> bool) {
+    let (begin, mut batch, mut buffer) = (Instant::now(), TransmitBatch::new(1200), [0; 1500]);
+    while !is_so(client) {
+        assert!(begin.elapsed() < PATIENCE, "the relay answers");
+        client.handle_timeout(Instant::now());
+        while let Some(transmit) = client.poll_transmit(Instant::now(), &mut batch) {
+            socket.send(batch.bytes(&transmit)).expect("room to send");
+        }
+        batch.clear();
+        if let Ok(count) = socket.recv(&mut buffer) {
+            let datagram = Datagram::new(client.path(), &mut buffer[..count]);
+            let _ = client.open(Instant::now(), datagram);
         }
     }
 }

@@ -52,8 +52,7 @@ impl Load {
     pub fn packets_per_cpu_second(mut self, relay: &mut Relay) -> f64 {
         let peer = self.peer.local_addr().expect("bound");
         for _ in 0..self.allocations {
-            let mut client = Allocated::new();
-            client.bind(peer);
+            let client = if relay.is_bare { Allocated::bare(peer) } else { Allocated::bound(peer) };
             client.socket.set_read_timeout(Some(LOST)).expect("a timeout");
             self.clients.push(client);
         }
@@ -114,7 +113,7 @@ fn send(socket: &UdpSocket, to: Option<SocketAddr>, datagram: &[u8], times: usiz
     }
 }
 
-fn address(address: SocketAddr) -> libc::sockaddr_in {
+pub fn address(address: SocketAddr) -> libc::sockaddr_in {
     let SocketAddr::V4(address) = address else { panic!("all is IPv4 here") };
     libc::sockaddr_in {
         sin_family: libc::AF_INET as libc::sa_family_t,

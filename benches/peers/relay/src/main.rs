@@ -1,13 +1,14 @@
 //! What a relay pays: CPU time for each packet and for each allocation, memory for each allocation that is idle.
 //!
 //! Kaon's `TurnServer`, coturn (`turnserver`) and pion/turn, each as a process of its own on one core, serve the same
-//! clients, which are this process, on another core. They take turns. Clients and peers have a window of packets on the
+//! clients, which are this process, on another core, and so does the floor, which is the system calls alone (`bare`). They take turns. Clients and peers have a window of packets on the
 //! way in each direction, so that a relay always has something to do and never more than its buffers hold.
 //!
 //! ```text
 //! cargo run --release [ROUNDS [NAME ...]]
 //! ```
 
+mod bare;
 mod client;
 mod load;
 mod process;
@@ -39,6 +40,9 @@ fn main() {
     if arguments.first().is_some_and(|first| first == "serve") {
         return relays::serve();
     }
+    if arguments.first().is_some_and(|first| first == "serve-bare") {
+        return bare::serve();
+    }
     let rounds = arguments.first().map_or(3, |text| text.parse().expect("a number of rounds"));
     let chosen: Vec<&str> = match arguments.get(1..) {
         Some([]) | None => NAMES.to_vec(),
@@ -64,9 +68,16 @@ fn main() {
             Burst::Run => "in runs",
         };
         row(&format!("| {size} | {allocations} | {how} |"), rounds, &chosen, |relay| {
-            Load::new(allocations, size, burst).packets_per_cpu_second(relay)
+            // The floor takes datagrams one by one.
+            let is_known = !(relay.is_bare && burst == Burst::Run);
+            if is_known {
+                Load::new(allocations, size, burst).packets_per_cpu_second(relay)
+            } else {
+                f64::NAN
+            }
         });
     }
+    let chosen: Vec<&str> = chosen.into_iter().filter(|name| *name != "bare").collect();
     println!("\nAllocations per CPU second of the relay, from the first request to the grant:\n");
     println!("| | {} |\n|---|{}", chosen.join(" | "), "---|".repeat(chosen.len()));
     let mut resident = vec![Vec::new(); chosen.len()];

@@ -8,7 +8,7 @@ use kaon_rtc::turn::server::{Config, Credentials, PeerPolicy, RelayAddress};
 
 use crate::{PASSWORD, REALM, RELAY, SERVER, USER, client, process, server};
 
-pub const NAMES: [&str; 3] = ["kaon", "coturn", "pion"];
+pub const NAMES: [&str; 4] = ["kaon", "coturn", "pion", "bare"];
 
 /// The core that relays run on.
 const CORE: usize = 0;
@@ -16,19 +16,23 @@ const CORE: usize = 0;
 /// A relay that serves.
 pub struct Relay {
     process: Child,
+    /// Whether it is the floor, which knows nothing of TURN.
+    pub is_bare: bool,
 }
 
 impl Relay {
     /// Starts one and waits until it answers. Says why there is none.
     pub fn start(name: &str) -> Result<Self, String> {
         let mut command = match name {
-            "kaon" => kaon(),
+            "kaon" => itself("serve"),
+            "bare" => itself("serve-bare"),
             "coturn" => coturn(),
             "pion" => pion()?,
             name => return Err(format!("there is no relay {name}")),
         };
         let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let relay = Self { process: quiet.spawn().map_err(|error| error.to_string())? };
+        let process = quiet.spawn().map_err(|error| error.to_string())?;
+        let relay = Self { process, is_bare: name == "bare" };
         client::wait_until_answered(server())?;
         Ok(relay)
     }
@@ -50,10 +54,11 @@ impl Drop for Relay {
     }
 }
 
-fn kaon() -> Command {
-    let itself = std::env::current_exe().expect("a running program has a path");
-    let mut command = process::pinned(&itself.to_string_lossy(), CORE);
-    command.arg("serve");
+/// This program, as a relay.
+fn itself(role: &str) -> Command {
+    let path = std::env::current_exe().expect("a running program has a path");
+    let mut command = process::pinned(&path.to_string_lossy(), CORE);
+    command.arg(role);
     command
 }
 

@@ -38,11 +38,16 @@ type peer struct {
 func main() {
 	settings := webrtc.SettingEngine{}
 	settings.SetIncludeLoopbackCandidate(true)
-	// "active" and "passive" have no UDP: the first opens streams of TCP, the second takes them at one port.
+	// "active" and "passive" have no UDP: the first opens streams of TCP, the second takes them at one port. With an address
+	// behind they do have it, and streams are taken there.
 	if len(os.Args) > 1 {
-		settings.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeTCP4})
+		kinds, address := []webrtc.NetworkType{webrtc.NetworkTypeTCP4}, net.IPv4(127, 0, 0, 1)
+		if len(os.Args) > 2 {
+			kinds, address = append(kinds, webrtc.NetworkTypeUDP4), net.ParseIP(os.Args[2])
+		}
+		settings.SetNetworkTypes(kinds)
 		if os.Args[1] == "passive" {
-			listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+			listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: address})
 			must(err)
 			settings.SetICETCPMux(webrtc.NewICETCPMux(nil, listener, 8))
 		}
