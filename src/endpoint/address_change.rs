@@ -12,6 +12,8 @@ pub struct AddressChange {
     pub added: Vec<HostAddress>,
     /// Where streams are taken now (RFC 6544 §4.1).
     pub passive: Vec<HostAddress>,
+    /// Where streams are taken now, and opened from (simultaneous open, RFC 6544 §4.1).
+    pub simultaneous: Vec<HostAddress>,
     /// Where datagrams were received. What takes streams at the same address goes with it.
     pub removed: Vec<SocketAddr>,
 }

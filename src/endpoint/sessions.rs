@@ -197,6 +197,9 @@ impl<M: Member> Endpoint<M> {
                     for host in &change.passive {
                         let _ = session.add_passive_address(now, host.clone());
                     }
+                    for host in &change.simultaneous {
+                        let _ = session.add_simultaneous_open_address(now, host.clone());
+                    }
                 }
                 change.removed.iter().for_each(|gone| session.remove_host_address(now, *gone));
             });

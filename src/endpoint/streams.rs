@@ -73,6 +73,8 @@ impl Streams {
                     self.own(id, path);
                     Some((id, StreamReport::Opened { token, path }))
                 }
+                // The other side has opened the same one, and has proved it.
+                None if self.owners.contains_key(&path) => None,
                 None => {
                     // It was abandoned meanwhile.
                     self.requests.push_back(StreamRequest::Close(path));

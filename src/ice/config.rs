@@ -30,8 +30,9 @@ pub struct Config {
     pub renomination_interval: Duration,
     /// STUN servers that are asked for server-reflexive candidates. None by default.
     pub stun_servers: Vec<SocketAddr>,
-    /// STUN servers that are asked over TCP or TLS, each once: what it tells is the address of that stream, which is no
-    /// candidate of datagrams. One that does not answer is told of as those over UDP are. None by default.
+    /// STUN servers that are asked over TCP or TLS: each once, since the address of that stream is no candidate of
+    /// datagrams, and besides from each address for [simultaneous open](Self::simultaneous_open), of which it is a
+    /// server-reflexive candidate. One that does not answer is told of as those over UDP are. None by default.
     pub stun_stream_servers: Vec<StunServer>,
     /// The URLs that errors name STUN servers by. One that has none is named by its address.
     pub stun_urls: BTreeMap<SocketAddr, String>,
@@ -65,6 +66,12 @@ pub struct Config {
     /// ([`Layer::poll_stream`](crate::layer::Layer::poll_stream)). Streams that the peer opens are taken at
     /// [`add_passive_address`](crate::layer::IceTransport::add_passive_address).
     pub active_tcp: bool,
+    /// Whether streams are opened to simultaneous-open candidates of the peer from those of this side, while the peer does
+    /// the same (RFC 6544): so two sides meet by TCP that are both behind NATs, where these map ports whatever they lead
+    /// to. Off by default; on, it is for addresses that are
+    /// [added](crate::layer::IceTransport::add_simultaneous_open_address) for it, and from these
+    /// [`stun_stream_servers`](Self::stun_stream_servers) are asked for server-reflexive candidates.
+    pub simultaneous_open: bool,
     /// What host addresses are told to the peer as, such as the public address of a machine behind a static NAT. The
     /// first rule that is for an address decides. None by default: addresses are told as they are.
     pub address_rewrite_rules: Vec<AddressRewriteRule>,
@@ -142,6 +149,7 @@ impl Default for Config {
             transport_policy: TransportPolicy::All,
             max_allocations: 32,
             active_tcp: false,
+            simultaneous_open: false,
             address_rewrite_rules: Vec::new(),
             pacing: Duration::from_millis(50),
             check_retransmission: RetransmissionConfig::default(),

@@ -104,6 +104,11 @@ impl Base {
         }
     }
 
+    /// Whether streams are both taken at it and opened from it.
+    pub(super) fn is_simultaneous(&self) -> bool {
+        self.kind == BaseKind::Stream(TcpKind::SimultaneousOpen)
+    }
+
     /// What is known of the address of this machine that it is.
     pub(super) fn host(&self) -> HostAddress {
         let Self { address, network, interface, name, .. } = self;
@@ -192,7 +197,8 @@ impl LocalCandidates {
     /// of any base.
     pub(super) fn passive_base_of(&self, address: SocketAddr) -> Option<usize> {
         let is_passive = |base: &Base| base.kind == BaseKind::Stream(TcpKind::Passive);
-        let exact = self.bases.iter().position(|base| is_passive(base) && base.address == address);
+        let takes = |base: &Base| is_passive(base) || base.is_simultaneous();
+        let exact = self.bases.iter().position(|base| takes(base) && base.address == address);
         exact.or_else(|| self.bases.iter().position(is_passive))
     }
 

@@ -27,6 +27,8 @@ pub(super) struct RemoteCandidates {
     name_timeout: Duration,
     /// Whether candidates that wait for a stream are checked.
     opens_streams: bool,
+    /// Whether those are that open one at the same time.
+    opens_simultaneously: bool,
     /// Addresses that the peer has told by names of the link, to nobody else.
     of_link: Vec<SocketAddr>,
     /// Which addresses the peer may have.
@@ -91,6 +93,7 @@ impl RemoteCandidates {
             found_limit: config.max_peer_reflexive_candidates.max(1),
             name_timeout: config.name_resolution_timeout,
             opens_streams: config.active_tcp,
+            opens_simultaneously: config.simultaneous_open,
             of_link: Vec::new(),
             filter: config.remote_addresses.clone(),
         }
@@ -199,6 +202,7 @@ impl RemoteCandidates {
         address: SocketAddr,
         priority: u32,
         ufrag: &str,
+        tcp_kind: TcpKind,
     ) -> Option<usize> {
         if self.is_full_of_found() {
             return None;
@@ -213,8 +217,7 @@ impl RemoteCandidates {
             address: CandidateAddress::Ip(address),
             kind: CandidateKind::PeerReflexive,
             related: None,
-            // RFC 6544 §7.2: who has opened the stream.
-            tcp_kind: (protocol == Protocol::Tcp).then_some(TcpKind::Active),
+            tcp_kind: (protocol == Protocol::Tcp).then_some(tcp_kind),
             extensions: vec![("ufrag".to_owned(), ufrag.to_owned())],
         };
         Some(self.push(RemoteCandidate { candidate, address, cost: 0, is_found: true }))
@@ -300,7 +303,8 @@ impl RemoteCandidates {
     }
 
     /// Whether this agent can check a candidate at all: components other than 1 belong to RTCP without rtcp-mux, and of TCP
-    /// candidates those that wait for a stream can be checked (RFC 6544 §6.2), where it opens any.
+    /// candidates those that wait for a stream, or open one themselves at the same time, can be checked (RFC 6544 §6.2),
+    /// where it opens any.
     fn is_usable(&self, candidate: &Candidate) -> bool {
         let is_address = match candidate.address {
             CandidateAddress::Ip(address) => {
@@ -312,7 +316,11 @@ impl RemoteCandidates {
         let is_reached = match candidate.protocol {
             Protocol::Udp => true,
             Protocol::Dtls => false,
-            Protocol::Tcp => self.opens_streams && candidate.tcp_kind == Some(TcpKind::Passive),
+            Protocol::Tcp => match candidate.tcp_kind {
+                Some(TcpKind::Passive) => self.opens_streams,
+                Some(TcpKind::SimultaneousOpen) => self.opens_simultaneously,
+                Some(TcpKind::Active) | None => false,
+            },
         };
         candidate.component == 1 && is_reached && is_address
     }

@@ -24,9 +24,20 @@ impl StreamQueue {
         framing: Framing,
         tls: Option<String>,
     ) -> StreamToken {
+        local.set_port(0);
+        self.open_from(local, remote, framing, tls)
+    }
+
+    /// The same from this port.
+    pub(super) fn open_from(
+        &mut self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        framing: Framing,
+        tls: Option<String>,
+    ) -> StreamToken {
         let token = StreamToken(self.next_token);
         self.next_token += 1;
-        local.set_port(0);
         let mut opening = StreamOpening::new(token, local, remote, framing);
         opening.tls = tls;
         self.requests.push_back(StreamRequest::Open(opening));

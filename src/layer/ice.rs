@@ -58,6 +58,16 @@ pub trait IceTransport: Layer<Event = IceEvent, Error = IceError> + fmt::Debug +
         Err(IceError::UnsupportedCandidate("this agent has no TCP candidates"))
     }
 
+    /// Adds an address of this machine at which streams of the peer are taken, and from whose port they are opened: a
+    /// simultaneous-open TCP candidate (RFC 6544 §4.1). No other kind of candidate has the same port.
+    ///
+    /// # Errors
+    /// As [`add_passive_address`](Self::add_passive_address).
+    fn add_simultaneous_open_address(&mut self, now: Instant, host: HostAddress) -> Result<(), IceError> {
+        let _ = (now, host);
+        Err(IceError::UnsupportedCandidate("this agent has no simultaneous-open TCP candidates"))
+    }
+
     /// Adds an address of this machine with what is known of its network. By default nothing of that counts.
     ///
     /// # Errors

@@ -53,7 +53,9 @@ pub enum StreamRequest {
 pub struct StreamOpening {
     /// What reports name it by until it has a path.
     pub token: StreamToken,
-    /// The address of this machine to connect from. The port is chosen by the system where this one is 0.
+    /// The address of this machine to connect from. The port is chosen by the system where this one is 0. From another one
+    /// streams may be taken, too. With [`Framing::Length`] the other side opens the same one then (simultaneous open, RFC
+    /// 6544): a refusal is no answer before its time is up, and a stream that the other side has opened will do.
     pub local: SocketAddr,
     /// Where to connect to.
     pub remote: SocketAddr,

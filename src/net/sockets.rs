@@ -98,6 +98,11 @@ impl Sockets {
         self.streams.listening()
     }
 
+    /// Where streams are taken and opened from; see [`Streams::listen_simultaneous`].
+    pub fn listening_simultaneous(&self) -> Vec<SocketAddr> {
+        self.streams.listening_simultaneous()
+    }
+
     /// Does what a layer asks for; see [`Streams::request`].
     pub fn request(&self, request: StreamRequest) {
         self.streams.request(request);

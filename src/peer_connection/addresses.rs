@@ -17,6 +17,12 @@ impl EndpointShared {
         self.sockets.listening().into_iter().flat_map(|local| self.host_addresses_of(local)).collect()
     }
 
+    /// The addresses at which streams are taken and opened from.
+    pub(super) fn simultaneous_addresses(&self) -> Vec<HostAddress> {
+        let bound = self.sockets.listening_simultaneous().into_iter();
+        bound.flat_map(|local| self.host_addresses_of(local)).collect()
+    }
+
     fn host_addresses_of(&self, local: SocketAddr) -> Vec<HostAddress> {
         if !local.ip().is_unspecified() {
             return self.local_names.hide(local.into()).into_iter().collect();
@@ -35,6 +41,11 @@ impl EndpointShared {
     /// The same of those that take streams.
     pub(super) fn passive_at(&self, addresses: &[InterfaceAddress]) -> Vec<HostAddress> {
         all_at(self.sockets.listening().into_iter(), addresses)
+    }
+
+    /// The same of those that streams are opened from, too.
+    pub(super) fn simultaneous_at(&self, addresses: &[InterfaceAddress]) -> Vec<HostAddress> {
+        all_at(self.sockets.listening_simultaneous().into_iter(), addresses)
     }
 }
 

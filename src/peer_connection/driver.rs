@@ -144,12 +144,14 @@ impl Driver {
             hosts.into_iter().filter_map(|host| shared.local_names.hide(host)).collect()
         };
         let (added, passive) = (told(shared.at(&usable)), told(shared.passive_at(&usable)));
+        let simultaneous = told(shared.simultaneous_at(&usable));
         tracing::debug!(
             added = added.len(),
             removed = removed.len(),
             "addresses of this machine have changed"
         );
-        self.endpoint.change_addresses(Instant::now(), &AddressChange { added, passive, removed });
+        let change = AddressChange { added, passive, simultaneous, removed };
+        self.endpoint.change_addresses(Instant::now(), &change);
     }
 
     fn handle_timeouts(&mut self) {

@@ -459,6 +459,9 @@ impl State {
         for host in endpoint.passive_addresses() {
             let _ = self.session.add_passive_address(now, host);
         }
+        for host in endpoint.simultaneous_addresses() {
+            let _ = self.session.add_simultaneous_open_address(now, host);
+        }
         self.session.end_of_host_addresses(now);
     }
 

@@ -5,8 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::crypto::SeededRandom;
+use crate::layer::Protocol;
 
-/// A network address translator in front of hosts, or of other translators (RFC 4787).
+/// A network address translator in front of hosts, or of other translators (RFC 4787). It treats TCP as it does UDP, with
+/// mappings apart (RFC 5382), and drops what it does not let in without a word.
 #[derive(Clone, Debug)]
 pub struct Nat {
     public: IpAddr,
@@ -26,12 +28,13 @@ pub struct Nat {
     inner: BTreeMap<u16, Mapping>,
 }
 
-/// The inner address, and what of the outer one the mapping depends on.
-type MappingKey = (SocketAddr, Option<IpAddr>, Option<u16>);
+/// The protocol, the inner address, and what of the outer one the mapping depends on.
+type MappingKey = (Protocol, SocketAddr, Option<IpAddr>, Option<u16>);
 
 /// What is kept of a public port.
 #[derive(Clone, Debug)]
 struct Mapping {
+    protocol: Protocol,
     inner: SocketAddr,
     used: Instant,
     /// Where it has sent to.
@@ -111,6 +114,7 @@ impl Nat {
     pub(super) fn outgoing(
         &mut self,
         now: Instant,
+        protocol: Protocol,
         source: SocketAddr,
         destination: SocketAddr,
     ) -> Option<SocketAddr> {
@@ -122,7 +126,7 @@ impl Nat {
             NatBehavior::AddressDependent => (Some(destination.ip()), None),
             NatBehavior::AddressAndPortDependent => (Some(destination.ip()), Some(destination.port())),
         };
-        let key = (source, ip, port);
+        let key = (protocol, source, ip, port);
         let known = self.mappings.get(&key).copied().filter(|port| self.is_alive(now, *port));
         let public_port = match known {
             Some(port) => port,
@@ -132,7 +136,8 @@ impl Nat {
                 }
                 let port = self.free_port()?;
                 self.mappings.insert(key, port);
-                self.inner.insert(port, Mapping { inner: source, used: now, contacted: BTreeSet::new() });
+                self.inner
+                    .insert(port, Mapping { protocol, inner: source, used: now, contacted: BTreeSet::new() });
                 port
             }
         };
@@ -161,11 +166,20 @@ impl Nat {
     }
 
     /// The inner destination of a datagram that comes in; `None` if it is filtered.
-    pub(super) fn incoming(&self, now: Instant, source: SocketAddr, public_port: u16) -> Option<SocketAddr> {
+    pub(super) fn incoming(
+        &self,
+        now: Instant,
+        protocol: Protocol,
+        source: SocketAddr,
+        public_port: u16,
+    ) -> Option<SocketAddr> {
         if let Some(inner) = self.one_to_one {
             return Some(SocketAddr::new(inner, public_port));
         }
         let mapping = self.inner.get(&public_port).filter(|_| self.is_alive(now, public_port))?;
+        if mapping.protocol != protocol {
+            return None;
+        }
         let passes = mapping.contacted.iter().any(|contacted| match self.filtering {
             NatBehavior::EndpointIndependent => true,
             NatBehavior::AddressDependent => contacted.ip() == source.ip(),

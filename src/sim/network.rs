@@ -321,12 +321,12 @@ impl Network {
         let (mut source, mut realm) = (path.local, self.hosts[from.0].nat);
         let mut last = None;
         let (to, destination) = loop {
-            if let Some(found) = self.receiver(realm, last, source, path.remote)? {
+            if let Some(found) = self.receiver(realm, last, source, path)? {
                 break found;
             }
             // What is not known inside leaves by the translator.
             let nat = realm?;
-            source = self.nats[nat].nat.outgoing(self.now, source, path.remote)?;
+            source = self.nats[nat].nat.outgoing(self.now, path.protocol, source, path.remote)?;
             (realm, last) = (self.nats[nat].outer, Some(nat));
         };
         if !self.hosts[to.0].firewall.lets(path.protocol, source) {
@@ -342,8 +342,9 @@ impl Network {
         mut realm: Option<usize>,
         last: Option<usize>,
         source: SocketAddr,
-        mut destination: SocketAddr,
+        path: FiveTuple,
     ) -> Option<Option<(HostId, SocketAddr)>> {
+        let mut destination = path.remote;
         let mut has_come_in = false;
         loop {
             let has_it = |host: &Host| host.nat == realm && host.addresses.contains(&destination.ip());
@@ -357,7 +358,7 @@ impl Network {
             if last == Some(nat) && !self.nats[nat].nat.hairpins() {
                 return None;
             }
-            destination = self.nats[nat].nat.incoming(self.now, source, destination.port())?;
+            destination = self.nats[nat].nat.incoming(self.now, path.protocol, source, destination.port())?;
             (realm, has_come_in) = (Some(nat), true);
         }
     }

@@ -169,7 +169,7 @@ impl<L: Layer> Simulation<L> {
     /// Moves on to the next arrival or timeout. False if none comes by `deadline`, which is the time then.
     fn step(&mut self, deadline: Instant) -> bool {
         let timeouts = self.nodes.iter().filter_map(|node| node.layer.poll_timeout());
-        let next = timeouts.chain(self.network.next_arrival()).min();
+        let next = timeouts.chain(self.network.next_arrival()).chain(self.streams.timeout()).min();
         let Some(next) = next.filter(|next| *next <= deadline) else {
             self.network.advance_to(deadline);
             return false;
@@ -184,6 +184,9 @@ impl<L: Layer> Simulation<L> {
                 let next = node.layer.poll_timeout();
                 assert!(next.is_none_or(|next| next >= now), "a timeout in the past after handle_timeout");
             }
+        }
+        while let Some((host, report)) = self.streams.repeat(&mut self.network) {
+            self.report(host, report);
         }
         while let Some(mut delivery) = self.network.deliver() {
             if delivery.path.protocol == Protocol::Tcp && !self.receive_by_stream(&delivery) {

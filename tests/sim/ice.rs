@@ -6,6 +6,7 @@ mod nats;
 mod relays;
 mod renomination;
 mod servers;
+mod simultaneous_open;
 mod streams;
 mod stun_streams;
 mod tcp;

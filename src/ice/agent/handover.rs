@@ -58,6 +58,7 @@ impl Agent {
             // A stream has a port of its own.
             let is_by_stream = self.selected_check_pair().is_some_and(|pair| pair.base == *base);
             self.drop_unsent(|path| path.local == address);
+            self.gathering.stream_bindings.forget_base(*base, &mut self.streams);
             let gone = self.local.forget_base(*base);
             let places: SmallVec<[usize; 4]> = gone.iter().map(|(place, _)| *place).collect();
             self.check_list.forget_base(*base, &places);

@@ -398,6 +398,10 @@ impl IceTransport for Agent {
         self.add_passive_base(now, &host)
     }
 
+    fn add_simultaneous_open_address(&mut self, now: Instant, host: HostAddress) -> Result<(), IceError> {
+        self.add_simultaneous_base(now, &host)
+    }
+
     fn remove_host_address(&mut self, now: Instant, address: SocketAddr) {
         if !self.is_closed() {
             self.remove_host(now, address);
@@ -473,7 +477,7 @@ impl IceTransport for Agent {
         self.begin_generation(KeyedCredentials::new(&self.provider, credentials));
         self.take_configuration();
         self.local.forget_reflexive();
-        self.gathering.restart(&mut self.streams);
+        self.gathering.restart(&self.config, &mut self.streams);
         for (index, base) in self.local.bases().iter().enumerate() {
             self.gathering.add_base(now, index, base, &self.config);
         }
@@ -484,6 +488,7 @@ impl IceTransport for Agent {
             self.signal_hosts(base);
         }
         self.signal_relays();
+        self.signal_held_mappings();
         self.update(now);
         Ok(())
     }

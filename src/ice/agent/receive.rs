@@ -11,7 +11,7 @@ use crate::ice::message::{Content, Generation, KNOWN_ATTRIBUTES, Outcome, Outgoi
 use crate::ice::pair::{Claim, Nomination, PairId, PairState, PairStream};
 use crate::ice::remote::on_link_of;
 use crate::layer::{
-    CandidateKind, Datagram, FiveTuple, IceError, IceRole, IceTransport, PathProof, Protocol,
+    CandidateKind, Datagram, FiveTuple, IceError, IceRole, IceTransport, PathProof, Protocol, TcpKind,
 };
 use crate::stun::{AttributeType, Class, ErrorCode, Message, Method};
 
@@ -143,11 +143,12 @@ impl Agent {
         message: &Message<'_>,
         ufrag: &str,
     ) {
-        let Some(remote) = self.remote_candidate(&path, message, ufrag) else { return };
+        let Some(remote) = self.remote_candidate(base, &path, message, ufrag) else { return };
         self.note_remote_cost(remote, message);
         let known = self.check_list.find(&path);
-        if known.is_none() {
-            self.last_news = Some(now);
+        match known {
+            Some(id) => self.take_opened_by_peer(id),
+            None => self.last_news = Some(now),
         }
         let places = (base, remote);
         let id = known.or_else(|| self.add_pair_on(now, path, PairStream::There, places, Claim::Proven));
@@ -200,7 +201,13 @@ impl Agent {
     }
 
     /// The remote candidate that a request came from; `None` at the limit (RFC 8445 §7.3.1.3).
-    fn remote_candidate(&mut self, path: &FiveTuple, message: &Message<'_>, ufrag: &str) -> Option<usize> {
+    fn remote_candidate(
+        &mut self,
+        base: usize,
+        path: &FiveTuple,
+        message: &Message<'_>,
+        ufrag: &str,
+    ) -> Option<usize> {
         if let Some(known) = self.remote.find(path.protocol, path.remote) {
             return Some(known);
         }
@@ -209,7 +216,12 @@ impl Agent {
             self.forget_oldest_found();
         }
         let priority = message.priority().unwrap_or(0);
-        self.remote.admit_peer_reflexive(path.protocol, path.remote, priority, ufrag)
+        // RFC 6544 §7.2: who has opened the stream; at an address for simultaneous open, one like it.
+        let tcp_kind = match self.local.bases()[base].is_simultaneous() {
+            true => TcpKind::SimultaneousOpen,
+            false => TcpKind::Active,
+        };
+        self.remote.admit_peer_reflexive(path.protocol, path.remote, priority, ufrag, tcp_kind)
     }
 
     pub(super) fn receive_response(
@@ -386,8 +398,12 @@ impl Agent {
         let mapped = message.mapped_address().filter(|_| message.class() == Class::Success);
         let code = message.error_code().map_or(0, |(code, _)| code.number());
         let refusal = mapped.is_none().then_some(code);
-        if self.gathering.stream_bindings.answer(&path, message.transaction_id(), refusal, &mut self.streams)
-        {
+        let id = message.transaction_id();
+        let by_stream = self.gathering.stream_bindings.answer(&path, id, mapped, code, &mut self.streams);
+        if let Some(told) = by_stream {
+            if let Some(mapping) = told {
+                self.take_mapping(&mapping);
+            }
             return true;
         }
         let answer =

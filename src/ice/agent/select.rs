@@ -58,7 +58,8 @@ impl Agent {
         let stream = match (near.tcp_kind(), far.candidate.protocol, far.candidate.tcp_kind) {
             (None, Protocol::Udp, _) => PairStream::There,
             // RFC 6544 §6.2: a passive candidate has pairs only where the peer has opened a stream.
-            (Some(TcpKind::Active), Protocol::Tcp, Some(TcpKind::Passive)) => {
+            (Some(TcpKind::Active), Protocol::Tcp, Some(TcpKind::Passive))
+            | (Some(TcpKind::SimultaneousOpen), Protocol::Tcp, Some(TcpKind::SimultaneousOpen)) => {
                 PairStream::Wanted { broken: 0 }
             }
             _ => return None,
@@ -172,7 +173,7 @@ impl Agent {
             if self.check_list.has_alternative(id) {
                 self.confirmation = Some(now + CONFIRMATION_DELAY);
             }
-            self.gathering.bindings.stop_keepalives();
+            self.gathering.stop_keepalives(&mut self.streams);
         }
     }
 

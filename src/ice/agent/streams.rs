@@ -3,11 +3,14 @@
 use std::time::Instant;
 
 use super::Agent;
+use crate::ice::gathering::Mapping;
 use crate::ice::local::{ACTIVE_PORT, Added};
 use crate::ice::pair::{Pair, PairId, PairState, PairStream};
 use crate::ice::selected::Selected;
 use crate::ice::streams::PairStreams;
-use crate::layer::{FiveTuple, Framing, HostAddress, IceError, Protocol, StreamReport, TcpKind};
+use crate::layer::{
+    CandidateKind, FiveTuple, Framing, HostAddress, IceError, Protocol, StreamReport, TcpKind,
+};
 
 /// So often a stream that broke is opened again.
 const MAX_BROKEN: u8 = 3;
@@ -26,23 +29,61 @@ impl Agent {
     }
 
     pub(super) fn add_passive_base(&mut self, now: Instant, host: &HostAddress) -> Result<(), IceError> {
+        self.add_stream_base(host, TcpKind::Passive)?;
+        self.update(now);
+        Ok(())
+    }
+
+    /// RFC 6544 §4.1. A lite agent opens nothing.
+    pub(super) fn add_simultaneous_base(&mut self, now: Instant, host: &HostAddress) -> Result<(), IceError> {
+        if !self.config.simultaneous_open || self.config.lite {
+            return Err(IceError::UnsupportedCandidate(
+                "simultaneous open is off; see simultaneous_open of the configuration",
+            ));
+        }
+        if let Some(base) = self.add_stream_base(host, TcpKind::SimultaneousOpen)? {
+            self.gathering.add_base(now, base, &self.local.bases()[base], &self.config);
+            self.pair_base(now, base);
+        }
+        self.update(now);
+        Ok(())
+    }
+
+    /// Adds an address at which streams are taken and tells it; none that is known.
+    fn add_stream_base(&mut self, host: &HostAddress, kind: TcpKind) -> Result<Option<usize>, IceError> {
         if self.is_closed() {
             return Err(IceError::Closed);
         }
         if host.address.port() == 0 || host.address.ip().is_unspecified() {
             return Err(IceError::UnsupportedCandidate(
-                "a passive address has an IP address and a port; listen and give its address",
+                "an address of streams has an IP address and a port; listen and give its address",
             ));
         }
-        match self.local.add_stream(host, TcpKind::Passive) {
-            Ok(base) => self.signal_hosts(base),
-            Err(Added::Full) => {
-                return Err(IceError::TooManyCandidates { limit: self.config.max_local_candidates });
+        match self.local.add_stream(host, kind) {
+            Ok(base) => {
+                self.signal_hosts(base);
+                Ok(Some(base))
             }
-            Err(Added::Redundant | Added::New) => return Ok(()),
+            Err(Added::Full) => Err(IceError::TooManyCandidates { limit: self.config.max_local_candidates }),
+            Err(Added::Redundant | Added::New) => Ok(None),
         }
-        self.update(now);
-        Ok(())
+    }
+
+    /// RFC 6544 §5.2: what a STUN server sees a stream from the port of a base as.
+    pub(super) fn take_mapping(&mut self, mapping: &Mapping) {
+        let kind = CandidateKind::ServerReflexive;
+        let Mapping { base, server, mapped, url } = mapping;
+        if self.local.add_reflexive(kind, *mapped, *base, Some(*server)) == Added::New {
+            self.local.set_newest_url(url.clone());
+            self.signal_newest_candidate();
+        }
+    }
+
+    /// Tells the candidates of the streams to STUN servers that a restart found.
+    pub(super) fn signal_held_mappings(&mut self) {
+        for mapping in self.gathering.stream_bindings.held() {
+            self.take_mapping(&mapping);
+        }
     }
 
     /// Streams are opened from a host address, too. Where there is no room for that, the others do.
@@ -63,7 +104,11 @@ impl Agent {
             PairStream::Wanted { .. } if !self.pair_streams.may_open(now) => pair.state = PairState::Failed,
             PairStream::Wanted { broken } => {
                 let FiveTuple { local, remote, .. } = pair.path;
-                let token = self.streams.open(local, remote, Framing::Length, None);
+                let is_simultaneous = self.local.bases()[pair.base].is_simultaneous();
+                let token = match is_simultaneous {
+                    true => self.streams.open_from(local, remote, Framing::Length, None),
+                    false => self.streams.open(local, remote, Framing::Length, None),
+                };
                 pair.stream = PairStream::Opening { token, broken };
                 pair.state = PairState::InProgress;
                 self.pair_streams.opening.push(token);
@@ -86,6 +131,15 @@ impl Agent {
         true
     }
 
+    /// The peer has opened the stream that this side was to open, too.
+    pub(super) fn take_opened_by_peer(&mut self, id: PairId) {
+        let Some(pair) = self.check_list.get_mut(id) else { return };
+        if let PairStream::Wanted { .. } | PairStream::Opening { .. } = pair.stream {
+            // What was asked for is given up with the streams of no pair.
+            pair.stream = PairStream::There;
+        }
+    }
+
     /// Closes a stream of the peer that no pair has any more, as after a restart; false if all have one.
     fn leave_kept_stream(&mut self) -> bool {
         let selected = self.selected.as_ref().map(|selected| selected.pair.path);
@@ -103,6 +157,8 @@ impl Agent {
                 self.pair_streams.opening.retain(|opening| opening != token);
                 match self.opens(*token) {
                     Some(id) => self.take_stream(id, *path),
+                    // The peer has opened the same one, and has checked it already.
+                    None if self.pair_streams.kept.contains(path) => {}
                     // Nobody wants it any more.
                     None => self.streams.close(*path),
                 }
@@ -160,7 +216,8 @@ impl Agent {
     fn break_stream(&mut self, now: Instant, id: PairId, broken: u8) {
         self.fail(now, id);
         let Some(pair) = self.check_list.get_mut(id) else { return };
-        if pair.stream == PairStream::There {
+        let is_simultaneous = self.local.bases().get(pair.base).is_some_and(|base| base.is_simultaneous());
+        if pair.stream == PairStream::There && !is_simultaneous {
             return;
         }
         let path = self.local.bases().get(pair.base).map(|base| base.address);

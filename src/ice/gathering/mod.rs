@@ -15,8 +15,9 @@ use smallvec::SmallVec;
 use self::binding::Bindings;
 pub(super) use self::relay::RelayNews;
 pub(super) use self::relays::{RelayId, Relays};
+pub(super) use self::stream_binding::Mapping;
 use self::stream_binding::StreamBindings;
-use super::config::{Config, TransportPolicy};
+use super::config::{Config, StunServer, TransportPolicy};
 use super::local::{Base, BaseKind};
 use super::streams::StreamQueue;
 use crate::layer::{CandidateError, FiveTuple, IceCandidateError};
@@ -36,6 +37,9 @@ pub(super) struct Gathering {
 impl Gathering {
     /// Plans to ask the servers from a host address, which is the base of this index.
     pub(super) fn add_base(&mut self, now: Instant, index: usize, base: &Base, config: &Config) {
+        if base.is_simultaneous() && config.transport_policy == TransportPolicy::All && !config.lite {
+            self.ask_over_streams(index, base, config);
+        }
         if base.kind != BaseKind::Host || config.lite {
             return;
         }
@@ -49,11 +53,20 @@ impl Gathering {
                 self.bindings.add(index, FiveTuple::udp(base.address, *server));
             }
         }
-        for server in &config.stun_stream_servers {
-            if server.address.is_ipv4() == base.address.is_ipv4() {
-                self.stream_bindings.add(index, base.address, server);
-            }
+        self.ask_over_streams(index, base, config);
+    }
+
+    fn ask_over_streams(&mut self, index: usize, base: &Base, config: &Config) {
+        let is_reached = |server: &&StunServer| server.address.is_ipv4() == base.address.is_ipv4();
+        for server in config.stun_stream_servers.iter().filter(is_reached) {
+            self.stream_bindings.add(index, base, server);
         }
+    }
+
+    /// The mappings are needed no more: a pair was nominated.
+    pub(super) fn stop_keepalives(&mut self, streams: &mut StreamQueue) {
+        self.bindings.stop_keepalives();
+        self.stream_bindings.let_go(streams);
     }
 
     /// There is no allocation that would tell what a STUN server would. One that has a socket of its own works, so that
@@ -78,14 +91,13 @@ impl Gathering {
         streams: &mut StreamQueue,
     ) -> SmallVec<[usize; 4]> {
         self.bindings.forget_base(host);
-        self.stream_bindings.forget_base(host, streams);
         self.relays.forget_base(now, host, in_use, streams)
     }
 
     /// Begins a new generation.
-    pub(super) fn restart(&mut self, streams: &mut StreamQueue) {
+    pub(super) fn restart(&mut self, config: &Config, streams: &mut StreamQueue) {
         self.bindings = Bindings::default();
-        self.stream_bindings.close(streams);
+        self.stream_bindings.restart(config, streams);
         self.relays.restart();
         self.reported = false;
     }
@@ -101,7 +113,10 @@ impl Gathering {
 
     /// Whether all candidates are found.
     pub(super) fn is_complete(&self) -> bool {
-        self.ended && !self.bindings.is_pending() && !self.relays.is_pending()
+        self.ended
+            && !self.bindings.is_pending()
+            && !self.stream_bindings.is_pending()
+            && !self.relays.is_pending()
     }
 
     /// True once, when it is complete.

@@ -1,10 +1,11 @@
 //! Binding requests to STUN servers over TCP and TLS.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use crate::crypto::SecureRandom;
 use crate::ice::config::{Config, StunServer};
+use crate::ice::local::Base;
 use crate::ice::streams::StreamQueue;
 use crate::layer::{CandidateError, FiveTuple, Framing, IceCandidateError, StreamReport, StreamToken};
 use crate::stun::{Retransmission, RetransmissionStep, TransactionId};
@@ -24,6 +25,8 @@ struct Query {
     /// The address that is connected from.
     local: SocketAddr,
     server: StunServer,
+    /// Whether the address of the stream is that of a candidate: then it is opened from the port of the base.
+    is_of_base: bool,
     state: State,
     is_error_told: bool,
 }
@@ -38,20 +41,71 @@ enum State {
     Open { path: FiveTuple, patience: Retransmission },
     /// Asked, once: nothing is repeated in a stream.
     Asked { path: FiveTuple, id: TransactionId, patience: Retransmission },
+    /// Answered, and the stream stays so that a NAT keeps its mapping (RFC 6544 §11.2).
+    Held { path: FiveTuple, mapped: SocketAddr },
     /// Answered, and the stream is closed.
     Answered,
     /// There is no answer.
     Failed(CandidateError),
 }
 
+/// What a server sees the streams of a base as.
+#[derive(Clone, Debug)]
+pub(in crate::ice) struct Mapping {
+    pub(in crate::ice) base: usize,
+    pub(in crate::ice) server: IpAddr,
+    pub(in crate::ice) mapped: SocketAddr,
+    pub(in crate::ice) url: String,
+}
+
 impl StreamBindings {
-    /// Plans to ask a server from a base. One answer for each server will do, since what the server sees is the address of
-    /// a stream that no other goes by.
-    pub(super) fn add(&mut self, base: usize, local: SocketAddr, server: &StunServer) {
-        if !self.queries.iter().any(|query| query.server == *server) {
-            let (server, state) = (server.clone(), State::Queued);
-            self.queries.push(Query { base, local, server, state, is_error_told: false });
+    /// Plans to ask a server from a base, unless that is planned. Where the server sees the address of a stream that no
+    /// other goes by, one answer will do.
+    pub(super) fn add(&mut self, base: usize, of: &Base, server: &StunServer) {
+        let is_of_base = of.is_simultaneous();
+        let is_like = |query: &Query| {
+            let is_same = query.server.address == server.address && query.is_of_base == is_of_base;
+            is_same && (!is_of_base || query.base == base)
+        };
+        if !self.queries.iter().any(is_like) {
+            let (local, server, state) = (of.address, server.clone(), State::Queued);
+            self.queries.push(Query { base, local, server, is_of_base, state, is_error_told: false });
         }
+    }
+
+    /// Begins a new generation: what is known of mappings stays, of servers that do.
+    pub(super) fn restart(&mut self, config: &Config, streams: &mut StreamQueue) {
+        let is_held = |query: &Query| {
+            matches!(query.state, State::Held { .. }) && config.stun_stream_servers.contains(&query.server)
+        };
+        self.queries.iter_mut().filter(|query| !is_held(query)).for_each(|query| query.leave(streams));
+        self.queries.retain(is_held);
+    }
+
+    /// The mappings are needed no more.
+    pub(super) fn let_go(&mut self, streams: &mut StreamQueue) {
+        for query in &mut self.queries {
+            if let State::Held { path, .. } = query.state {
+                streams.close(path);
+                query.state = State::Answered;
+            }
+        }
+    }
+
+    /// The mappings that are known.
+    pub(in crate::ice) fn held(&self) -> Vec<Mapping> {
+        let mapping = |query: &Query| match query.state {
+            State::Held { mapped, .. } => Some(query.mapping(mapped)),
+            _ => None,
+        };
+        self.queries.iter().filter_map(mapping).collect()
+    }
+
+    /// Whether a candidate may still come of an answer.
+    pub(super) fn is_pending(&self) -> bool {
+        let is_under_way =
+            |query: &Query| !matches!(query.state, State::Held { .. } | State::Answered | State::Failed(_));
+        self.queries.iter().any(|query| query.is_of_base && is_under_way(query))
     }
 
     /// The base that a stream to a server was opened from.
@@ -60,7 +114,7 @@ impl StreamBindings {
     }
 
     /// The questions from a base are of no use any more.
-    pub(super) fn forget_base(&mut self, base: usize, streams: &mut StreamQueue) {
+    pub(in crate::ice) fn forget_base(&mut self, base: usize, streams: &mut StreamQueue) {
         self.queries.iter_mut().filter(|query| query.base == base).for_each(|query| query.leave(streams));
         self.queries.retain(|query| query.base != base);
     }
@@ -85,7 +139,11 @@ impl StreamBindings {
         let next = self.queries.iter_mut().find(|query| matches!(query.state, State::Queued));
         let Some(query) = next else { return false };
         let StunServer { address, tls, .. } = &query.server;
-        let token = streams.open(query.local, *address, Framing::Stun, tls.clone());
+        // RFC 6544 §5.2: from the port of the candidate, which is what the NAT maps.
+        let token = match query.is_of_base {
+            true => streams.open_from(query.local, *address, Framing::Stun, tls.clone()),
+            false => streams.open(query.local, *address, Framing::Stun, tls.clone()),
+        };
         let patience = Retransmission::new(now, config.server_retransmission);
         query.state = State::Connecting { token, patience };
         true
@@ -107,25 +165,29 @@ impl StreamBindings {
         self.queries.iter_mut().find_map(|query| query.ask(random))
     }
 
-    /// Takes a response that came by `path`, with the error code if it is a refusal; false if it answers no question.
+    /// Takes a response that came by `path`, with the address that it tells or the error code of a refusal; `None` if it
+    /// answers no question.
     pub(in crate::ice) fn answer(
         &mut self,
         path: &FiveTuple,
         id: TransactionId,
-        refusal: Option<u16>,
+        mapped: Option<SocketAddr>,
+        code: u16,
         streams: &mut StreamQueue,
-    ) -> bool {
+    ) -> Option<Option<Mapping>> {
         let asks = |query: &&mut Query| matches!(&query.state, State::Asked { path: by, id: asked, .. } if (by, *asked) == (path, id));
-        let Some(query) = self.queries.iter_mut().find(asks) else { return false };
+        let query = self.queries.iter_mut().find(asks)?;
+        if let Some(mapped) = mapped.filter(|_| query.is_of_base) {
+            query.state = State::Held { path: *path, mapped };
+            return Some(Some(query.mapping(mapped)));
+        }
         query.leave(streams);
-        query.state = match refusal {
-            None => State::Answered,
-            Some(code) => {
-                let (server, base) = (query.server.address, query.local);
-                State::Failed(CandidateError::ServerRefused { server, base, code })
-            }
+        let (server, base) = (query.server.address, query.local);
+        query.state = match mapped {
+            Some(_) => State::Answered,
+            None => State::Failed(CandidateError::ServerRefused { server, base, code }),
         };
-        true
+        Some(None)
     }
 
     /// What went wrong with the servers.
@@ -148,7 +210,7 @@ impl StreamBindings {
             State::Connecting { patience, .. }
             | State::Open { patience, .. }
             | State::Asked { patience, .. } => Some(patience.due()),
-            State::Queued | State::Answered | State::Failed(_) => None,
+            State::Queued | State::Held { .. } | State::Answered | State::Failed(_) => None,
         });
         due.min()
     }
@@ -157,9 +219,14 @@ impl StreamBindings {
 impl Query {
     fn path(&self) -> Option<FiveTuple> {
         match &self.state {
-            State::Open { path, .. } | State::Asked { path, .. } => Some(*path),
+            State::Open { path, .. } | State::Asked { path, .. } | State::Held { path, .. } => Some(*path),
             State::Queued | State::Connecting { .. } | State::Answered | State::Failed(_) => None,
         }
+    }
+
+    fn mapping(&self, mapped: SocketAddr) -> Mapping {
+        let (base, server, url) = (self.base, self.server.address.ip(), self.server.url());
+        Mapping { base, server, mapped, url }
     }
 
     fn error(&self) -> Option<&CandidateError> {
@@ -196,7 +263,10 @@ impl Query {
                 self.state = self.unreachable(reason);
             }
             (StreamReport::Closed { path, reason }, _) if self.path() == Some(*path) => {
-                self.state = self.unreachable(reason);
+                self.state = match self.state {
+                    State::Held { .. } => State::Answered,
+                    _ => self.unreachable(reason),
+                };
             }
             _ => return false,
         }

@@ -221,6 +221,59 @@ fn two_ice_agents_connect_by_a_stream() {
     });
 }
 
+/// Both open the stream from the port at which they take it (RFC 6544 §7.1), whoever knows the other first.
+#[cfg(all(feature = "ice", feature = "aws-lc-rs"))]
+#[test]
+fn two_ice_agents_open_a_stream_at_the_same_time() {
+    use crate::layer::{IceRole, IceTransport, TcpKind};
+    use crate::net::Streams;
+
+    for first_knows_later in [false, true] {
+        run(async move {
+            let [mut a, mut b] = [IceRole::Controlling, IceRole::Controlled].map(|role| {
+                let (socket, _) = sockets();
+                let mut config = crate::ice::Config { role, ..crate::ice::Config::default() };
+                config.simultaneous_open = true;
+                let now = Instant::now();
+                let mut agent = crate::ice::Agent::new(now, crate::crypto::aws_lc_rs::provider(), config);
+                let streams = Streams::default();
+                let at = streams.listen_simultaneous("127.0.0.1:0".parse().unwrap()).unwrap();
+                agent.add_simultaneous_open_address(now, at.into()).unwrap();
+                Driver::new(socket, agent).with_streams(streams)
+            });
+            let told = [&a, &b].map(|driver| {
+                let agent = driver.layer();
+                (agent.local_credentials().clone(), agent.local_candidates().next().unwrap().clone())
+            });
+            let now = Instant::now();
+            let [of_a, of_b] = told;
+            a.layer_mut().set_remote_credentials(now, of_b.0).unwrap();
+            b.layer_mut().set_remote_credentials(now, of_a.0).unwrap();
+            b.layer_mut().add_remote_candidate(now, of_a.1).unwrap();
+            if !first_knows_later {
+                a.layer_mut().add_remote_candidate(now, of_b.1.clone()).unwrap();
+            }
+            while a.layer().selected_pair().is_none() || b.layer().selected_pair().is_none() {
+                tokio::select! {
+                    event = a.next_event() => drop(event.unwrap()),
+                    event = b.next_event() => drop(event.unwrap()),
+                }
+            }
+            a.layer_mut().add_remote_candidate(Instant::now(), of_b.1).unwrap();
+            let pairs = [&a, &b].map(|driver| driver.layer().selected_pair().unwrap().clone());
+            for pair in &pairs {
+                let kinds = [pair.local.tcp_kind, pair.remote.tcp_kind];
+                assert_eq!(kinds, [Some(TcpKind::SimultaneousOpen); 2]);
+            }
+            let [near, far] = pairs.map(|pair| pair.path);
+            assert_eq!((near.local, near.remote), (far.remote, far.local));
+            assert_eq!(a.streams().listening_simultaneous(), [near.local]);
+            assert_eq!(b.streams().listening_simultaneous(), [far.local]);
+            assert_eq!((a.streams().count(), b.streams().count()), (1, 1));
+        });
+    }
+}
+
 #[cfg(all(feature = "dtls", feature = "aws-lc-rs"))]
 #[test]
 fn a_dtls_client_and_a_server_connect_and_talk() {

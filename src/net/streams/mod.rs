@@ -7,6 +7,7 @@ mod inbound;
 mod limits;
 mod opening;
 mod ready;
+mod simultaneous;
 mod tls;
 mod transport;
 
@@ -60,11 +61,12 @@ struct Inner {
     limits: StreamLimits,
     tls: Tls,
     socket_config: SocketConfig,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     connections: Slab<Connection>,
     /// By the path of a stream, and by the address of a socket.
     by_path: BTreeMap<FiveTuple, usize>,
     by_token: BTreeMap<StreamToken, usize>,
+    simultaneous: simultaneous::Openings,
     ready: Arc<Ready>,
     deadlines: BTreeSet<(Instant, usize)>,
     timer: Option<Pin<Box<Sleep>>>,
@@ -80,6 +82,13 @@ struct Inner {
     sockets: usize,
     /// What those have done that are closed.
     closed: UdpStats,
+}
+
+/// A socket that takes streams.
+struct Listener {
+    socket: TcpListener,
+    /// Whether streams are opened from its port, too.
+    is_simultaneous: bool,
 }
 
 /// How long none is accepted after that went wrong.
@@ -107,9 +116,22 @@ impl Streams {
     pub fn listen(&self, address: SocketAddr) -> io::Result<SocketAddr> {
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
-        let listener = io_on_runtime(|| TcpListener::from_std(listener))??;
-        let address = listener.local_addr()?;
-        self.inner().listeners.push(listener);
+        self.add_listener(listener, false)
+    }
+
+    /// Takes streams at this address as [`listen`](Self::listen) does, and has those opened from its port that layers
+    /// [ask for](StreamOpening::local): for simultaneous open (RFC 6544), where the other side opens the same one.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen).
+    pub fn listen_simultaneous(&self, address: SocketAddr) -> io::Result<SocketAddr> {
+        self.add_listener(simultaneous::bind_listener(address)?, true)
+    }
+
+    fn add_listener(&self, listener: std::net::TcpListener, is_simultaneous: bool) -> io::Result<SocketAddr> {
+        let socket = io_on_runtime(|| TcpListener::from_std(listener))??;
+        let address = socket.local_addr()?;
+        self.inner().listeners.push(Listener { socket, is_simultaneous });
         Ok(address)
     }
 
@@ -142,8 +164,12 @@ impl Streams {
 
     /// Where streams are taken.
     pub fn listening(&self) -> Vec<SocketAddr> {
-        let inner = self.inner();
-        inner.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+        self.inner().listening(false)
+    }
+
+    /// Where streams are taken and [opened from](Self::listen_simultaneous).
+    pub fn listening_simultaneous(&self) -> Vec<SocketAddr> {
+        self.inner().listening(true)
     }
 
     /// How many streams there are, those included that are being opened.
@@ -242,8 +268,21 @@ fn key(path: &FiveTuple) -> FiveTuple {
 }
 
 impl Inner {
+    fn listening(&self, is_simultaneous: bool) -> Vec<SocketAddr> {
+        let listeners = self.listeners.iter().filter(|listener| listener.is_simultaneous == is_simultaneous);
+        listeners.filter_map(|listener| listener.socket.local_addr().ok()).collect()
+    }
+
     fn open(&mut self, opening: StreamOpening) {
-        let StreamOpening { token, framing, .. } = opening;
+        let StreamOpening { token, framing, local, remote, .. } = opening;
+        // A stream to a server is none that the server opens.
+        if local.port() != 0 && framing == Framing::Length {
+            let path = FiveTuple::tcp(canonical(local), canonical(remote));
+            if self.take_accepted(token, path) {
+                return;
+            }
+            self.simultaneous.insert(path, token);
+        }
         let future: connection::Opening = if framing == Framing::Datagrams {
             self.sockets += 1;
             let opened = opening::open_socket(&opening, &self.socket_config, self.sockets, &self.limits);
@@ -257,6 +296,24 @@ impl Inner {
         let connection = Connection::opening(token, framing, future, waker, &self.limits, Instant::now());
         self.by_token.insert(token, place);
         self.insert(connection);
+    }
+
+    /// The other side has opened the stream already that a layer asks for.
+    fn take_accepted(&mut self, token: StreamToken, path: FiveTuple) -> bool {
+        let Some(place) = self.by_path.get(&path).copied() else { return false };
+        let Some(connection) = self.connections.get_mut(place) else { return false };
+        if connection.origin != Origin::Unproven {
+            return false;
+        }
+        connection.keep(&self.limits);
+        connection.origin = Origin::Opened;
+        self.accepted -= 1;
+        self.unproven -= 1;
+        self.unproven_of.leave(path.remote.ip());
+        self.reports.push_back(StreamReport::Opened { token, path });
+        self.ready.wake_task();
+        self.list_deadline(place);
+        true
     }
 
     /// Puts one on the list, and has it polled for the first time.
@@ -296,6 +353,7 @@ impl Inner {
         }
         if let Some(token) = connection.token {
             self.by_token.remove(&token);
+            self.forget_simultaneous(token);
         }
         if connection.is_socket() {
             self.sockets -= 1;
@@ -316,6 +374,12 @@ impl Inner {
             }
         }
         Some(connection)
+    }
+
+    fn forget_simultaneous(&mut self, token: StreamToken) {
+        if !self.simultaneous.is_empty() {
+            self.simultaneous.retain(|_, other| *other != token);
+        }
     }
 
     /// A stream has ended, and who knows of it is told.
@@ -354,7 +418,7 @@ impl Inner {
         self.paused = None;
         for number in 0..self.listeners.len() {
             while let Some(listener) = self.listeners.get(number) {
-                match listener.poll_accept(context) {
+                match listener.socket.poll_accept(context) {
                     Poll::Ready(Ok((stream, remote))) => self.enter(stream, remote),
                     Poll::Pending => break,
                     Poll::Ready(Err(error)) if is_of_one_connection(&error) => {}
@@ -379,6 +443,9 @@ impl Inner {
     fn enter(&mut self, stream: TcpStream, remote: SocketAddr) {
         let Ok(local) = stream.local_addr() else { return };
         let path = FiveTuple::tcp(canonical(local), canonical(remote));
+        if let Some(token) = self.simultaneous.get(&path).copied() {
+            return self.enter_opened(stream, path, token);
+        }
         let of_source = self.unproven_of.count(path.remote.ip());
         let is_one_too_many = of_source >= self.limits.max_unproven_per_source;
         if is_one_too_many || self.by_path.contains_key(&path) || !self.make_room() {
@@ -394,6 +461,22 @@ impl Inner {
         let transport = Transport::Tcp(stream);
         self.by_path.insert(path, place);
         self.insert(Connection::accepted(path, transport, waker, &self.limits, Instant::now()));
+    }
+
+    /// The other side was the first to open a stream that this side opens, too: it is that one.
+    fn enter_opened(&mut self, stream: TcpStream, path: FiveTuple, token: StreamToken) {
+        let Some(opening) = self.by_token.get(&token).copied() else { return };
+        drop(self.remove(opening));
+        prepare(&stream, self.limits.unacknowledged);
+        let place = self.connections.vacant_key();
+        let waker = ConnectionWaker::new(place, &self.ready);
+        let transport = Transport::Tcp(stream);
+        let mut connection = Connection::accepted(path, transport, waker, &self.limits, Instant::now());
+        connection.keep(&self.limits);
+        connection.origin = Origin::Opened;
+        self.by_path.insert(path, place);
+        self.insert(connection);
+        self.reports.push_back(StreamReport::Opened { token, path });
     }
 
     /// Whether there is a place for one more. Where all are taken, the source that has most of the unproven ones gives up its
@@ -472,6 +555,7 @@ impl Inner {
             Poll::Ready(Progress::Opened(path)) => {
                 if let Some(token) = connection.token.take() {
                     self.by_token.remove(&token);
+                    self.forget_simultaneous(token);
                     self.by_path.insert(key(&path), place);
                     self.reports.push_back(StreamReport::Opened { token, path });
                 }

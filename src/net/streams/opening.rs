@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::sleep;
 
 #[cfg(all(feature = "tls", feature = "dtls"))]
 use super::dtls_carrier::DtlsCarrier;
 use super::limits::StreamLimits;
+use super::simultaneous;
 use super::tls::Tls;
 use super::transport::{Transport, canonical, prepare};
 use crate::layer::{FiveTuple, Framing, StreamOpening};
@@ -80,7 +82,9 @@ pub(super) async fn open(
         return open_dtls(opening, tls).await;
     }
     let remote = opening.remote;
-    let stream = connect(opening.local, remote).await.map_err(|error| explain(&error, remote))?;
+    let is_simultaneous = opening.local.port() != 0 && opening.framing == Framing::Length;
+    let stream =
+        connect(opening.local, remote, is_simultaneous).await.map_err(|error| explain(&error, remote))?;
     let local = stream.local_addr().map_err(|error| error.to_string())?;
     let path = FiveTuple::tcp(canonical(local), canonical(remote));
     prepare(&stream, unacknowledged);
@@ -91,10 +95,23 @@ pub(super) async fn open(
     Ok((path, Opened::Stream(transport)))
 }
 
-async fn connect(local: SocketAddr, remote: SocketAddr) -> io::Result<TcpStream> {
-    let socket = if remote.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    socket.bind(local)?;
-    socket.connect(remote).await
+async fn connect(local: SocketAddr, remote: SocketAddr, is_simultaneous: bool) -> io::Result<TcpStream> {
+    let mut wait = simultaneous::FIRST_WAIT;
+    loop {
+        let socket = if remote.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        if local.port() != 0 {
+            simultaneous::share_port(&socket)?;
+        }
+        socket.bind(local)?;
+        match socket.connect(remote).await {
+            // Who has opened it for too long is ended by who polls this.
+            Err(error) if is_simultaneous && simultaneous::is_too_early(&error) => {
+                sleep(wait).await;
+                wait *= 2;
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 fn explain(error: &io::Error, remote: SocketAddr) -> String {

@@ -39,6 +39,14 @@ impl Ready {
         }
     }
 
+    /// There is something to report.
+    pub(super) fn wake_task(&self) {
+        let task = self.inner().task.clone();
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+
     /// The next connection to poll. Its waker is to be [taken out](ConnectionWaker::leave_queue) before.
     pub(super) fn pop(&self) -> Option<usize> {
         self.inner().queue.pop_front()

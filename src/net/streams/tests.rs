@@ -1,3 +1,5 @@
+mod simultaneous_open;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -380,7 +382,7 @@ fn errors_of_a_listener_take_no_memory_and_no_turns() {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         socket.bind(&loopback().into()).unwrap();
         socket.set_nonblocking(true).unwrap();
-        streams.inner().listeners.push(TcpListener::from_std(socket.into()).unwrap());
+        streams.add_listener(socket.into(), false).unwrap();
         let mut poll = async || {
             let once = std::future::poll_fn(|context| Poll::Ready(streams.poll_recv(context, &mut batch)));
             assert!(once.await.is_pending());

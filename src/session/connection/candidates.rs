@@ -38,7 +38,21 @@ impl Session {
         self.act(now, |session| Ok(session.transport.ice().add_passive_address(now, host)?))
     }
 
-    /// The same with what is known of its network, for statistics and for the choice among several.
+    /// Adds an address of this machine at which streams of the peer are taken, and from whose port they are opened: a
+    /// simultaneous-open TCP candidate (RFC 6544 §4.1).
+    ///
+    /// # Errors
+    /// [`SessionError::Ice`].
+    pub fn add_simultaneous_open_address(
+        &mut self,
+        now: Instant,
+        host: impl Into<HostAddress>,
+    ) -> Result<(), SessionError> {
+        let host = host.into();
+        self.act(now, |session| Ok(session.transport.ice().add_simultaneous_open_address(now, host)?))
+    }
+
+    /// Adds an address with what is known of its network, for statistics and for the choice among several.
     ///
     /// # Errors
     /// [`SessionError::Ice`].
