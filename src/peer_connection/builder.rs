@@ -273,6 +273,7 @@ impl PeerConnectionBuilder {
             Some(endpoint) => endpoint,
             None => self.socket.bind()?,
         };
+        ice.simultaneous_open |= endpoint.opens_simultaneously();
         ice.address_rewrite_rules.extend(self.rewrite_rules);
         ice.address_rewrite_rules.extend_from_slice(endpoint.rewrite_rules());
         let mut config = SessionConfig::with_layers(provider, identity, ice, self.sctp);

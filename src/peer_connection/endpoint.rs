@@ -75,6 +75,7 @@ pub struct EndpointBuilder {
     rewrite_rules: Vec<AddressRewriteRule>,
     streams: StreamLimits,
     tcp: Vec<SocketAddr>,
+    simultaneous: Vec<SocketAddr>,
     #[cfg(feature = "tls")]
     tls: Option<TlsConfig>,
     ignores_changes: bool,
@@ -112,6 +113,11 @@ impl Endpoint {
 
     fn shared(&self) -> &Arc<EndpointShared> {
         &self.0.shared
+    }
+
+    /// Whether streams are opened at the same time as peers do.
+    pub(super) fn opens_simultaneously(&self) -> bool {
+        !self.shared().sockets.listening_simultaneous().is_empty()
     }
 
     /// What its addresses are told to peers as.
@@ -207,6 +213,17 @@ impl EndpointBuilder {
     #[must_use]
     pub fn tcp(mut self, address: SocketAddr) -> Self {
         self.tcp.push(address);
+        self
+    }
+
+    /// Takes streams of TCP at this address and opens them from its port, at the same time as peers do: simultaneous-open
+    /// candidates of ICE (RFC 6544), for two sides that are both behind NATs and have no UDP. What a NAT makes of the port
+    /// is asked of servers over TLS (`stuns:`). Port 0 lets the system choose. For this library's own ICE only, and for
+    /// connections with an endpoint of their own: of several at one port only one at a time reaches the same port of a peer
+    /// or of a server.
+    #[must_use]
+    pub fn simultaneous_open(mut self, address: SocketAddr) -> Self {
+        self.simultaneous.push(address);
         self
     }
 
@@ -306,6 +323,10 @@ impl EndpointBuilder {
         streams.set_udp(self.udp.clone(), self.ports);
         for address in &self.tcp {
             streams.listen(*address).map_err(|source| BindError::Io { address: *address, source })?;
+        }
+        for address in &self.simultaneous {
+            let bound = streams.listen_simultaneous(*address);
+            bound.map_err(|source| BindError::Io { address: *address, source })?;
         }
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {

@@ -93,3 +93,33 @@ async fn strangers_at_the_port_are_of_no_consequence() {
     let end = timeout(LONG, strangers[0].read(&mut [0; 10])).await.expect("another protocol is closed");
     assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
 }
+
+/// Neither has a port that only waits, and neither only opens: both do both (RFC 6544 §4.1).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_open_a_stream_at_the_same_time() {
+    let socket = || Endpoint::builder().address(loopback()).simultaneous_open(loopback()).loopback(true);
+    for _ in 0..5 {
+        let [alice, bob] =
+            [socket(), socket()].map(|socket| PeerConnection::builder().socket(socket).build());
+        let (alice, bob) = (alice.await.unwrap(), bob.await.unwrap());
+        let chat = alice.create_data_channel("chat").unwrap();
+        negotiate_tcp(&alice, &bob).await;
+        timeout(LONG, chat.opened()).await.unwrap().unwrap();
+        let there = channel_of(&bob).await;
+        for (from, to) in [(&chat, &there), (&there, &chat)] {
+            let sent = Bytes::from(vec![7; 200_000]);
+            from.send(sent.clone()).await.unwrap();
+            assert!(*timeout(LONG, to.recv()).await.unwrap().unwrap().data() == sent);
+        }
+        let (near, far) = (alice.selected_pair().unwrap(), bob.selected_pair().unwrap());
+        for pair in [&near, &far] {
+            let kinds = [pair.local.tcp_kind, pair.remote.tcp_kind];
+            assert_eq!(kinds, [Some(TcpKind::SimultaneousOpen); 2]);
+        }
+        assert_eq!((far.path.local, far.path.remote), (near.path.remote, near.path.local));
+        let is_so = |stats: &crate::session::Stats| matches!(stats, crate::session::Stats::LocalCandidate(it) if it.tcp_type == Some(TcpKind::SimultaneousOpen));
+        assert!(alice.get_stats().iter().any(is_so));
+        timeout(LONG, alice.shutdown()).await.unwrap().unwrap();
+        timeout(LONG, bob.shutdown()).await.unwrap().unwrap();
+    }
+}
