@@ -331,6 +331,7 @@ impl Agent {
             selected.consent = Consent::new(now, &self.config, &*self.provider.random);
         }
         self.reselect(now);
+        self.prefer_proven(now, id);
     }
 
     /// The local candidate that the peer saw (RFC 8445 §7.2.5.3.1).

@@ -385,3 +385,53 @@ fn data_from_where_the_peer_was_not_shown_to_be_is_not_followed() {
     }
     assert!(is_on(REMOTE)(&scene));
 }
+
+/// Answers the checks on some paths, and loses the others.
+fn answer_on(scene: &mut Scene, works: impl Fn(&FiveTuple) -> bool) {
+    for (path, bytes) in scene.sent() {
+        let request = Message::decode(&bytes).unwrap();
+        if request.class() == Class::Request && works(&path) {
+            let id = request.transaction_id();
+            let mut answer = message(Class::Success, id, credentials().password(), |builder| {
+                builder.xor_mapped_address(path.local)
+            });
+            scene.agent.handle_datagram(scene.now, Datagram::new(path, &mut answer)).unwrap();
+        }
+    }
+}
+
+/// Two ways to a peer of two addresses, and each address of this side has reached the first one of the peer. With the
+/// address that was used the first one of the peer is gone, too; the other pair of what is left had not worked before.
+#[test]
+fn a_pair_that_works_only_since_an_address_went_serves_with_its_first_answer() {
+    const OTHER: &str = "10.0.9.1:1000";
+    for role in [IceRole::Controlled, IceRole::Controlling] {
+        let mut scene = Scene::alone(role);
+        scene.agent.add_host_address(scene.now, address(OTHER)).unwrap();
+        scene.agent.set_remote_credentials(scene.now, credentials()).unwrap();
+        scene.add_remote(REMOTE);
+        let second = "candidate:2 1 udp 2130706430 10.0.9.3 2000 typ host";
+        scene.agent.add_remote_candidate(scene.now, candidate(second)).unwrap();
+        scene.agent.end_of_remote_candidates(scene.now);
+        let request = check(&scene.agent, 1, role == IceRole::Controlled);
+        scene.receive(REMOTE, &request).unwrap();
+        for _ in 0..600 {
+            scene.advance(STEP);
+            answer_on(&mut scene, |path| path.remote == address(REMOTE));
+        }
+        assert!(is_on(REMOTE)(&scene), "{role:?} {:?}", scene.agent.selected_pair());
+
+        scene.agent.remove_host_address(scene.now, address(LOCAL));
+        let is_left = |scene: &Scene, remote: &str| {
+            let left = FiveTuple::udp(address(OTHER), address(remote));
+            scene.agent.selected_pair().is_some_and(|pair| pair.path == left)
+        };
+        assert!(is_left(&scene, REMOTE), "{role:?} {:?}", scene.agent.selected_pair());
+        let went = scene.now;
+        while !is_left(&scene, "10.0.9.3:2000") {
+            assert!(scene.now < went + 5 * STEP, "{role:?} {:?}", scene.agent.selected_pair());
+            answer_on(&mut scene, |path| path.remote == address("10.0.9.3:2000"));
+            scene.advance(STEP);
+        }
+    }
+}
