@@ -1,4 +1,4 @@
-// A relay with the least that pion/turn wants: one user, peers of all addresses.
+// A relay with the least that pion/turn wants: one user, peers of all addresses. And two peers that connect by a relay.
 package main
 
 import (
@@ -13,6 +13,10 @@ import (
 
 // relay LISTEN RELAY REALM USER PASSWORD THREADS
 func main() {
+	if os.Args[1] == "connect" {
+		connect()
+		return
+	}
 	listen, relay, realm, user, password := os.Args[1], os.Args[2], os.Args[3], os.Args[4], os.Args[5]
 	threads, err := strconv.Atoi(os.Args[6])
 	if err != nil {

@@ -6,13 +6,16 @@
 //!
 //! ```text
 //! cargo run --release [ROUNDS [NAME ...]]
+//! cargo run --release set-up [ROUNDS]         # how long a connection by a relay takes to be there
 //! ```
 
 mod bare;
 mod client;
+mod far;
 mod load;
 mod process;
 mod relays;
+mod set_up;
 
 use std::net::SocketAddr;
 
@@ -42,6 +45,9 @@ fn main() {
     }
     if arguments.first().is_some_and(|first| first == "serve-bare") {
         return bare::serve();
+    }
+    if arguments.first().is_some_and(|first| first == "set-up") {
+        return set_up::measure(arguments.get(1).map_or(9, |text| text.parse().expect("a number of rounds")));
     }
     let rounds = arguments.first().map_or(3, |text| text.parse().expect("a number of rounds"));
     let chosen: Vec<&str> = match arguments.get(1..) {

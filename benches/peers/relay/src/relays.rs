@@ -87,15 +87,18 @@ fn pion() -> Result<Command, String> {
 pub fn serve() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
-        let relay = RelayAddress::new(RELAY.parse().expect("an address"));
-        let mut config = Config::new(Credentials::default().with_user(USER, PASSWORD), [relay]);
-        config.realm = REALM.into();
-        config.policy = PeerPolicy::default().allow("127.0.0.0/8".parse().expect("a range"));
-        // All clients are at one address here, and one user.
-        (config.answers_per_source, config.answers) = (u32::MAX, u32::MAX);
-        config.max_allocations_per_user = usize::MAX;
-        let builder = TurnServer::builder(config).udp(server()).sockets_per_address(1);
-        let _server = builder.bind().expect("the address is free");
+        let _server = bind();
         std::future::pending::<()>().await;
     });
+}
+
+pub fn bind() -> TurnServer {
+    let relay = RelayAddress::new(RELAY.parse().expect("an address"));
+    let mut config = Config::new(Credentials::default().with_user(USER, PASSWORD), [relay]);
+    config.realm = REALM.into();
+    config.policy = PeerPolicy::default().allow("127.0.0.0/8".parse().expect("a range"));
+    // All clients are at one address here, and one user.
+    (config.answers_per_source, config.answers) = (u32::MAX, u32::MAX);
+    config.max_allocations_per_user = usize::MAX;
+    TurnServer::builder(config).udp(server()).sockets_per_address(1).bind().expect("the address is free")
 }
