@@ -56,6 +56,9 @@ enum Request {
 }
 
 impl Responder {
+    /// Requests that wait at most, whatever the limit of names.
+    const MAX_WAITING: usize = 8192;
+
     /// Opens the sockets and starts the task.
     ///
     /// # Errors
@@ -63,8 +66,10 @@ impl Responder {
     pub fn new(config: ResponderConfig) -> io::Result<Self> {
         let runtime = tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
         let groups = config.answerer.groups.clone();
+        // All names at once, and their end: what does not fit would be an address without a name, or a name for ever.
+        let capacity = config.answerer.max_names.clamp(8, Self::MAX_WAITING / 2) * 2;
         let link = Link::open(Answerer::new(config.answerer), End::Answerer, &groups, &config.interfaces)?;
-        let (requests, receiver) = mpsc::channel(16);
+        let (requests, receiver) = mpsc::channel(capacity);
         runtime.spawn(run(link, receiver));
         Ok(Self { requests })
     }

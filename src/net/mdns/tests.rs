@@ -395,6 +395,24 @@ fn a_resolver_finds_what_a_responder_registered() {
     });
 }
 
+/// A machine may have many addresses, which come and go together while the task of the responder has no turn.
+#[test]
+fn many_names_are_published_and_withdrawn_at_once() {
+    run(async {
+        let mut config = ResponderConfig::default();
+        let at = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        (config.answerer.groups, config.answerer.max_names) = (vec![at], 64);
+        let responder = Responder::new(config).unwrap();
+        for round in 0..3 {
+            let names: Vec<_> = (0..64).map(|_| responder.publish(ip("192.0.2.1")).unwrap()).collect();
+            names.into_iter().for_each(|name| responder.withdraw(name));
+            // There is room for another name where none of those is left.
+            let last = responder.register(ip("192.0.2.2")).await;
+            responder.unregister(last.unwrap_or_else(|error| panic!("{round}: {error}"))).await.unwrap();
+        }
+    });
+}
+
 #[test]
 fn many_who_ask_the_same_are_all_answered_by_one_question() {
     run(async {
