@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Limits of [`Streams`](super::Streams).
+/// Limits of [`Streams`](super::Streams). Times longer than a day are taken as one.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StreamLimits {
@@ -49,5 +49,17 @@ impl Default for StreamLimits {
             max_frame: 9216,
             max_unsent: 256 << 10,
         }
+    }
+}
+
+impl StreamLimits {
+    const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+    /// With times that clocks can count.
+    pub(super) fn bounded(mut self) -> Self {
+        for time in [&mut self.first_message, &mut self.open, &mut self.frame, &mut self.unacknowledged] {
+            *time = (*time).min(Self::LONGEST);
+        }
+        self
     }
 }

@@ -99,7 +99,7 @@ const NOBODY: usize = usize::MAX;
 impl Streams {
     /// With other limits than those by default.
     pub fn new(limits: StreamLimits) -> Self {
-        let inner = Inner { limits, ..Inner::default() };
+        let inner = Inner { limits: limits.bounded(), ..Inner::default() };
         Self { inner: Mutex::new(inner) }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What connections are held to.
+/// What connections are held to. Times are taken as 10 ms where they are shorter, and as a day where they are longer.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct ConnectionLimits {
@@ -25,5 +25,18 @@ impl Default for ConnectionLimits {
             message: Duration::from_secs(10),
             idle: Duration::from_secs(60),
         }
+    }
+}
+
+impl ConnectionLimits {
+    const SHORTEST: Duration = Duration::from_millis(10);
+    const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+    /// With times that clocks can count.
+    pub(super) fn bounded(mut self) -> Self {
+        for time in [&mut self.message, &mut self.idle] {
+            *time = (*time).clamp(Self::SHORTEST, Self::LONGEST);
+        }
+        self
     }
 }

@@ -273,7 +273,7 @@ impl TurnServerBuilder {
     /// What TCP connections are held to.
     #[must_use]
     pub fn connection_limits(mut self, limits: ConnectionLimits) -> Self {
-        self.limits = limits;
+        self.limits = limits.bounded();
         self
     }
 

@@ -151,6 +151,20 @@ async fn certificates_change_with_those_of_tls() {
     shows(&server, third.certificate(), &mut caller).await;
 }
 
+/// Times that no clock counts are as short, or as long, as those that it does.
+#[tokio::test]
+async fn limits_of_no_time_and_of_all_time_serve() {
+    for time in [Duration::ZERO, Duration::MAX] {
+        let limits = ConnectionLimits { idle: time, message: time, ..ConnectionLimits::default() };
+        let builder = TurnServer::builder(config()).tcp(loopback()).dtls(loopback(), identity());
+        let server = builder.connection_limits(limits).bind().unwrap();
+        Secured::connect(server.dtls_addrs()[0]).await;
+        let mut stream = TcpStream::connect(server.tcp_addrs()[0]).await.unwrap();
+        let end = timeout(Duration::from_millis(200), stream.read(&mut [0; 10])).await;
+        assert_eq!(end.is_ok(), time == Duration::ZERO, "{end:?}");
+    }
+}
+
 #[tokio::test]
 async fn who_has_no_allocation_is_closed_and_who_has_too_many_connections() {
     let limits =
