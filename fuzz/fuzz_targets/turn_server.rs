@@ -163,7 +163,7 @@ impl Play {
                     let accepted = self.server.peer_accepted(self.now, relay, peer(which));
                     assert!(accepted.is_none() || which % 8 < 5, "a denied peer");
                     self.peers.extend(accepted);
-                    for connection in accepted {
+                    if let Some(connection) = accepted {
                         let taken = self.server.take_stream(self.now, connection, 1000, which & 8 == 0);
                         assert!(taken.is_some(), "it is there");
                     }
