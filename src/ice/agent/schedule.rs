@@ -56,6 +56,8 @@ impl Agent {
             self.events.push_back(IceEvent::GatheringComplete);
         }
         self.settle_relays(now);
+        // What that asks servers for is due at once.
+        self.gathering.relays.wake(now);
         self.settle_streams();
         self.set_state(self.current_state(now));
         self.timeout = self.next_timeout(now);

@@ -259,6 +259,13 @@ impl Relay {
         }
     }
 
+    /// Begins what was asked of the client since the last step.
+    pub(super) fn wake(&mut self, now: Instant) {
+        if let Some(client) = self.client_mut() {
+            client.handle_timeout(now);
+        }
+    }
+
     /// Does what is due.
     pub(super) fn step(
         &mut self,
@@ -269,9 +276,7 @@ impl Relay {
         if self.news.is_some() {
             return self.news.take();
         }
-        if let Some(client) = self.client_mut() {
-            client.handle_timeout(now);
-        }
+        self.wake(now);
         while let Some(event) = self.client_mut().and_then(|client| client.poll_event()) {
             let news = self.take(now, event, config, streams);
             if news.is_some() {

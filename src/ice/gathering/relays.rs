@@ -347,6 +347,11 @@ impl Relays {
         }
     }
 
+    /// Begins what servers are to be asked for.
+    pub(in crate::ice) fn wake(&mut self, now: Instant) {
+        self.relays.iter_mut().for_each(|relay| relay.wake(now));
+    }
+
     /// Whether a server is yet to know that an allocation is given back.
     pub(in crate::ice) fn is_leaving(&self) -> bool {
         !self.leaving.is_empty()
