@@ -59,7 +59,7 @@ fn session_100_channels_opened_among_channels(mut channels: Box<Channels>) -> Bo
     channels
 }
 
-#[library_benchmark(config = at_most(96_000))]
+#[library_benchmark(config = at_most(114_000))]
 #[bench::of_10(args = (10), setup = Sources::requests)]
 #[bench::of_1000(args = (1000), setup = Sources::requests)]
 fn session_100_requests_for_key_frames(mut sources: Box<Sources>) -> Box<Sources> {
@@ -110,7 +110,7 @@ fn media_100_late_arrivals(
     record
 }
 
-#[library_benchmark(config = at_most(36_000))]
+#[library_benchmark(config = at_most(39_700))]
 #[bench::of_10(args = (10), setup = Strays::answers)]
 #[bench::of_2000(args = (2000), setup = Strays::answers)]
 fn endpoint_100_answers_to_nothing(mut strays: Box<Strays>) -> Box<Strays> {
