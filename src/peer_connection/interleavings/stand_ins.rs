@@ -82,6 +82,10 @@ impl Sockets {
         Vec::new()
     }
 
+    pub(in crate::peer_connection) fn listening_simultaneous(&self) -> Vec<SocketAddr> {
+        Vec::new()
+    }
+
     pub(in crate::peer_connection) fn request(&self, _: StreamRequest) {}
 
     pub(in crate::peer_connection) fn take_report(&self) -> Option<StreamReport> {
